@@ -1,0 +1,51 @@
+"""What can be wrong with keys, certificates and signatures: always the thing handed in, so all are `Rejected`."""
+
+from __future__ import annotations
+
+from schemas.errors import Rejected
+
+
+class KeyRejected(Rejected):
+    """A key, a key file, a certificate file or a certificate request that must not be used. Codes begin with `key-`."""
+
+
+class SealRejected(Rejected):
+    """An envelope whose seal does not hold, or whose signer may not speak for the agency in From.
+
+    The codes, in the order in which they are judged:
+
+    ============================== ==============================================================
+    `seal-missing`                 no Signature in edXMLHeader
+    `seal-doubled`                 more than one Signature
+    `seal-misplaced`               a Signature elsewhere than last in edXMLHeader
+    `seal-form`                    an element, attribute or order that a seal does not have
+    `seal-object`                  an Object other than the one with SignedProperties
+    `seal-algorithm`               an algorithm or transform that is not on the list
+    `seal-references`              other references than the envelope's and SignedProperties'
+    `seal-key-info`                no certificate that is the one signed as the signer's
+    `seal-key`                     a key too weak, or of a kind that the algorithm does not fit
+    `seal-signature`               SignatureValue does not verify
+    `seal-digest`                  what was signed has been changed
+    `agency-unknown`               the directory does not know the code in From
+    `agency-suspended`             it knows it as suspended
+    `agency-retired`               it knows it as retired
+    `seal-certificate-expired`     a certificate of the path had expired at the time asked for
+    `seal-certificate-not-yet-valid` a certificate of the path was not valid yet
+    `seal-certificate-usage`       a certificate not made for seals (TLS, CA, receipts, directory)
+    `seal-certificate-untrusted`   no path to any trust anchor
+    `anchor-prefix`                a path, but to an anchor that does not hold for the code
+    `signer-not-bound`             a certificate that the directory does not name for the agency
+    ============================== ==============================================================
+    """
+
+
+class ReceiptRejected(Rejected):
+    """A receipt that proves nothing. Codes: `receipt-…`, and for its proof's signature a seal's, as `proof-…`."""
+
+
+class DirectoryRejected(Rejected):
+    """A directory version that must not be applied: `directory-signature`, `-signer`, `-gap`, `-rollback`, `-fork` …"""
+
+
+class TokenRejected(Rejected):
+    """A text that is no enrolment token, or one of which a part is missing. Codes begin with `token-`."""
