@@ -1,0 +1,1 @@
+"""The front door: the `congvan` command, its tools and the demo."""

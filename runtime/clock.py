@@ -1,0 +1,14 @@
+"""Time as an argument: programs pass a clock down, tests pass their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+#: Gives the present instant, aware, in UTC.
+Clock: TypeAlias = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

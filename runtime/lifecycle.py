@@ -1,0 +1,71 @@
+"""How a daemon lives: services side by side, one stop event, a grace period, then the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import structlog
+
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+#: A service runs until the stop event is set, then ends by itself. One that ends earlier is an error.
+Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+
+
+async def run_services(services: Mapping[str, Service], stop: asyncio.Event, *, grace: float) -> None:
+    """Run all `services` until `stop` is set or one of them fails; then give the others `grace` seconds to end."""
+    tasks: dict[asyncio.Future[None], str] = {asyncio.ensure_future(run(stop)): name for name, run in services.items()}
+    stopping: asyncio.Future[None] = asyncio.ensure_future(_set(stop))
+    failure: BaseException | None = None
+    try:
+        done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            if task.exception() is not None:
+                failure = task.exception()
+                log.error("service.failed", service=tasks[task], error=repr(failure))
+            elif not stop.is_set():
+                failure = Unavailable("service-ended", f"The service {tasks[task]} ended by itself.")
+                log.error("service.ended", service=tasks[task])
+    finally:
+        stop.set()
+        stopping.cancel()
+        _, late = await asyncio.wait(tasks, timeout=grace)
+        for task in late:
+            log.warning("service.aborted", service=tasks[task], grace_seconds=grace)
+            task.cancel()
+        for task, outcome in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+            if isinstance(outcome, Exception) and outcome is not failure:
+                log.error("service.failed", service=tasks[task], error=repr(outcome))
+                failure = failure or outcome
+    if failure is not None:
+        raise failure
+
+
+async def _set(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` on SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def sleep_unless(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait `seconds`, or less if `stop` is set meanwhile; True if it is."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    return stop.is_set()

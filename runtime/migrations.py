@@ -1,0 +1,58 @@
+"""Schema migrations by Alembic: one linear history in each program's `store/migrations`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from runtime.database import Database
+from schemas.errors import Unavailable
+
+
+def _configuration(folder: Path) -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(folder))
+    configuration.set_main_option("path_separator", "os")
+    return configuration
+
+
+async def upgrade(database: Database, folder: Path) -> tuple[str | None, str | None]:
+    """Bring the schema to the newest revision in one transaction; gives the revisions before and after.
+
+    `folder` holds Alembic's `env.py` and `versions/`. A database from a newer program is refused
+    (`database-newer`), never touched.
+    """
+    scripts = ScriptDirectory.from_config(_configuration(folder))
+    newest = scripts.get_current_head()
+
+    def run(connection: Connection) -> tuple[str | None, str | None]:
+        before = MigrationContext.configure(connection).get_current_revision()
+        if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+            raise Unavailable(
+                "database-newer",
+                f"The database is at revision {before}, which this program does not know.",
+                mend="Start the newer program, or restore a backup made by this one.",
+            )
+        if before != newest:
+            configuration = _configuration(folder)
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+        return before, newest
+
+    return await database.write(run)
+
+
+@contextlib.contextmanager
+def migration_context(connection: Connection) -> Iterator[None]:
+    """For an `env.py`: run migrations inside the caller's transaction on its `connection`."""
+    from alembic import context  # noqa: PLC0415 - alembic's context exists only while a command runs
+
+    context.configure(connection=connection, transactional_ddl=False, render_as_batch=True)
+    yield

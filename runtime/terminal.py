@@ -1,0 +1,94 @@
+"""What commands show: tables and colour for people, JSON for machines, one sentence for an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from runtime.files import storage_error
+from schemas.errors import CongvanError
+from schemas.times import VIETNAM
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_json(value: object) -> None:
+    """One JSON value on one line of standard output, Vietnamese as it is written."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output; None is shown as a dash, instants in Vietnam's time."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return local_time(value) if isinstance(value, datetime) else str(value)
+
+
+def local_time(instant: datetime) -> str:
+    """An instant as people here read it: Asia/Ho_Chi_Minh, to the second."""
+    return instant.astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def say(sentence: str) -> None:
+    """A sentence on standard output; rich markup is meant."""
+    out.print(sentence)
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error for `total` bytes, silent where that is no terminal; gives `advance(bytes)`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task(escape(description), total=total)
+        yield lambda amount: bar.update(task, advance=amount)
+
+
+def run_program(app: typer.Typer) -> NoReturn:
+    """Run a command line: an error is one sentence on standard error and exit status 1, never a traceback."""
+    try:
+        app()
+    except CongvanError as error:
+        fail(error)
+    except OSError as error:
+        fail(storage_error(error, _path_of(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def fail(error: CongvanError) -> NoReturn:
+    err.print(f"[red]congvan:[/red] {escape(str(error))}")
+    sys.exit(1)
+
+
+def _path_of(error: OSError) -> Any:
+    return error.filename if error.filename is not None else "system"

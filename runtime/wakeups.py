@@ -1,0 +1,80 @@
+"""Wake-ups: hints that something waits. They may be lost; whoever waits checks the database again now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Hashable, Iterator
+from pathlib import Path
+
+
+class Wakeups:
+    """Wake-ups inside one process, by key. Each waiter costs one event."""
+
+    def __init__(self) -> None:
+        self._events: dict[Hashable, set[asyncio.Event]] = {}
+
+    @contextlib.contextmanager
+    def listen(self, key: Hashable) -> Iterator[asyncio.Event]:
+        """An event that `wake(key)` sets. Register first, then look at the database, then wait: nothing is missed."""
+        event = asyncio.Event()
+        self._events.setdefault(key, set()).add(event)
+        try:
+            yield event
+        finally:
+            listeners = self._events[key]
+            listeners.discard(event)
+            if not listeners:
+                del self._events[key]
+
+    def wake(self, key: Hashable) -> None:
+        for event in self._events.get(key, ()):
+            event.set()
+
+
+async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
+    """True if `event` was set within `seconds`; it is cleared for the next wait."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    woken = event.is_set()
+    event.clear()
+    return woken
+
+
+@contextlib.asynccontextmanager
+async def doorbell(path: Path, event: asyncio.Event) -> AsyncIterator[None]:
+    """Let other processes of this machine set `event` by `ring(path)`: a datagram socket, for its owner alone."""
+    path.unlink(missing_ok=True)
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    # A socket's address holds 107 bytes; a path through the open folder is short however deep the folder lies.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    loop = asyncio.get_running_loop()
+
+    def answer() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while bell.recv(1):
+                pass
+        event.set()
+
+    try:
+        bell.bind(f"/proc/self/fd/{folder}/{path.name}")
+        path.chmod(0o600)
+        loop.add_reader(bell, answer)
+        yield
+    finally:
+        loop.remove_reader(bell)
+        bell.close()
+        os.close(folder)
+        path.unlink(missing_ok=True)
+
+
+def ring(path: Path) -> None:
+    """Wake the process that holds the doorbell at `path`; nothing happens if none does."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as bell:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            bell.sendto(b"\x01", f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)

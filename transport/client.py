@@ -1,0 +1,199 @@
+"""The node's side of the protocol: each call a method, each failure `Rejected` or `Unavailable`."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from schemas.envelope import Sha256Hex
+from schemas.errors import CongvanError, Rejected, Unavailable
+from transport import paths
+from transport.problems import error_of
+from transport.wire import (
+    DirectoryAnswer,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+    MailboxAnswer,
+    MessageTrace,
+    OutcomesAnswer,
+    OutcomesRequest,
+    SubmissionAnswer,
+    WireT,
+    decode,
+)
+
+#: Seconds until a call that moves no attachment has failed.
+CALL_TIMEOUT = 60.0
+
+#: Seconds a connection may stay silent while an attachment moves; the whole may take as long as it takes.
+SILENCE_TIMEOUT = 60.0
+
+#: Bytes of JSON that an answer may have: a full mailbox batch, with a margin.
+ANSWER_LIMIT = 256 * 1024 * 1024
+
+
+class HubClient:
+    """Calls to one hub. Made by `open_hub_client`."""
+
+    def __init__(self, session: aiohttp.ClientSession, hub: URL) -> None:
+        self._session = session
+        self._hub = hub
+
+    async def enrol(self, secret: str, request: EnrolmentRequest) -> EnrolmentAnswer:
+        headers = {"Authorization": f"Bearer {secret}", "Content-Type": paths.JSON_TYPE}
+        return await self._json(EnrolmentAnswer, "POST", paths.ENROLMENTS, data=request.encode(), headers=headers)
+
+    async def submit(self, envelope: bytes, attachments: Mapping[Sha256Hex, bytes]) -> SubmissionAnswer:
+        """Submit a sealed envelope with the short ones of its attachments; the answer says what else to upload."""
+        if not attachments:
+            return await self._json(
+                SubmissionAnswer, "POST", paths.ENVELOPES, data=envelope, headers={"Content-Type": paths.ENVELOPE_TYPE}
+            )
+        with aiohttp.MultipartWriter("form-data") as body:
+            part = body.append(envelope, {"Content-Type": paths.ENVELOPE_TYPE})
+            part.set_content_disposition("form-data", name=paths.ENVELOPE_PART)
+            for digest, content in attachments.items():
+                part = body.append(content, {"Content-Type": "application/octet-stream"})
+                part.set_content_disposition("form-data", name=paths.ATTACHMENT_PART_PREFIX + digest)
+        return await self._json(SubmissionAnswer, "POST", paths.ENVELOPES, data=body)
+
+    async def upload_offset(self, location: str) -> int:
+        """How many bytes of an upload the hub holds. Raises `upload-unknown` if the submission is gone."""
+        async with self._call("HEAD", location, headers={"Tus-Resumable": paths.TUS_VERSION}) as answer:
+            return int(answer.headers["Upload-Offset"])
+
+    async def upload(self, location: str, offset: int, content: AsyncIterable[bytes]) -> int:
+        """Send an attachment's bytes from `offset` on; gives the offset reached."""
+        headers = {"Tus-Resumable": paths.TUS_VERSION, "Upload-Offset": str(offset), "Content-Type": paths.OFFSET_TYPE}
+        async with self._call("PATCH", location, data=content, headers=headers, timeout=_while_moving()) as answer:
+            return int(answer.headers["Upload-Offset"])
+
+    async def mailbox(self, *, wait: float, limit: int) -> MailboxAnswer:
+        """Lease what waits, up to `limit` entries; wait up to `wait` seconds for a first one."""
+        timeout = aiohttp.ClientTimeout(total=wait + CALL_TIMEOUT)
+        return await self._json(
+            MailboxAnswer, "GET", paths.MAILBOX, params={"wait": f"{wait:g}", "limit": str(limit)}, timeout=timeout
+        )
+
+    async def report(self, request: OutcomesRequest) -> OutcomesAnswer:
+        headers = {"Content-Type": paths.JSON_TYPE}
+        return await self._json(OutcomesAnswer, "POST", paths.RECEIPTS, data=request.encode(), headers=headers)
+
+    @contextlib.asynccontextmanager
+    async def blob(self, digest: Sha256Hex, *, start: int, lease: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An attachment's bytes from `start` on; `lease` (`<entry>:<lease>`) is renewed by the read."""
+        headers = {paths.LEASE_HEADER: lease}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        async with self._call("GET", f"{paths.BLOBS}/{digest}", headers=headers, timeout=_while_moving()) as answer:
+            if start and answer.status != 206:
+                raise Unavailable("hub-failed", f"The hub answered a ranged read with status {answer.status}.")
+            yield _translated(answer.content.iter_chunked(256 * 1024))
+
+    async def directory(self, *, since: int) -> DirectoryAnswer:
+        return await self._json(DirectoryAnswer, "GET", paths.DIRECTORY, params={"since": str(since)})
+
+    async def message(self, message_id: Sha256Hex) -> MessageTrace:
+        return await self._json(MessageTrace, "GET", f"{paths.MESSAGES}/{message_id}")
+
+    async def _json(self, form: type[WireT], method: str, path: str, **options: Any) -> WireT:
+        async with self._call(method, path, **options) as answer:
+            if answer.content_type != paths.JSON_TYPE:
+                raise Unavailable(
+                    "not-a-hub",
+                    f"{self._hub} answered with {answer.content_type}, not JSON.",
+                    mend="Check the hub's address.",
+                )
+            body = await _read_at_most(answer.content, ANSWER_LIMIT)
+        try:
+            return decode(form, body)
+        except Rejected as error:
+            # The peer is at fault, not what was sent: a mended hub will answer the same call.
+            raise Unavailable("hub-answer", f"The hub's answer is malformed: {error.message}") from error
+
+    @contextlib.asynccontextmanager
+    async def _call(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        options.setdefault("timeout", aiohttp.ClientTimeout(total=CALL_TIMEOUT))
+        try:
+            async with self._session.request(
+                method, self._hub.join(URL(path)), allow_redirects=False, **options
+            ) as answer:
+                if answer.status >= 300:
+                    raise _with_retry_after(error_of(answer.status, await _read_at_most(answer.content, 65536)), answer)
+                yield answer
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            raise _unreachable(self._hub, error) from error
+
+
+@contextlib.asynccontextmanager
+async def open_hub_client(
+    hub: str, tls: ssl.SSLContext, *, source_address: str | None = None
+) -> AsyncIterator[HubClient]:
+    """A client of the hub at `hub` (`https://name:port`), speaking from `source_address` if one is given."""
+    local = (source_address, 0) if source_address else None
+    connector = aiohttp.TCPConnector(ssl=tls, local_addr=local, limit=16, keepalive_timeout=75)
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        yield HubClient(session, URL(hub))
+
+
+async def fetch_authority(hub: str, *, source_address: str | None = None) -> bytes:
+    """The hub's authority (PEM), asked for before anything can be trusted: compare it with the token's fingerprint."""
+    async with (
+        open_hub_client(hub, _unverified(), source_address=source_address) as client,
+        client._call("GET", paths.AUTHORITY) as answer,  # noqa: SLF001 - its own module
+    ):
+        return await _read_at_most(answer.content, 65536)
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _while_moving() -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=CALL_TIMEOUT, sock_read=SILENCE_TIMEOUT)
+
+
+def _with_retry_after(error: CongvanError, answer: aiohttp.ClientResponse) -> CongvanError:
+    wait = answer.headers.get("Retry-After", "")
+    if isinstance(error, Unavailable) and wait.isdecimal():
+        error.retry_after = float(wait)
+    return error
+
+
+async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unavailable("hub-unreachable", f"The transfer broke off: {error}.") from error
+
+
+async def _read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
+    parts = []
+    async for part in stream.iter_any():
+        parts.append(part)
+        limit -= len(part)
+        if limit < 0:
+            raise Unavailable("hub-answer", "The hub's answer is longer than any answer can be.")
+    return b"".join(parts)
+
+
+def _unreachable(hub: URL, error: Exception) -> CongvanError:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        return Unavailable(
+            "hub-certificate",
+            f"{hub} shows a certificate that its authority did not issue for that name: {error}.",
+            mend="Check the hub's address and name; ask its operator.",
+        )
+    what = str(error) or type(error).__name__
+    return Unavailable(
+        "hub-unreachable", f"{hub} cannot be reached: {what}.", mend="The work is tried again by itself."
+    )

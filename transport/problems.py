@@ -1,0 +1,90 @@
+"""Problem documents (RFC 9457): how an error crosses the wire and becomes the same error on the other side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import CongvanError, Rejected, Unavailable
+
+TYPE_PREFIX: Final = "urn:congvan:problem:"
+
+#: The HTTP status of each code that does not take its family's (422: refused, 503: try again later).
+STATUSES: Final = {
+    "request-malformed": 400,
+    "unauthenticated": 401,
+    "token-unknown": 401,
+    "token-expired": 401,
+    "token-used": 409,
+    "forbidden": 403,
+    "connection-suspended": 403,
+    "sender-not-served": 403,
+    "not-found": 404,
+    "message-unknown": 404,
+    "blob-unknown": 404,
+    "upload-unknown": 404,
+    "method-not-allowed": 405,
+    "upload-offset": 409,
+    "submission-conflict": 409,
+    "too-large": 413,
+    "envelope-too-large": 413,
+    "attachment-too-large": 413,
+    "media-type": 415,
+    "range": 416,
+    "too-many-requests": 429,
+    "internal": 500,
+    "storage-full": 507,
+}
+
+
+class Problem(BaseModel):
+    """A problem document. `code` is stable; `retryable` says whether the same request may succeed later."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    element: str | None = None
+    line: int | None = None
+    mend: str | None = None
+
+
+def problem_of(error: CongvanError) -> Problem:
+    """The problem document that tells a peer of `error`."""
+    retryable = isinstance(error, Unavailable)
+    return Problem(
+        type=TYPE_PREFIX + error.code,
+        title=error.code.replace("-", " "),
+        status=STATUSES.get(error.code, 503 if retryable else 422),
+        detail=error.message,
+        code=error.code,
+        retryable=retryable,
+        element=error.element,
+        line=error.line,
+        mend=error.mend,
+    )
+
+
+def error_of(status: int, body: bytes) -> CongvanError:
+    """The error that a peer's answer tells of, whatever the answer is made of.
+
+    An answer that is no problem document comes from something between: it is for later, unless its status
+    says that the request itself is at fault.
+    """
+    try:
+        problem = Problem.model_validate_json(body)
+    except ValidationError:
+        if status in (400, 404, 405, 413, 414, 415, 431):
+            return Rejected(
+                "not-a-hub",
+                f"The address answered with status {status} and no problem document.",
+                mend="Check the hub's address.",
+            )
+        return Unavailable("hub-failed", f"The hub, or a proxy before it, answered with status {status}.")
+    family = Unavailable if problem.retryable else Rejected
+    return family(problem.code, problem.detail, element=problem.element, line=problem.line, mend=problem.mend)

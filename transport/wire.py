@@ -1,0 +1,223 @@
+"""The JSON forms of the protocol. Bytes travel as base64 in the URL-safe alphabet (RFC 4648, section 5)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import Rejected
+
+WireT = TypeVar("WireT", bound="Wire")
+
+
+class Wire(BaseModel):
+    """A wire form. Unknown members are passed over, so that a newer peer can say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def decode(form: type[WireT], body: bytes) -> WireT:
+    """Read `body` as `form`; raises `request-malformed` naming the first member that is wrong."""
+    try:
+        return form.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        member = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise Rejected("request-malformed", f"{member}: {first['msg']}.", element=member) from error
+
+
+class ReceiptRef(Wire):
+    """A receipt, and the key in the message's `proofs` of the proof that signs it."""
+
+    receipt: bytes
+    proof: str
+
+
+class HubIdentity(Wire):
+    """What a node must know of its hub: its name, its authority (PEM certificates), the epoch of its store."""
+
+    name: str
+    authority: str
+    epoch: str
+
+
+class EnrolmentRequest(Wire):
+    """`POST /v1/enrolments`, with the token's secret as `Authorization: Bearer`.
+
+    PEM texts. Either `seal_request` asks for a seal certificate, or `seal_certificates` brings an own one (leaf first).
+    """
+
+    tls_request: str
+    seal_request: str | None = None
+    seal_certificates: str | None = None
+
+
+class EnrolmentAnswer(Wire):
+    connection: str
+    name: str
+    codes: tuple[str, ...]
+    tls_certificates: str
+    seal_certificates: str
+    hub: HubIdentity
+
+
+class UploadNeeded(Wire):
+    """An attachment that a submission still lacks: where to send it, and from which byte on."""
+
+    digest: str
+    size: int
+    offset: int
+    location: str
+
+
+class Acknowledgement(Wire):
+    """A SubmissionAcceptance and its proof."""
+
+    receipt: bytes
+    proof: bytes
+
+
+class SubmissionState(StrEnum):
+    ACCEPTED = "accepted"
+    INCOMPLETE = "incomplete"
+
+
+class SubmissionAnswer(Wire):
+    """`POST /v1/envelopes`: accepted (201, or 200 for a repeat) with the acknowledgement, or incomplete (202).
+
+    An incomplete submission says what to upload and is posted again once its uploads are complete. `left_out` are
+    the codes below a selector that were not active.
+    """
+
+    state: SubmissionState
+    message_id: str
+    epoch: str
+    acknowledgement: Acknowledgement | None = None
+    uploads: tuple[UploadNeeded, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+class EnvelopeEntry(Wire):
+    """A sealed envelope for codes that the connection serves. `attachments` holds those short enough to come along."""
+
+    kind: Literal["envelope"] = "envelope"
+    entry: int
+    lease: str
+    leased_until: datetime
+    message_id: str
+    recipients: tuple[str, ...]
+    accepted_at: datetime
+    acceptance: ReceiptRef
+    envelope: bytes
+    attachments: dict[str, bytes] = Field(default_factory=dict)
+
+
+class ReceiptEntry(Wire):
+    """A receipt about a message that the connection sent."""
+
+    kind: Literal["receipt"] = "receipt"
+    entry: int
+    lease: str
+    leased_until: datetime
+    receipt: ReceiptRef
+
+
+class MailboxAnswer(Wire):
+    """`GET /v1/mailbox`: leased entries, most urgent first; none when the wait ended without any."""
+
+    epoch: str
+    hub_time: datetime
+    directory_version: int
+    entries: tuple[Annotated[EnvelopeEntry | ReceiptEntry, Field(discriminator="kind")], ...] = ()
+    proofs: dict[str, bytes] = Field(default_factory=dict)
+
+
+class OutcomeKind(StrEnum):
+    """What became of a leased entry at the recipient's node.
+
+    `consigned` and `refused` bring a receipt for each recipient code; `released` hands the entry back for later;
+    `received` ends a receipt entry.
+    """
+
+    CONSIGNED = "consigned"
+    REFUSED = "refused"
+    RELEASED = "released"
+    RECEIVED = "received"
+
+
+class Outcome(Wire):
+    entry: int
+    lease: str | None = None
+    outcome: OutcomeKind
+    receipts: tuple[ReceiptRef, ...] = ()
+    retry_after: float | None = None
+    reason: str | None = None
+
+
+class OutcomesRequest(Wire):
+    """`POST /v1/receipts`: outcomes of leased entries, and receipts (handovers) of messages consigned before."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    receipts: tuple[ReceiptRef, ...] = ()
+    proofs: dict[str, bytes] = Field(default_factory=dict)
+
+
+class OutcomeResult(StrEnum):
+    """`recorded`; `repeated` (it was recorded before); `stale` (the lease is no longer this one); `unknown` (no such
+    entry here); `refused` (the receipts do not hold: the problem says why)."""
+
+    RECORDED = "recorded"
+    REPEATED = "repeated"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+
+
+class ItemResult(Wire):
+    result: OutcomeResult
+    code: str | None = None
+    detail: str | None = None
+
+
+class OutcomesAnswer(Wire):
+    """One result for each outcome and each further receipt, in the order of the request."""
+
+    outcomes: tuple[ItemResult, ...] = ()
+    receipts: tuple[ItemResult, ...] = ()
+
+
+class DirectoryAnswer(Wire):
+    """`GET /v1/directory?since=N`: the signed versions after N in order (perhaps not all), and the newest number."""
+
+    latest: int
+    versions: tuple[bytes, ...] = ()
+
+
+class DeliveryTrace(Wire):
+    """One delivery of a message as its hub sees it; a recipient sees only its own."""
+
+    recipient: str
+    state: str
+    attempts: int
+    updated_at: datetime
+    last_error: str | None = None
+
+
+class MessageTrace(Wire):
+    """`GET /v1/messages/{id}`."""
+
+    message_id: str
+    sender: str
+    kind: str
+    document_id: str | None = None
+    priority: int
+    accepted_at: datetime
+    deliveries: tuple[DeliveryTrace, ...]
+    receipts: tuple[ReceiptRef, ...] = ()
+    proofs: dict[str, bytes] = Field(default_factory=dict)
