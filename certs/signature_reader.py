@@ -1,0 +1,156 @@
+"""Opening a signature of the profile: nothing is believed that the form does not require and the key did not sign."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from signxml.algorithms import SignatureMethod
+from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
+from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
+
+from certs.errors import KeyRejected
+from certs.keys import accepted_public_key
+from certs.signature_form import SignatureFaults, check_form, located_signature
+from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, ds, xades
+from schemas.envelope import Sha256Hex
+from schemas.xml import Element
+
+_SIGNING_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+_VERIFICATION = SignatureConfiguration(
+    expect_references=2, signature_methods=SIGNATURE_METHODS, digest_algorithms=frozenset({SHA256})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSignature:
+    """What a signature covers and who made it, before anybody asked whether the signer is to be trusted.
+
+    `signed_xml` is parsed from the very bytes whose digest was signed; `digest` is that digest. `intermediates` are the
+    other certificates that came along, in any order.
+    """
+
+    signed_xml: Element = field(repr=False)
+    digest: Sha256Hex
+    signer: x509.Certificate
+    intermediates: tuple[x509.Certificate, ...]
+    signed_at: datetime
+
+
+def open_signature(root: Element, parents: tuple[str, ...], faults: SignatureFaults) -> OpenedSignature:
+    """Verify the one signature in `root`, the last child of the element to which the tags `parents` lead from the root.
+
+    `root` comes from the hardened parser, which lets no DTD, comment or processing instruction through. Raises what
+    `faults` makes.
+    """
+    # 1. One signature, in its place, of the form of the profile, with its algorithms and references.
+    signature = located_signature(root, parents, faults)
+    check_form(signature, faults)
+    # 2. The certificate that the signature itself says is the signer's, with a key that is taken.
+    certificates = _certificates(signature, faults)
+    signer = _signer(certificates, signature, faults)
+    _check_key(signer, signature, faults)
+    # 3. The signature over SignedInfo, then the digests of both references (signxml).
+    content, properties = _verify(root, parents, signer, faults)
+    # 4. From here on only what was signed is read.
+    if content.signed_xml is None or properties.signed_xml is None:
+        raise faults("references", "What the references lead to is no XML.", signature)
+    if _signer(certificates, properties.signed_xml, faults) != signer:
+        raise faults("key-info", "The signed properties name another certificate than the signature uses.", signature)
+    return OpenedSignature(
+        signed_xml=content.signed_xml,
+        digest=_sha256_hex(content.signed_data),
+        signer=signer,
+        intermediates=tuple(certificate for certificate in certificates if certificate != signer),
+        signed_at=_signing_time(properties.signed_xml, faults),
+    )
+
+
+def _certificates(signature: Element, faults: SignatureFaults) -> tuple[x509.Certificate, ...]:
+    written = list(signature.iter(ds("X509Certificate")))
+    if len(written) > MAXIMUM_CERTIFICATES:
+        raise faults(
+            "key-info", f"KeyInfo brings {len(written)} certificates; {MAXIMUM_CERTIFICATES} are taken.", written[0]
+        )
+    certificates = []
+    for element in written:
+        try:
+            certificates.append(x509.load_der_x509_certificate(_base64(element)))
+        except ValueError as error:
+            raise faults("key-info", "An X509Certificate does not hold a certificate in DER.", element) from error
+    return tuple(certificates)
+
+
+def _signer(certificates: tuple[x509.Certificate, ...], scope: Element, faults: SignatureFaults) -> x509.Certificate:
+    """The certificate whose digest stands in SigningCertificateV2 inside `scope` (ETSI EN 319 132-1, 5.2.2)."""
+    named = next(scope.iter(xades("CertDigest")))
+    digest = _base64(named[1])
+    for certificate in certificates:
+        if certificate.fingerprint(hashes.SHA256()) == digest:
+            return certificate
+    raise faults("key-info", "KeyInfo does not bring the certificate that was signed as the signer's.", named)
+
+
+def _check_key(signer: x509.Certificate, signature: Element, faults: SignatureFaults) -> None:
+    method = signature[0][1]
+    try:
+        key = accepted_public_key(signer.public_key())
+    except (KeyRejected, ValueError) as error:
+        raise faults("key", f"The signer's key is not taken: {error}", method) from error
+    fitting = SignatureMethod.RSA_SHA256 if isinstance(key, rsa.RSAPublicKey) else SignatureMethod.ECDSA_SHA256
+    if method.get("Algorithm") != fitting.value:
+        raise faults("key", "The signature's algorithm is not one for the signer's key.", method)
+
+
+def _verify(
+    root: Element, parents: tuple[str, ...], signer: x509.Certificate, faults: SignatureFaults
+) -> tuple[VerifyResult, VerifyResult]:
+    location = "/".join((".", *parents, ""))
+    # The profile's form is checked, so signxml's XSD would only look at it again. Whether the certificate is valid
+    # is judged later, for the time that the caller asks for; here it is given a time at which it is.
+    configuration = replace(_VERIFICATION, location=location, verification_time=signer.not_valid_before_utc)
+    try:
+        results = XMLVerifier().verify(
+            root, x509_cert=signer, validate_schema=False, id_attribute="Id", expect_config=configuration
+        )
+    except InvalidDigest as error:
+        raise faults("digest", "What was signed has been changed: its digest is another.") from error
+    except InvalidSignature as error:
+        raise faults("signature", "The signature value does not verify with the signer's key.") from error
+    except (SignXMLException, ValueError) as error:
+        raise faults("form", f"The signature cannot be read: {error}") from error
+    assert isinstance(results, list)  # noqa: S101 - two references are expected, so signxml gives a list
+    content, properties = results
+    return content, properties
+
+
+def _signing_time(properties: Element, faults: SignatureFaults) -> datetime:
+    element = next(properties.iter(xades("SigningTime")))
+    text = element.text or ""
+    if _SIGNING_TIME.fullmatch(text):
+        try:
+            return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        except ValueError:
+            pass  # such as the 30th of February: refused like any other text that is no instant
+    raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element)
+
+
+def _base64(element: Element) -> bytes:
+    """The bytes in `element`; ValueError for anything that is not base64 and white space."""
+    try:
+        return b64decode("".join((element.text or "").split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _sha256_hex(content: bytes) -> Sha256Hex:
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(content)
+    return digest.finalize().hex()
