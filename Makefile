@@ -1,0 +1,73 @@
+# Congvan. Each target sets up what it needs: a venv in .venv, Debian packages that are missing.
+#
+#   make demo               the main job on the embedded default (ARGS=--once to end after the table)
+#   make test               lint, then every test
+#   make lint               format, rules, types, import contracts
+#   make bench              the benchmark
+#   make lock               pin what pyproject.toml asks for in requirements/ (UPGRADE=--upgrade for newer versions)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+APT := DEBIAN_FRONTEND=noninteractive apt-get
+# Programs that tests run as second opinions and witnesses, and the Debian packages that bring them.
+DEBIAN_PROGRAMS := xmlsec1 strace
+DEBIAN_PACKAGES := xmlsec1 strace
+ARGS ?=
+UPGRADE ?=
+
+.PHONY: demo test lint format bench lock wheel clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.program
+	$(BIN)/congvan demo $(ARGS)
+
+test: lint $(VENV)/.debian
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: $(VENV)/.development
+	$(BIN)/python -m build --no-isolation --wheel
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
+lock: $(VENV)/bin/python
+	$(PIP) install uv
+	$(COMPILE) $(UPGRADE) pyproject.toml --group dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	echo hatchling | $(COMPILE) - --constraint requirements/dev.txt --output-file requirements/build.txt
+
+# A bare Debian has python3 without venv.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Congvan needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(APT) update && $(APT) install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.program: $(VENV)/bin/python requirements/build.txt requirements/runtime.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.program requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(VENV)/.debian: $(VENV)/bin/python Makefile
+	for program in $(DEBIAN_PROGRAMS); do command -v $$program >/dev/null || missing=1; done; \
+	  [ -z "$$missing" ] || { $(APT) update && $(APT) install --yes $(DEBIAN_PACKAGES); }
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

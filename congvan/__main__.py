@@ -1,0 +1,5 @@
+"""`python -m congvan`: the command without an installed script."""
+
+from congvan.cli import main
+
+main()

@@ -1,0 +1,126 @@
+"""The database: grouped commits, snapshots, and errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, func, insert, select
+
+from runtime.database import Database, open_database
+from schemas.errors import Unavailable
+
+metadata = MetaData()
+notes = Table("notes", metadata, Column("id", Integer, primary_key=True), Column("text", Text, unique=True))
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(tmp_path / "data" / "notes.db") as database:
+        await database.write(metadata.create_all)
+        yield database
+
+
+def add(text: str) -> sqlalchemy.Insert:
+    return insert(notes).values(text=text)
+
+
+def count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(notes)).scalar_one()
+
+
+async def test_a_write_is_seen_by_the_next_read(database: Database) -> None:
+    """When write returns, every later read sees what it wrote."""
+    await database.write(lambda connection: connection.execute(add("one")).rowcount)
+    assert await database.read(count) == 1
+
+
+async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes that wait together are committed together, not one by one."""
+    groups: list[int] = []
+    commit = database._commit_together
+
+    def counted(works: list[object]) -> list[object]:
+        groups.append(len(works))
+        return commit(works)  # type: ignore[arg-type]  # the private method's own list
+
+    monkeypatch.setattr(database, "_commit_together", counted)
+    await asyncio.gather(*(database.write(lambda c, n=n: c.execute(add(f"note {n}")).rowcount) for n in range(40)))
+    assert sum(groups) == 40
+    assert len(groups) <= 3
+
+
+async def test_one_failing_write_does_not_take_its_neighbours_along(database: Database) -> None:
+    """A write that raises is rolled back alone; those that shared its group are committed."""
+
+    def failing(connection: Connection) -> None:
+        connection.execute(add("half"))
+        raise ValueError("of its own")
+
+    good = [database.write(lambda c, n=n: c.execute(add(f"good {n}")).rowcount) for n in range(5)]
+    outcomes = await asyncio.gather(*good, database.write(failing), return_exceptions=True)
+    assert isinstance(outcomes[-1], ValueError)
+    assert await database.read(lambda c: c.execute(select(notes.c.text).order_by(notes.c.text)).scalars().all()) == [
+        f"good {n}" for n in range(5)
+    ]
+
+
+async def test_a_cancelled_caller_does_not_stop_its_write(database: Database) -> None:
+    """A write that was handed in happens, also when nobody waits for it any more."""
+    waiting = asyncio.create_task(database.write(lambda c: c.execute(add("kept")).rowcount))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await database.write(count)
+    assert await database.read(count) == 1
+
+
+async def test_leaving_waits_for_writes_under_way(tmp_path: Path) -> None:
+    """Closing the database ends no write half-way: what was handed in is committed first."""
+    path = tmp_path / "notes.db"
+    async with open_database(path) as database:
+        await database.write(metadata.create_all)
+        writes = [
+            asyncio.ensure_future(database.write(lambda c, n=n: c.execute(add(f"last {n}")).rowcount))
+            for n in range(100)
+        ]
+        await asyncio.sleep(0)
+    assert all(write.done() for write in writes)
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("select count(*) from notes").fetchone() == (100,)
+
+
+async def test_a_commit_is_synced(database: Database) -> None:
+    """SQLite runs with WAL and synchronous FULL: a commit that was answered survives a power cut."""
+
+    def pragmas(connection: Connection) -> tuple[object, object]:
+        return (
+            connection.exec_driver_sql("PRAGMA journal_mode").scalar_one(),
+            connection.exec_driver_sql("PRAGMA synchronous").scalar_one(),
+        )
+
+    assert await database.write(pragmas) == ("wal", 2)
+
+
+async def test_the_database_is_private(database: Database, tmp_path: Path) -> None:
+    """Nobody but the owner can read the database or its write-ahead log."""
+    for file in (tmp_path / "data").iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+async def test_a_full_disk_is_named(database: Database) -> None:
+    """When the disk takes no more, the error is `storage-full`, of the family to try again."""
+
+    def overflow(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        connection.execute(add("x" * 1_000_000))
+
+    with pytest.raises(Unavailable) as caught:
+        await database.write(overflow)
+    assert caught.value.code == "storage-full"

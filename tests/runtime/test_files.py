@@ -1,0 +1,58 @@
+"""Files: whole or not at all, private, and errors in our words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from runtime.files import make_private_folder, storage_errors, write_file
+from schemas.errors import Rejected, Unavailable
+
+
+def test_a_file_is_private_and_whole(tmp_path: Path) -> None:
+    """write_file leaves one file, mode 0600, with the content, and nothing temporary."""
+    write_file(tmp_path / "key", b"secret")
+    assert (tmp_path / "key").read_bytes() == b"secret"
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [tmp_path / "key"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the sync fails, the old content stands and no fragment lies beside it."""
+    write_file(tmp_path / "key", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable) as caught:
+        write_file(tmp_path / "key", b"new")
+    assert caught.value.code == "storage-full"
+    assert (tmp_path / "key").read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [tmp_path / "key"]
+
+
+def test_folders_are_private(tmp_path: Path) -> None:
+    """A folder made for keys or documents is its owner's alone."""
+    make_private_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("number", "family", "code"),
+    [
+        (errno.ENOSPC, Unavailable, "storage-full"),
+        (errno.EDQUOT, Unavailable, "storage-full"),
+        (errno.EIO, Unavailable, "storage-failed"),
+        (errno.EACCES, Rejected, "storage-permission"),
+        (errno.ENOENT, Rejected, "file-missing"),
+    ],
+)
+def test_system_errors_become_ours(number: int, family: type[Exception], code: str) -> None:
+    """Each error of the system says whether trying again can help, and names the path."""
+    with pytest.raises(family, match="the/path") as caught, storage_errors(Path("the/path")):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.code == code  # type: ignore[attr-defined]  # both families have a code
