@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,11 +42,16 @@ def load_settings(model: type[SettingsT], path: Path, *, environment_prefix: str
     for name, value in os.environ.items():
         if name.startswith(environment_prefix + "__"):
             _override(values, name.removeprefix(environment_prefix + "__").lower().split("__"), value)
+    return settings_of(model, values, source=str(path))
+
+
+def settings_of(model: type[SettingsT], values: Mapping[str, object], *, source: str) -> SettingsT:
+    """Read a table that is in memory; raises `settings-invalid`, naming `source` and each wrong key."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(dict(values))
     except ValidationError as error:
         raise Rejected(
-            "settings-invalid", f"{path}: {_sentence(error)}", mend="config.example.toml explains every key."
+            "settings-invalid", f"{source}: {_sentence(error)}", mend="config.example.toml explains every key."
         ) from error
 
 
