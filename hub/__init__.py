@@ -1,0 +1,1 @@
+"""The exchange: admits agencies, judges and keeps what they submit, carries it on, and receipts every step."""

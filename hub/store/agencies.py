@@ -1,0 +1,164 @@
+"""Agencies: codes of today and older ones, and the connection that serves each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, literal, or_, select, update
+
+from certs.trust import SignerBinding
+from hub.store.directory_tables import agencies, connections, older_codes, seal_certificates
+from hub.store.metadata import Transaction
+from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry, EntryStatus
+
+#: How many codes one statement asks for; SQLite takes 32,766 parameters, short statements are compiled faster.
+_LOOKUP = 500
+
+#: The character after the dot: codes below `H23` lie between `H23.` and `H23/`, and nothing else does.
+_AFTER_DOT = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAgency:
+    """An agency by its code of today, and the connection that serves it."""
+
+    code: str
+    status: EntryStatus
+    connection: str
+    connection_status: EntryStatus
+
+    @property
+    def reach(self) -> EntryStatus:
+        """Whether anything can be sent to it: an agency is no more active than the connection that serves it."""
+        return self.status if self.status is not EntryStatus.ACTIVE else self.connection_status
+
+
+def resolve(transaction: Transaction, codes: Iterable[str]) -> dict[str, ResolvedAgency]:
+    """The agencies that `codes`, of today or older, name; keyed by the code asked for. Unknown codes are left out."""
+    wanted = list(dict.fromkeys(codes))
+    found: dict[str, ResolvedAgency] = {}
+    for start in range(0, len(wanted), _LOOKUP):
+        batch = wanted[start : start + _LOOKUP]
+        current = _resolving(agencies.c.code).where(agencies.c.code.in_(batch))
+        found.update((row.asked, _resolved(row)) for row in transaction.execute(current))
+        rest = [code for code in batch if code not in found]
+        if rest:
+            older = (
+                _resolving(older_codes.c.older_code)
+                .join(older_codes, older_codes.c.code == agencies.c.code)
+                .where(older_codes.c.older_code.in_(rest))
+            )
+            found.update((row.asked, _resolved(row)) for row in transaction.execute(older))
+    return found
+
+
+def below(transaction: Transaction, prefix: str) -> Iterator[ResolvedAgency]:
+    """Every agency at or below `prefix`, by code; all of them for `""`. Read it inside the transaction."""
+    statement = _resolving(agencies.c.code).where(at_or_below(prefix)).order_by(agencies.c.code)
+    return (_resolved(row) for row in transaction.execute(statement))
+
+
+def signer_binding(transaction: Transaction, code: AgencyCode) -> SignerBinding | None:
+    """Which certificates may seal for `code`, of today or older; None for an unknown agency."""
+    agency = resolve(transaction, [code.value]).get(code.value)
+    if agency is None:
+        return None
+    seals = select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == agency.connection)
+    return SignerBinding(AgencyCode(agency.code), agency.reach, frozenset(transaction.scalars(seals)))
+
+
+def add(transaction: Transaction, entry: AgencyEntry, *, at: datetime) -> None:
+    """Add a new agency. The caller has seen that none of its codes is taken."""
+    transaction.execute(
+        insert(agencies).values(
+            code=entry.code.value, name=entry.name, connection=entry.connection, status=entry.status, added_at=at
+        )
+    )
+    if entry.older_codes:
+        transaction.execute(
+            insert(older_codes), [{"older_code": older.value, "code": entry.code.value} for older in entry.older_codes]
+        )
+
+
+def set_status(transaction: Transaction, code: AgencyCode, status: EntryStatus) -> None:
+    """Set the status of the agency whose code of today is `code`."""
+    transaction.execute(update(agencies).where(agencies.c.code == code.value).values(status=status))
+
+
+def find(transaction: Transaction, code: AgencyCode) -> AgencyEntry | None:
+    """The agency that `code`, of today or older, names."""
+    agency = resolve(transaction, [code.value]).get(code.value)
+    return _entries(transaction, _rows().where(agencies.c.code == agency.code))[0] if agency else None
+
+
+def page(transaction: Transaction, *, prefix: str, after: str, limit: int) -> list[AgencyEntry]:
+    """The next `limit` agencies at or below `prefix` whose codes come after `after`, by code."""
+    statement = _rows().where(at_or_below(prefix), agencies.c.code > after).order_by(agencies.c.code).limit(limit)
+    return _entries(transaction, statement)
+
+
+def served_by(transaction: Transaction, connection: str) -> tuple[AgencyCode, ...]:
+    """The codes that `connection` serves and that are not retired, in order."""
+    codes = (
+        select(agencies.c.code)
+        .where(agencies.c.connection == connection, agencies.c.status != EntryStatus.RETIRED)
+        .order_by(agencies.c.code)
+    )
+    return tuple(AgencyCode(code) for code in transaction.scalars(codes))
+
+
+def at_or_below(prefix: str) -> ColumnElement[bool]:
+    """A condition on `agencies.code` that the primary key's index answers."""
+    if not prefix:
+        return literal(True)
+    code = agencies.c.code
+    return or_(code == prefix, and_(code > f"{prefix}.", code < prefix + _AFTER_DOT))
+
+
+def _resolving(asked: ColumnElement[str]) -> Select[str, str, str, str, str]:
+    return select(
+        asked.label("asked"),
+        agencies.c.code,
+        agencies.c.status,
+        agencies.c.connection,
+        connections.c.status.label("connection_status"),
+    ).join_from(agencies, connections, connections.c.connection == agencies.c.connection)
+
+
+def _resolved(row: Row[str, str, str, str, str]) -> ResolvedAgency:
+    return ResolvedAgency(row.code, EntryStatus(row.status), row.connection, EntryStatus(row.connection_status))
+
+
+def _rows() -> Select[str, str, str, str]:
+    return select(agencies.c.code, agencies.c.name, agencies.c.connection, agencies.c.status)
+
+
+def _entries(transaction: Transaction, statement: Select[str, str, str, str]) -> list[AgencyEntry]:
+    rows = transaction.execute(statement).all()
+    older = _older_codes_of(transaction, [row.code for row in rows])
+    return [
+        AgencyEntry(
+            code=AgencyCode(row.code),
+            name=row.name,
+            older_codes=tuple(older.get(row.code, ())),
+            connection=row.connection,
+            status=EntryStatus(row.status),
+        )
+        for row in rows
+    ]
+
+
+def _older_codes_of(transaction: Transaction, codes: Sequence[str]) -> dict[str, list[AgencyCode]]:
+    older: dict[str, list[AgencyCode]] = {}
+    for start in range(0, len(codes), _LOOKUP):
+        statement = (
+            select(older_codes.c.code, older_codes.c.older_code)
+            .where(older_codes.c.code.in_(codes[start : start + _LOOKUP]))
+            .order_by(older_codes.c.older_code)
+        )
+        for row in transaction.execute(statement):
+            older.setdefault(row.code, []).append(AgencyCode(row.older_code))
+    return older
