@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from schemas.errors import Rejected
+from schemas.xml import Element, element_path, line_of
+
+_SIGN_ANEW = "Sign anew, with software that follows the signature profile in docs/protocol.md."
 
 
 class KeyRejected(Rejected):
@@ -49,3 +54,25 @@ class DirectoryRejected(Rejected):
 
 class TokenRejected(Rejected):
     """A text that is no enrolment token, or one of which a part is missing. Codes begin with `token-`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFaults:
+    """Makes the errors of one kind of signature: of one class, their codes beginning with one word."""
+
+    family: type[Rejected]
+    subject: str
+
+    def __call__(self, rule: str, message: str, at: Element | None = None, *, mend: str = _SIGN_ANEW) -> Rejected:
+        return self.family(
+            f"{self.subject}-{rule}",
+            message,
+            element=None if at is None else element_path(at),
+            line=None if at is None else line_of(at),
+            mend=mend,
+        )
+
+
+SEAL_FAULTS = SignatureFaults(SealRejected, "seal")
+PROOF_FAULTS = SignatureFaults(ReceiptRejected, "proof")
+DIRECTORY_FAULTS = SignatureFaults(DirectoryRejected, "directory")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lxml import etree
 
+from certs.errors import SignatureFaults
 from certs.signature_profile import (
     CONTENT_REFERENCE_ID,
     ENVELOPED,
@@ -19,33 +18,13 @@ from certs.signature_profile import (
     ds,
     xades,
 )
-from schemas.errors import Rejected
-from schemas.xml import Element, element_path, line_of
-
-_MEND = "Sign anew, with software that follows the signature profile of docs/protocol.md."
+from schemas.xml import Element
 
 _IDS = (SIGNATURE_ID, CONTENT_REFERENCE_ID, f"#{SIGNATURE_ID}", PROPERTIES_ID, f"#{CONTENT_REFERENCE_ID}")
 
 _SIGNATURE_ALGORITHMS = frozenset(method.value for method in SIGNATURE_METHODS)
 _C14N_ALGORITHMS = frozenset({EXCLUSIVE_C14N.value})
 _DIGEST_ALGORITHMS = frozenset({SHA256.value})
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureFaults:
-    """Makes the errors of one kind of signature: of one class, their codes beginning with one word."""
-
-    family: type[Rejected]
-    subject: str
-
-    def __call__(self, rule: str, message: str, at: Element | None = None) -> Rejected:
-        return self.family(
-            f"{self.subject}-{rule}",
-            message,
-            element=None if at is None else element_path(at),
-            line=None if at is None else line_of(at),
-            mend=_MEND,
-        )
 
 
 def located_signature(root: Element, parents: tuple[str, ...], faults: SignatureFaults) -> Element:

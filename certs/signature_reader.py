@@ -15,9 +15,9 @@ from signxml.algorithms import SignatureMethod
 from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
-from certs.errors import KeyRejected
+from certs.errors import KeyRejected, SignatureFaults
 from certs.keys import accepted_public_key
-from certs.signature_form import SignatureFaults, check_form, located_signature
+from certs.signature_form import check_form, located_signature
 from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, ds, xades
 from schemas.envelope import Sha256Hex
 from schemas.xml import Element

@@ -1,0 +1,166 @@
+"""Unsealing: bytes become a `Verified[Envelope]`, or a refusal that says which rule did not hold.
+
+Two steps, so that the directory can be asked between them. `open_seal` finds out what was signed and by which key, and
+believes nobody. `bind` decides whether that key may speak for the agency in From at a given time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from certs.certification_path import REMEMBERED_PATHS, CertificationPaths
+from certs.errors import SEAL_FAULTS, SealRejected
+from certs.keys import fingerprint
+from certs.sealing import SEAL_PARENTS
+from certs.signature_reader import OpenedSignature, open_signature
+from certs.trust import SignerBinding, Trust, TrustAnchor
+from certs.usage import SEALS
+from certs.verified import Verified, verified
+from schemas.codes import AgencyCode
+from schemas.directory import EntryStatus
+from schemas.envelope import Envelope, Sha256Hex
+from schemas.errors import MalformedMessage
+from schemas.limits import DEFAULT_LIMITS, Limits
+from schemas.travel import parse_envelope, read_envelope
+
+#: What the parser of envelopes says of a Signature's place, in the words of a seal.
+_SEAL_CODES: Final = {
+    "signature-missing": "seal-missing",
+    "signature-not-xmldsig": "seal-missing",
+    "signature-repeated": "seal-doubled",
+    "signature-misplaced": "seal-misplaced",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSeal:
+    """An envelope whose signature verifies with the key that it brings along. Whose key that is, nobody has said yet.
+
+    `sender` is the code in From, for which the directory is to be asked; `message_id` the digest that was signed.
+    """
+
+    sender: AgencyCode
+    message_id: Sha256Hex
+    certificate_fingerprint: Sha256Hex
+    _data: bytes = field(repr=False)
+    _envelope: Envelope = field(repr=False)
+    _signature: OpenedSignature = field(repr=False)
+
+    def bind(
+        self,
+        anchors: Sequence[TrustAnchor],
+        binding: SignerBinding | None,
+        at: datetime,
+        *,
+        paths: CertificationPaths = REMEMBERED_PATHS,
+    ) -> Verified[Envelope]:
+        """The envelope, if at the time `at` its signer may speak for the agency in From.
+
+        `binding` is what the directory says of `sender`; where From holds an older code, the binding's own code is
+        that of today, and it is the one that an anchor must hold for: codes are related by the directory alone.
+
+        Raises:
+            SealRejected: see there for the codes and their order.
+        """
+        # 1. The directory knows the agency, and it may take part.
+        known = _active(self.sender, binding)
+        # 2. A path leads to an anchor that holds for the agency, all of it valid then and made for seals.
+        self._require_path(anchors, known, at, paths)
+        # 3. The directory names this certificate as one that may seal for the agency.
+        if self.certificate_fingerprint not in known.fingerprints:
+            raise _refused(
+                "signer-not-bound",
+                f"The directory does not let the certificate {self.certificate_fingerprint} seal for {self.sender}.",
+                "Seal with a key that is enrolled for the agency, or have the operator admit this certificate.",
+            )
+        return verified(
+            self._envelope,
+            data=self._data,
+            message_id=self.message_id,
+            signer_fingerprint=self.certificate_fingerprint,
+            signed_at=self._signature.signed_at,
+        )
+
+    def _require_path(
+        self, anchors: Sequence[TrustAnchor], binding: SignerBinding, at: datetime, paths: CertificationPaths
+    ) -> None:
+        def require_path_to(allowed: Sequence[TrustAnchor]) -> None:
+            paths.find(
+                self._signature.signer,
+                self._signature.intermediates,
+                [anchor.certificate for anchor in allowed],
+                usage=SEALS,
+                at=at,
+                faults=SEAL_FAULTS,
+            )
+
+        try:
+            require_path_to([anchor for anchor in anchors if anchor.covers(binding.code)])
+        except SealRejected as error:
+            if error.code != "seal-certificate-untrusted":
+                raise
+            # No anchor for this agency; is there one for others?
+            require_path_to([anchor for anchor in anchors if not anchor.covers(binding.code)])
+            raise _refused(
+                "anchor-prefix",
+                f"The authority behind this seal is trusted, but not for {binding.code}.",
+                "Seal with a certificate of an authority that is trusted for the agency's codes.",
+            ) from error
+
+
+def open_seal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedSeal:
+    """Parse `data`, verify its seal with the key that it brings along, and decode what the seal covers.
+
+    Raises:
+        SealRejected: the seal is not there, not of the profile, or does not verify.
+        LimitExceeded, MalformedMessage, MalformedCode: the envelope is not of the form that travels.
+    """
+    try:
+        root = parse_envelope(data, limits, require_signature=True)
+    except MalformedMessage as error:
+        if error.code not in _SEAL_CODES:
+            raise
+        raise SealRejected(
+            _SEAL_CODES[error.code], error.message, element=error.element, line=error.line, mend=error.mend
+        ) from error
+    signature = open_signature(root, SEAL_PARENTS, SEAL_FAULTS)
+    envelope = read_envelope(signature.signed_xml)
+    return OpenedSeal(
+        sender=envelope.sender,
+        message_id=signature.digest,
+        certificate_fingerprint=fingerprint(signature.signer),
+        _data=data,
+        _envelope=envelope,
+        _signature=signature,
+    )
+
+
+def unseal(data: bytes, trust: Trust, at: datetime, limits: Limits = DEFAULT_LIMITS) -> Verified[Envelope]:
+    """What the seal of `data` covers, if at the time `at` its signer may speak for the agency in From.
+
+    Raises:
+        SealRejected, LimitExceeded, MalformedMessage, MalformedCode: as `open_seal` and `OpenedSeal.bind`.
+    """
+    opened = open_seal(data, limits)
+    return opened.bind(trust.anchors, trust.binding_of(opened.sender), at)
+
+
+def _active(sender: AgencyCode, binding: SignerBinding | None) -> SignerBinding:
+    if binding is None:
+        raise _refused(
+            "agency-unknown", f"The directory does not know {sender}.", "Check the code, or have the agency admitted."
+        )
+    match binding.status:
+        case EntryStatus.ACTIVE:
+            return binding
+        case EntryStatus.SUSPENDED:
+            raise _refused("agency-suspended", f"{sender} is suspended.", "Ask the operator of the hub.")
+        case EntryStatus.RETIRED:
+            raise _refused("agency-retired", f"{sender} is retired.", "Use the code of the agency that succeeded it.")
+
+
+def _refused(code: str, message: str, mend: str) -> SealRejected:
+    return SealRejected(code, message, element="MessageHeader/From/OrganId", mend=mend)
