@@ -21,7 +21,7 @@ _OLDER_PARTS = 4
 # Level 1, in both forms: a letter and two more characters of which one at least is a digit (`G22`, `H23`, `JB2`).
 _ROOT = r"[A-Z](?:[0-9][0-9A-Z]|[A-Z][0-9])"
 _QD20 = re.compile(rf"{_ROOT}(?:\.[0-9A-Z]+)*", re.ASCII)
-# V.Z.Y.M, and the shorter forms that real systems hold (`28.22.H17`). The first part is a number, or it would be a root.
+# V.Z.Y.M, and the shorter forms that real systems hold (`28.22.H17`). A first part with a letter could be a root.
 _QCVN102 = re.compile(rf"[0-9]{{1,3}}(?:\.[0-9A-Z]{{1,3}}){{0,2}}\.{_ROOT}", re.ASCII)
 _SYSTEM = re.compile(r"[a-z][0-9a-z]*(?:\.[0-9a-z]+)+", re.ASCII)
 

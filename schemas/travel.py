@@ -1,0 +1,92 @@
+"""The envelope that travels: the one form that is sealed, stored and forwarded as bytes.
+
+`write_envelope` gives the unsigned bytes, `parse_envelope` a checked tree, `read_envelope` the values in it. Sealing
+and verifying stand in the package `certs`.
+"""
+
+from __future__ import annotations
+
+from schemas.errors import LimitExceeded
+from schemas.limits import DEFAULT_LIMITS, Limits
+from schemas.namespaces import DS, QCVN
+from schemas.travel_reader import read_envelope
+from schemas.travel_writer import write_envelope
+from schemas.validation import Grammar
+from schemas.xml import Element, element_path, fault_at, line_of, parse, selecting
+
+__all__ = ["parse_envelope", "read_envelope", "write_envelope"]
+
+_GRAMMAR = Grammar("travel.xsd")
+
+_HEADER = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLHeader"
+_RECIPIENTS = f"{_HEADER}/{{{QCVN}}}MessageHeader/{{{QCVN}}}To"
+_REFERENCES = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLBody/{{{QCVN}}}edXMLManifest/{{{QCVN}}}Reference"
+
+# By local name: a Signature in another namespace is a placeholder at best, and a second one is an attack or a mistake.
+_SIGNATURES = selecting("//*[local-name() = 'Signature']")
+
+
+def parse_envelope(data: bytes, limits: Limits = DEFAULT_LIMITS, *, require_signature: bool = False) -> Element:
+    """The root element of an envelope whose form is right; its seal is not verified.
+
+    A Signature, if there is one, is the only one, is XML-DSig's, and stands last in edXMLHeader.
+
+    Raises:
+        LimitExceeded: it is larger, deeper or more numerous than `limits` allow.
+        MalformedMessage: it is not well-formed, holds what `schemas.xml` forbids, has its Signature elsewhere, or
+            breaks travel.xsd.
+    """
+    root = parse(data, limits)
+    if root.tag != f"{{{QCVN}}}edXML":
+        raise fault_at(
+            root,
+            "not-edxml",
+            f"The root is {root.tag!r}, not edXML of QCVN 102:2016.",
+            mend=f"Begin with <edXML xmlns={QCVN!r}>.",
+        )
+    _require_few(root, _RECIPIENTS, limits.recipients, "too-many-recipients")
+    _require_few(root, _REFERENCES, limits.attachments, "too-many-attachments")
+    _require_signature_in_place(root, required=require_signature)
+    _GRAMMAR.check(root)
+    return root
+
+
+def _require_few(root: Element, path: str, most: int, code: str) -> None:
+    found = root.findall(path)
+    if len(found) > most:
+        raise LimitExceeded(
+            code,
+            f"The message has {len(found)} of them; {most} are allowed.",
+            element=element_path(found[most]),
+            line=line_of(found[most]),
+        )
+
+
+def _require_signature_in_place(root: Element, *, required: bool) -> None:
+    signatures = _SIGNATURES(root)
+    if not signatures:
+        if required:
+            raise fault_at(
+                root, "signature-missing", "The envelope has no Signature.", mend="Seal it before it is sent."
+            )
+        return
+    if len(signatures) > 1:
+        raise fault_at(
+            signatures[1], "signature-repeated", "The envelope has more than one Signature.", mend="Seal it once."
+        )
+    (signature,) = signatures
+    if signature.tag != f"{{{DS}}}Signature":
+        raise fault_at(
+            signature,
+            "signature-not-xmldsig",
+            "The Signature is not one of XML-DSig: it proves nothing.",
+            mend="Leave it out and seal the envelope.",
+        )
+    parent = signature.getparent()
+    if parent is None or parent is not root.find(_HEADER) or signature.getnext() is not None:
+        raise fault_at(
+            signature,
+            "signature-misplaced",
+            "The Signature does not stand last in edXMLHeader.",
+            mend="Write it as the header's last element.",
+        )
