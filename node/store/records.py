@@ -1,0 +1,200 @@
+"""What the node's record shows: frozen values, made for commands and consoles to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from node.store.states import DeliveryState, HandoverState, MessageKind, OutboxState
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.message import BusinessType, Priority, StatusCode
+from schemas.receipts import Issuer, ReceiptEvent, SignedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why something waits or was refused: the error's stable code, its sentence, its place in the message, its mend."""
+
+    code: str
+    text: str
+    element: str | None = None
+    line: int | None = None
+    mend: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFacts:
+    """What a message is. `subject` is a document's; `status` a status message's; `about` whom it speaks of."""
+
+    message_id: Sha256Hex
+    kind: MessageKind
+    sender: AgencyCode
+    sender_name: str | None
+    document_id: str | None
+    subject: str | None
+    business: BusinessType | None
+    status: StatusCode | None
+    description: str | None
+    priority: Priority
+    due_date: str | None
+    about: tuple[Sha256Hex, ...]
+    sealed_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientRow:
+    """How far a message of ours has come to one recipient, and the newest status that came back from there.
+
+    `code` is today's code, `written` the one in the message; `since` is when `delivery` began.
+    """
+
+    code: AgencyCode
+    written: AgencyCode
+    name: str | None
+    delivery: DeliveryState
+    since: datetime
+    trouble: Trouble | None = None
+    status: StatusCode | None = None
+    status_text: str | None = None
+    status_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `next_attempt_at` when
+    it is tried again (None: at once); after a refusal `trouble` is the reason."""
+
+    message: MessageFacts
+    adapter: str
+    key: str
+    state: OutboxState
+    created_at: datetime
+    accepted_at: datetime | None
+    attempts: int
+    next_attempt_at: datetime | None
+    trouble: Trouble | None
+    recipients: tuple[RecipientRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverRow:
+    """A received message on its way to one agency's software; `since` is when `state` began."""
+
+    code: AgencyCode
+    state: HandoverState
+    since: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+    trouble: Trouble | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A message received. `signer` is the subject of the certificate that sealed it; `accepted_at` the hub's time."""
+
+    message: MessageFacts
+    signer: str
+    signed_at: datetime
+    accepted_at: datetime
+    received_at: datetime
+    handovers: tuple[HandoverRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentRow:
+    name: str
+    content_type: str
+    description: str
+    digest: Sha256Hex
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRow:
+    """A receipt, verified when it was stored; `signed` is what proves it to others."""
+
+    receipt_id: str
+    event: ReceiptEvent
+    issuer: Issuer
+    recipient: AgencyCode | None
+    occurred_at: datetime
+    stored_at: datetime
+    trouble: Trouble | None
+    signed: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryEvent:
+    """One step in the life of a message. `event` is a dotted name, `code` the agency it happened at or for."""
+
+    at: datetime
+    event: str
+    code: AgencyCode | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageStory:
+    """All that the node knows of one message, as its sender (`outbox`), its recipient (`inbox`), or both."""
+
+    message: MessageFacts
+    outbox: OutboxRow | None
+    inbox: InboxRow | None
+    attachments: tuple[AttachmentRow, ...]
+    receipts: tuple[ReceiptRow, ...]
+    events: tuple[StoryEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubContact:
+    """What the daemon last saw of its hub. `unreachable_since` and `trouble` are set while it cannot be reached;
+    `clock_ahead` is by how many seconds this machine's clock is ahead of the hub's."""
+
+    last_contact_at: datetime | None
+    unreachable_since: datetime | None
+    trouble: Trouble | None
+    epoch: str | None
+    clock_ahead: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryState:
+    """The copy of the directory: its version (0: none yet), the newest one that the hub has spoken of, its expiry."""
+
+    version: int
+    latest: int
+    expires_at: datetime | None
+    agencies: int
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """How the node does. `oldest_waiting_at` is when the oldest message that still waits for the hub was submitted."""
+
+    connection: str
+    hub: str
+    served_codes: tuple[AgencyCode, ...]
+    contact: HubContact
+    directory: DirectoryState
+    outbox: dict[OutboxState, int]
+    oldest_waiting_at: datetime | None
+    inbox: int
+    handovers: dict[HandoverState, int]
+    reports_waiting: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceRow:
+    """The deliveries of one agency's messages, or of all (`code` None): accepted = delivered + refused + expired +
+    cancelled + pending, counted in one snapshot."""
+
+    code: AgencyCode | None
+    accepted: int
+    delivered: int
+    refused: int
+    expired: int
+    cancelled: int
+    pending: int
