@@ -1,0 +1,1 @@
+"""`congvan demo`: the whole way of one document, on this machine, in a temporary folder."""
