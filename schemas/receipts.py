@@ -76,6 +76,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What one signature of `issuer` covers: the SHA-256 of each receipt's bytes. `issued_at` is UTC."""
+
+    issuer: Issuer
+    issued_at: datetime
+    digests: tuple[Sha256Hex, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SignedReceipt:
     """A receipt's bytes and the bytes of the proof that signs it: all that a verifier needs, with anchors.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from schemas.errors import LimitExceeded
 from schemas.limits import DEFAULT_LIMITS, Limits
-from schemas.namespaces import DS, QCVN
+from schemas.namespaces import QCVN
+from schemas.signature_place import require_signature_last
 from schemas.travel_reader import read_envelope
 from schemas.travel_writer import write_envelope
 from schemas.validation import Grammar
-from schemas.xml import Element, element_path, fault_at, line_of, parse, selecting
+from schemas.xml import Element, element_path, fault_at, line_of, parse
 
 __all__ = ["parse_envelope", "read_envelope", "write_envelope"]
 
@@ -21,9 +22,6 @@ _GRAMMAR = Grammar("travel.xsd")
 _HEADER = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLHeader"
 _RECIPIENTS = f"{_HEADER}/{{{QCVN}}}MessageHeader/{{{QCVN}}}To"
 _REFERENCES = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLBody/{{{QCVN}}}edXMLManifest/{{{QCVN}}}Reference"
-
-# By local name: a Signature in another namespace is a placeholder at best, and a second one is an attack or a mistake.
-_SIGNATURES = selecting("//*[local-name() = 'Signature']")
 
 
 def parse_envelope(data: bytes, limits: Limits = DEFAULT_LIMITS, *, require_signature: bool = False) -> Element:
@@ -46,7 +44,7 @@ def parse_envelope(data: bytes, limits: Limits = DEFAULT_LIMITS, *, require_sign
         )
     _require_few(root, _RECIPIENTS, limits.recipients, "too-many-recipients")
     _require_few(root, _REFERENCES, limits.attachments, "too-many-attachments")
-    _require_signature_in_place(root, required=require_signature)
+    require_signature_last(root, root.find(_HEADER), required=require_signature)
     _GRAMMAR.check(root)
     return root
 
@@ -59,34 +57,4 @@ def _require_few(root: Element, path: str, most: int, code: str) -> None:
             f"The message has {len(found)} of them; {most} are allowed.",
             element=element_path(found[most]),
             line=line_of(found[most]),
-        )
-
-
-def _require_signature_in_place(root: Element, *, required: bool) -> None:
-    signatures = _SIGNATURES(root)
-    if not signatures:
-        if required:
-            raise fault_at(
-                root, "signature-missing", "The envelope has no Signature.", mend="Seal it before it is sent."
-            )
-        return
-    if len(signatures) > 1:
-        raise fault_at(
-            signatures[1], "signature-repeated", "The envelope has more than one Signature.", mend="Seal it once."
-        )
-    (signature,) = signatures
-    if signature.tag != f"{{{DS}}}Signature":
-        raise fault_at(
-            signature,
-            "signature-not-xmldsig",
-            "The Signature is not one of XML-DSig: it proves nothing.",
-            mend="Leave it out and seal the envelope.",
-        )
-    parent = signature.getparent()
-    if parent is None or parent is not root.find(_HEADER) or signature.getnext() is not None:
-        raise fault_at(
-            signature,
-            "signature-misplaced",
-            "The Signature does not stand last in edXMLHeader.",
-            mend="Write it as the header's last element.",
         )

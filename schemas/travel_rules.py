@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from schemas.codes import AgencyCode
 from schemas.envelope import CONTENT_ID_PREFIX, Envelope, Extension, Selector, SelectorKind, is_sha256_hex
 from schemas.errors import MalformedCode, MalformedMessage, Rejected
+from schemas.markup import nth
 from schemas.message import Document
 
 #: As in extension.xsd.
@@ -180,11 +181,6 @@ def _attachment_faults(document: Document, extension: Extension) -> Iterator[Rej
 def is_content_id(text: str) -> bool:
     """True for `sha256-<64 hex>`, the one form of a content id in an envelope that travels."""
     return text.startswith(CONTENT_ID_PREFIX) and is_sha256_hex(text[len(CONTENT_ID_PREFIX) :])
-
-
-def nth(path: str, place: int) -> str:
-    """The path of the element that has `place` (from 0) siblings of its name before it, as `element_path` writes it."""
-    return path if place == 0 else f"{path}[{place + 1}]"
 
 
 def _no_digest(text: str, element: str) -> MalformedMessage:

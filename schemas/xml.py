@@ -27,7 +27,7 @@ _ATTRIBUTES_OF_AN_ELEMENT = 32
 _NAMESPACE_DECLARATIONS = 1000
 
 #: Elements that only wrap: a path is read more easily without them.
-WRAPPERS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader", "edXMLBody"})
+WRAPPERS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader", "edXMLBody", "Receipt", "Proof"})
 
 _DECLARATION = re.compile(
     rb"""<\?xml \s+ version \s*=\s* ("1\.0"|'1\.0')
@@ -87,8 +87,8 @@ def parse(data: bytes, limits: Limits) -> Element:
 def element_path(element: Element) -> str:
     """Where `element` stands, as a path of local names: `MessageHeader/To[2]/OrganId`.
 
-    Names that only wrap (edXML, edXMLEnvelope, edXMLHeader, edXMLBody) are left out. A number is given from the second
-    element of a name on, counted among its siblings.
+    Names that only wrap (`WRAPPERS`) are left out. A number is given from the second element of a name on, counted
+    among its siblings.
     """
     steps = []
     here: Element | None = element
