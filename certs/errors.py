@@ -65,12 +65,19 @@ class SignatureFaults:
 
     def __call__(self, rule: str, message: str, at: Element | None = None, *, mend: str = _SIGN_ANEW) -> Rejected:
         return self.family(
-            f"{self.subject}-{rule}",
+            self.code(rule),
             message,
             element=None if at is None else element_path(at),
             line=None if at is None else line_of(at),
             mend=mend,
         )
+
+    def code(self, rule: str) -> str:
+        return f"{self.subject}-{rule}"
+
+    def named(self, code: str, message: str, *, mend: str, element: str | None = None) -> Rejected:
+        """An error of the same class whose code says all by itself."""
+        return self.family(code, message, element=element, mend=mend)
 
 
 SEAL_FAULTS = SignatureFaults(SealRejected, "seal")

@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +28,20 @@ _SIGNING_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _VERIFICATION = SignatureConfiguration(
     expect_references=2, signature_methods=SIGNATURE_METHODS, digest_algorithms=frozenset({SHA256})
 )
+
+
+class _ProfileVerifier(XMLVerifier):
+    """signxml's verifier, spared copies of a tree that nobody else holds."""
+
+    def get_root(self, data: Element) -> Element:
+        return data
+
+    def _verify_reference(self, reference: Element, index: int, root: Element, *rest: Any) -> VerifyResult:
+        # SignedProperties is looked up in the Signature alone: nothing elsewhere can pass for it, and the content is
+        # not parsed a second time.
+        scope = next(root.iter(ds("Signature"))) if reference.get("URI") else root
+        result: VerifyResult = super()._verify_reference(reference, index, scope, *rest)  # type: ignore[no-untyped-call] # signxml types its public methods only
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +132,7 @@ def _verify(
     # is judged later, for the time that the caller asks for; here it is given a time at which it is.
     configuration = replace(_VERIFICATION, location=location, verification_time=signer.not_valid_before_utc)
     try:
-        results = XMLVerifier().verify(
+        results = _ProfileVerifier().verify(
             root, x509_cert=signer, validate_schema=False, id_attribute="Id", expect_config=configuration
         )
     except InvalidDigest as error:

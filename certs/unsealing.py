@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from certs.certification_path import REMEMBERED_PATHS, CertificationPaths
+from certs.agency_signer import require_agency_signer, require_known
 from certs.errors import SEAL_FAULTS, SealRejected
 from certs.keys import fingerprint
 from certs.sealing import SEAL_PARENTS
 from certs.signature_reader import OpenedSignature, open_signature
 from certs.trust import SignerBinding, Trust, TrustAnchor
-from certs.usage import SEALS
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
@@ -49,14 +48,7 @@ class OpenedSeal:
     _envelope: Envelope = field(repr=False)
     _signature: OpenedSignature = field(repr=False)
 
-    def bind(
-        self,
-        anchors: Sequence[TrustAnchor],
-        binding: SignerBinding | None,
-        at: datetime,
-        *,
-        paths: CertificationPaths = REMEMBERED_PATHS,
-    ) -> Verified[Envelope]:
+    def bind(self, anchors: Sequence[TrustAnchor], binding: SignerBinding | None, at: datetime) -> Verified[Envelope]:
         """The envelope, if at the time `at` its signer may speak for the agency in From.
 
         `binding` is what the directory says of `sender`; where From holds an older code, the binding's own code is
@@ -66,16 +58,10 @@ class OpenedSeal:
             SealRejected: see there for the codes and their order.
         """
         # 1. The directory knows the agency, and it may take part.
-        known = _active(self.sender, binding)
-        # 2. A path leads to an anchor that holds for the agency, all of it valid then and made for seals.
-        self._require_path(anchors, known, at, paths)
-        # 3. The directory names this certificate as one that may seal for the agency.
-        if self.certificate_fingerprint not in known.fingerprints:
-            raise _refused(
-                "signer-not-bound",
-                f"The directory does not let the certificate {self.certificate_fingerprint} seal for {self.sender}.",
-                "Seal with a key that is enrolled for the agency, or have the operator admit this certificate.",
-            )
+        known = require_known(self.sender, binding, SEAL_FAULTS)
+        _require_active(self.sender, known)
+        # 2. The signer's certificate leads to an anchor that holds for the agency, and the directory names it.
+        require_agency_signer(self._signature, known, anchors, at, SEAL_FAULTS)
         return verified(
             self._envelope,
             data=self._data,
@@ -83,32 +69,6 @@ class OpenedSeal:
             signer_fingerprint=self.certificate_fingerprint,
             signed_at=self._signature.signed_at,
         )
-
-    def _require_path(
-        self, anchors: Sequence[TrustAnchor], binding: SignerBinding, at: datetime, paths: CertificationPaths
-    ) -> None:
-        def require_path_to(allowed: Sequence[TrustAnchor]) -> None:
-            paths.find(
-                self._signature.signer,
-                self._signature.intermediates,
-                [anchor.certificate for anchor in allowed],
-                usage=SEALS,
-                at=at,
-                faults=SEAL_FAULTS,
-            )
-
-        try:
-            require_path_to([anchor for anchor in anchors if anchor.covers(binding.code)])
-        except SealRejected as error:
-            if error.code != "seal-certificate-untrusted":
-                raise
-            # No anchor for this agency; is there one for others?
-            require_path_to([anchor for anchor in anchors if not anchor.covers(binding.code)])
-            raise _refused(
-                "anchor-prefix",
-                f"The authority behind this seal is trusted, but not for {binding.code}.",
-                "Seal with a certificate of an authority that is trusted for the agency's codes.",
-            ) from error
 
 
 def open_seal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedSeal:
@@ -148,19 +108,12 @@ def unseal(data: bytes, trust: Trust, at: datetime, limits: Limits = DEFAULT_LIM
     return opened.bind(trust.anchors, trust.binding_of(opened.sender), at)
 
 
-def _active(sender: AgencyCode, binding: SignerBinding | None) -> SignerBinding:
-    if binding is None:
-        raise _refused(
-            "agency-unknown", f"The directory does not know {sender}.", "Check the code, or have the agency admitted."
-        )
+def _require_active(sender: AgencyCode, binding: SignerBinding) -> None:
     match binding.status:
         case EntryStatus.ACTIVE:
-            return binding
+            return
         case EntryStatus.SUSPENDED:
-            raise _refused("agency-suspended", f"{sender} is suspended.", "Ask the operator of the hub.")
+            code, message, mend = "agency-suspended", f"{sender} is suspended.", "Ask the operator of the hub."
         case EntryStatus.RETIRED:
-            raise _refused("agency-retired", f"{sender} is retired.", "Use the code of the agency that succeeded it.")
-
-
-def _refused(code: str, message: str, mend: str) -> SealRejected:
-    return SealRejected(code, message, element="MessageHeader/From/OrganId", mend=mend)
+            code, message, mend = "agency-retired", f"{sender} is retired.", "Use the code of its successor."
+    raise SEAL_FAULTS.named(code, message, mend=mend, element="MessageHeader/From/OrganId")

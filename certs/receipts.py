@@ -1,0 +1,148 @@
+"""Signing and verifying receipts: one proof, one signature, for all receipts that commit together.
+
+A proof lists the SHA-256 digests of the receipts and is signed like an envelope (the same profile, last in the root).
+A hub signs with a key that is for receipts alone and names the hub; an agency with a key that may seal for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Final
+
+from cryptography import x509
+
+from certs.agency_signer import require_agency_signer, require_known
+from certs.certification_path import REMEMBERED_PATHS
+from certs.errors import PROOF_FAULTS
+from certs.keys import fingerprint
+from certs.names import hub_named
+from certs.sealing_key import SealingKey
+from certs.signature_reader import OpenedSignature, open_signature
+from certs.signature_writer import sign_enveloped
+from certs.trust import Trust
+from certs.usage import RECEIPTS
+from certs.verified import Verified, verified
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
+from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, SignedReceipt
+
+#: Proofs whose signature is remembered. A proof has 4 MiB at most, and mostly a few KiB.
+_REMEMBERED_PROOFS: Final = 8
+
+_new_salt: Final[Callable[[], str]] = partial(secrets.token_hex, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptTrust:
+    """`hub_anchors` are the roots of the hubs whose receipts count; `agencies` is the same as for seals."""
+
+    hub_anchors: tuple[x509.Certificate, ...]
+    agencies: Trust
+
+
+def sign_receipts(
+    receipts: Sequence[Receipt],
+    key: SealingKey,
+    *,
+    issued_at: datetime,
+    salts: Callable[[], str] = _new_salt,
+) -> tuple[SignedReceipt, ...]:
+    """The receipts, in their order, under one proof that is signed once.
+
+    Raises:
+        ValueError: there is none, or they have more than one issuer, or `issued_at` is naive.
+        Rejected: a receipt holds what its form does not admit.
+    """
+    issuers = {receipt.issuer for receipt in receipts}
+    if len(issuers) != 1:
+        raise ValueError(f"a proof has one issuer, not {len(issuers)}")
+    (issuer,) = issuers
+    written = [write_receipt(receipt, salts()) for receipt in receipts]
+    unsigned = write_proof([_digest(data) for data in written], issuer=issuer, issued_at=issued_at)
+    proof, _ = sign_enveloped(unsigned, parse_proof(unsigned), key, issued_at)
+    return tuple(SignedReceipt(data, proof) for data in written)
+
+
+def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> Verified[Receipt]:
+    """The receipt, if its proof signs it and the signer, at the time `at`, may speak for its issuer.
+
+    Of many receipts under one proof the first pays for the signature. Whether the agency is suspended by now is not
+    asked: a receipt speaks of what happened before. A key that must not count any more, the directory no longer binds.
+
+    Raises:
+        ReceiptRejected: `receipt-not-in-proof`, `receipt-issuer`, `receipt-signer`; `proof-…` for the signature;
+            `agency-unknown`, `anchor-prefix`, `signer-not-bound` for the signer.
+        LimitExceeded, MalformedMessage, MalformedCode: receipt or proof is not of its form.
+    """
+    opened = _opened_proof(signed.proof)
+    if _digest(signed.receipt) not in opened.digests:
+        raise PROOF_FAULTS.named(
+            "receipt-not-in-proof",
+            "The proof does not list this receipt.",
+            mend="Keep each receipt with the proof that came with it, byte for byte.",
+        )
+    receipt = read_receipt(signed.receipt)
+    if receipt.issuer != opened.proof.issuer:
+        raise PROOF_FAULTS.named(
+            "receipt-issuer",
+            f"The receipt is issued by {receipt.issuer.name}, its proof by {opened.proof.issuer.name}.",
+            mend="Issue receipts of each party under a proof of its own.",
+        )
+    _require_signer_of(receipt.issuer, opened.signature, trust, at)
+    return verified(
+        receipt,
+        data=signed.receipt,
+        message_id=receipt.message_id,
+        signer_fingerprint=fingerprint(opened.signature.signer),
+        signed_at=opened.proof.issued_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenedProof:
+    """A proof whose signature verifies with the key that it brings along."""
+
+    proof: Proof = field(repr=False)
+    digests: frozenset[Sha256Hex] = field(repr=False)
+    signature: OpenedSignature
+
+
+@lru_cache(maxsize=_REMEMBERED_PROOFS)
+def _opened_proof(data: bytes) -> _OpenedProof:
+    """Neither time nor trust goes in here: what is remembered stays true."""
+    signature = open_signature(parse_proof(data), (), PROOF_FAULTS)
+    proof = read_proof(signature.signed_xml)
+    return _OpenedProof(proof, frozenset(proof.digests), signature)
+
+
+def _require_signer_of(issuer: Issuer, signature: OpenedSignature, trust: ReceiptTrust, at: datetime) -> None:
+    match issuer.kind:
+        case IssuerKind.HUB:
+            REMEMBERED_PATHS.find(
+                signature.signer,
+                signature.intermediates,
+                trust.hub_anchors,
+                usage=RECEIPTS,
+                at=at,
+                faults=PROOF_FAULTS,
+            )
+            if hub_named(signature.signer) != issuer.name:
+                raise PROOF_FAULTS.named(
+                    "receipt-signer",
+                    f"The certificate that signed is not that of the hub {issuer.name}.",
+                    mend="Sign with the receipts certificate of the hub that issues.",
+                )
+        case IssuerKind.AGENCY:
+            code = AgencyCode.parse(issuer.name)
+            binding = require_known(code, trust.agencies.binding_of(code), PROOF_FAULTS)
+            require_agency_signer(signature, binding, trust.agencies.anchors, at, PROOF_FAULTS)
+
+
+def _digest(data: bytes) -> Sha256Hex:
+    return hashlib.sha256(data).hexdigest()
