@@ -51,11 +51,6 @@ class EnrolmentToken:
         """What the hub keeps instead of the secret: its SHA-256, which is enough for 256 random bits."""
         return secret_digest(self.secret)
 
-    @property
-    def bearer(self) -> str:
-        """The secret as the node shows it to the hub, in `Authorization: Bearer`."""
-        return _encoded(self.secret)
-
     def encode(self) -> str:
         """The text that the operator hands to the agency."""
         body = f"{_KIND}.{_encoded(bytes.fromhex(self.authority_fingerprint))}.{self.secret}"
@@ -101,14 +96,6 @@ class EnrolmentToken:
 def secret_digest(secret: str) -> Sha256Hex:
     """What the hub compares with a secret that was presented."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def digest_of_bearer(bearer: str) -> Sha256Hex:
-    """What the hub keeps of the token that `bearer` (see `EnrolmentToken.bearer`) is from; TokenRejected (`token-damaged`)."""
-    try:
-        return hashlib.sha256(_decoded(bearer)).hexdigest()
-    except ValueError as error:
-        raise _damaged() from error
 
 
 def _damaged() -> TokenRejected:
