@@ -1,0 +1,100 @@
+"""Settings of the exchange itself: what is taken, how long it is kept, how it is handed out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import ConfigDict, Field
+
+from runtime.settings import Settings
+from schemas.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
+
+
+class _Table(Settings):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class SubmissionSettings(_Table):
+    """What the hub takes."""
+
+    envelope_bytes: int = Field(DEFAULT_LIMITS.envelope_bytes, ge=64 * KIB, le=64 * MIB)
+    """The longest envelope; its attachments are beside it."""
+    attachment_bytes: int = Field(DEFAULT_LIMITS.attachment_bytes, ge=MIB, le=100 * GIB)
+    """The longest attachment."""
+    message_bytes: int = Field(DEFAULT_LIMITS.message_attachment_bytes, ge=MIB, le=1000 * GIB)
+    """The attachments of one message together."""
+    attachments: int = Field(DEFAULT_LIMITS.attachments, ge=1, le=10_000)
+    """How many attachments one message may have."""
+    recipients: int = Field(DEFAULT_LIMITS.recipients, ge=1, le=200_000)
+    """How many agencies one message may go to, those that its selectors find included."""
+    upload_hours: float = Field(24.0, gt=0, le=24 * 30)
+    """How long a submission may wait for its attachments without any byte coming, before it is dropped."""
+    pending: int = Field(200, ge=1, le=100_000)
+    """How many submissions of one connection may wait for attachments at a time."""
+    parallel: int = Field(16, ge=1, le=1000)
+    """How many submissions of one connection are worked on at a time."""
+    spare_bytes: int = Field(64 * MIB, ge=0)
+    """Attachments are not taken when they would leave less than this free on the disk."""
+    silence_seconds: float = Field(60.0, gt=0)
+    """How long a peer may say nothing in the middle of a request, or take nothing of an answer."""
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as the readers of envelopes take it."""
+        return Limits(
+            envelope_bytes=self.envelope_bytes,
+            attachment_bytes=self.attachment_bytes,
+            message_attachment_bytes=self.message_bytes,
+            attachments=self.attachments,
+            recipients=self.recipients,
+        )
+
+    @property
+    def upload_time(self) -> timedelta:
+        return timedelta(hours=self.upload_hours)
+
+
+class MailboxSettings(_Table):
+    """How what waits is handed out."""
+
+    lease_seconds: float = Field(60.0, gt=0, le=3600)
+    """How long a node has an entry to itself before it is offered again."""
+    wait_seconds: float = Field(60.0, gt=0, le=600)
+    """The longest time that one request may wait for something to come."""
+    recheck_seconds: float = Field(2.0, gt=0, le=60)
+    """How often a waiting request looks into the database by itself: the longest delay when a wake-up is lost."""
+    waiting: int = Field(8, ge=1, le=1000)
+    """How many requests of one connection may wait at a time."""
+    entries: int = Field(200, ge=1, le=5000)
+    """The most entries in one answer."""
+    answer_bytes: int = Field(16 * MIB, ge=64 * KIB, le=64 * MIB)
+    """An answer takes no further entry once it has this much; one entry always fits."""
+    inline_bytes: int = Field(256 * KIB, ge=0, le=16 * MIB)
+    """Short attachments (64 KiB at most each) come along with their envelope up to this much; others are fetched."""
+    release_seconds: float = Field(60.0, gt=0, le=3600)
+    """When an entry that a node hands back is offered again, if the node does not say."""
+
+
+class DeliverySettings(_Table):
+    """How deliveries are made and ended."""
+
+    days: float = Field(30.0, gt=0, le=3650)
+    """How long a delivery may wait before it expires."""
+    batch: int = Field(500, ge=1, le=20_000)
+    """How many deliveries are written in one transaction, the first of them in that of the acceptance."""
+    outcomes: int = Field(1000, ge=1, le=10_000)
+    """How many outcomes and receipts one request may report."""
+    report_bytes: int = Field(16 * MIB, ge=64 * KIB, le=64 * MIB)
+    """The longest such request."""
+
+    @property
+    def lifetime(self) -> timedelta:
+        return timedelta(days=self.days)
+
+
+class ExchangeSettings(_Table):
+    """The way of a document through the hub."""
+
+    submissions: SubmissionSettings = SubmissionSettings()
+    mailbox: MailboxSettings = MailboxSettings()
+    deliveries: DeliverySettings = DeliverySettings()

@@ -1,0 +1,82 @@
+"""Which attachments are held, for which messages, and who may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, exists, insert, or_, select
+
+from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages
+from hub.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.envelope import Sha256Hex
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """An attachment: `content` for a short one, None where the bytes are a file."""
+
+    digest: Sha256Hex
+    size: int
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBlob:
+    """An attachment that a message names; an `inline` one comes along in mailbox answers."""
+
+    blob: Blob
+    inline: bool
+
+
+def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> None:
+    """Note the attachments of a message; one that is held already stays as it is."""
+    if not named:
+        return
+    transaction.execute(
+        insert_or(transaction, blobs).on_conflict_do_nothing(),
+        [{"digest": each.blob.digest, "size": each.blob.size, "content": each.blob.content} for each in named],
+    )
+    transaction.execute(
+        insert(message_blobs),
+        [{"message": message, "digest": each.blob.digest, "inline": each.inline} for each in named],
+    )
+
+
+def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Blob | None:
+    """The attachment, if `connection` sent or receives a message that names it."""
+    reads = or_(
+        messages.c.connection == connection,
+        exists().where(
+            and_(
+                mailbox_entries.c.message == messages.c.message,
+                mailbox_entries.c.connection == connection,
+                mailbox_entries.c.receipt.is_(None),
+            )
+        ),
+    )
+    row = transaction.execute(
+        select(blobs.c.digest, blobs.c.size, blobs.c.content)
+        .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
+        .join(blobs, blobs.c.digest == message_blobs.c.digest)
+        .where(message_blobs.c.digest == digest, reads)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Blob(row.digest, row.size, row.content)
+
+
+def readable_by_lease(transaction: Transaction, digest: Sha256Hex, connection: str, entry: int) -> Blob | None:
+    """The attachment, if the message that `entry` hands to `connection` names it: `readable` without a search."""
+    row = transaction.execute(
+        select(blobs.c.digest, blobs.c.size, blobs.c.content)
+        .join_from(mailbox_entries, message_blobs, message_blobs.c.message == mailbox_entries.c.message)
+        .join(blobs, blobs.c.digest == message_blobs.c.digest)
+        .where(
+            mailbox_entries.c.entry == entry,
+            mailbox_entries.c.connection == connection,
+            mailbox_entries.c.receipt.is_(None),
+            message_blobs.c.digest == digest,
+        )
+    ).one_or_none()
+    return None if row is None else Blob(row.digest, row.size, row.content)

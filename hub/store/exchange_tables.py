@@ -1,0 +1,194 @@
+"""Tables of the exchange: messages, deliveries, attachments, mailboxes, receipts, and what is being submitted.
+
+Codes of agencies are kept as they were resolved when it happened: they are history and no foreign keys. Connections
+live as long as the hub.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from hub.store.metadata import code_text, metadata
+from runtime.columns import Instant
+
+#: A number that the database gives, in order. SQLite counts by itself only in a column that is exactly an INTEGER.
+RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+_CONNECTION = String(64)
+_DIGEST = String(64)
+
+#: Accepted messages, in the order of acceptance. `from_code` is the code that was signed, `sender` the agency's code of
+#: that day. `weight` is what an entry of it takes in a mailbox answer, in bytes. `left_out`: the codes below a selector
+#: that were not active, one a line.
+messages = Table(
+    "messages",
+    metadata,
+    Column("message", RowNumber, primary_key=True, autoincrement=True),
+    Column("message_id", _DIGEST, nullable=False),
+    Column("from_code", code_text(), nullable=False),
+    Column("sender", code_text(), nullable=False),
+    Column("connection", _CONNECTION, ForeignKey("connections.connection"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("document_id", Text),
+    Column("priority", SmallInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("accepted_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("directory_version", Integer, nullable=False),
+    Column("recipients_count", Integer, nullable=False),
+    Column("recipients_digest", _DIGEST, nullable=False),
+    Column("left_out", Text),
+    Column("weight", Integer, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Index("uq_messages_message_id_from_code", "message_id", "from_code", unique=True),
+)
+
+#: Attachments that accepted messages name. `content` is there for short ones; the bytes of others are a file.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("content", LargeBinary),
+)
+
+#: Which attachments a message names; those marked `inline` come along in mailbox answers.
+message_blobs = Table(
+    "message_blobs",
+    metadata,
+    Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True),
+    Column("digest", _DIGEST, ForeignKey("blobs.digest"), primary_key=True),
+    Column("inline", Boolean, nullable=False),
+    Index("ix_message_blobs_digest", "digest"),
+    sqlite_with_rowid=False,
+)
+
+#: What is still to be fanned out, one row a message: lines of `connection code`, grouped by connection, of which the
+#: first `position` are written as deliveries.
+fanouts = Table(
+    "fanouts",
+    metadata,
+    Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("targets", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Index("ix_fanouts_lane_message", "lane", "message"),
+)
+
+#: One message for one agency. That it is leased is said by its mailbox entry: a lapsed lease changes nothing here.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True),
+    Column("recipient", code_text(), primary_key=True),
+    Column("connection", _CONNECTION, ForeignKey("connections.connection"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("last_error", Text),
+    sqlite_with_rowid=False,
+)
+
+#: Signed receipts. A proof signs one or many.
+proofs = Table(
+    "proofs",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("receipt", RowNumber, primary_key=True, autoincrement=True),
+    Column("message", RowNumber, ForeignKey("messages.message"), nullable=False),
+    Column("recipient", code_text()),
+    Column("event", String(32), nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("proof", _DIGEST, ForeignKey("proofs.digest"), nullable=False),
+    Index("uq_receipts_message_recipient_event", "message", "recipient", "event", unique=True),
+)
+
+#: What waits for each connection, most urgent lane first, then in order. An entry hands over a message for the agencies
+#: in `codes` (one a line), or a receipt about one. `available_at` is when it may be leased: at once, when a lease ends,
+#: or after a release. `lapses` counts leases that ended without a word, `attempts` the releases.
+mailbox_entries = Table(
+    "mailbox_entries",
+    metadata,
+    Column("entry", RowNumber, primary_key=True, autoincrement=True),
+    Column("connection", _CONNECTION, ForeignKey("connections.connection"), nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("message", RowNumber, ForeignKey("messages.message"), nullable=False),
+    Column("receipt", RowNumber, ForeignKey("receipts.receipt")),
+    Column("codes", Text),
+    Column("weight", Integer, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("available_at", Instant, nullable=False),
+    Column("lease", String(32)),
+    Column("lapses", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("expires_at", Instant),
+)
+Index(
+    "ix_mailbox_entries_waiting",
+    mailbox_entries.c.connection,
+    mailbox_entries.c.lane,
+    mailbox_entries.c.entry,
+    sqlite_where=mailbox_entries.c.open,
+    postgresql_where=mailbox_entries.c.open,
+)
+Index(
+    "ix_mailbox_entries_expiring",
+    mailbox_entries.c.expires_at,
+    sqlite_where=mailbox_entries.c.open,
+    postgresql_where=mailbox_entries.c.open,
+)
+Index(
+    "uq_mailbox_entries_message_connection",
+    mailbox_entries.c.message,
+    mailbox_entries.c.connection,
+    unique=True,
+    sqlite_where=mailbox_entries.c.receipt.is_(None),
+    postgresql_where=mailbox_entries.c.receipt.is_(None),
+)
+
+#: Envelopes judged good whose attachments are still on their way.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("submission", RowNumber, primary_key=True, autoincrement=True),
+    Column("connection", _CONNECTION, ForeignKey("connections.connection"), nullable=False),
+    Column("from_code", code_text(), nullable=False),
+    Column("message_id", _DIGEST, nullable=False),
+    Column("touched_at", Instant, nullable=False),
+    Index("uq_submissions_connection_message_id_from_code", "connection", "message_id", "from_code", unique=True),
+    Index("ix_submissions_touched_at", "touched_at"),
+)
+
+#: What a submission lacks or has brought. The bytes are the file `file` among the uploads, or `content` if they are
+#: few; `complete` says that they were checked against the digest.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload", String(32), primary_key=True),
+    Column("submission", RowNumber, ForeignKey("submissions.submission"), nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("file", String(32), nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("content", LargeBinary),
+    Index("uq_uploads_submission_digest", "submission", "digest", unique=True),
+)

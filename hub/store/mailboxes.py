@@ -1,0 +1,285 @@
+"""Mailboxes: what waits for each connection, and the leases on it.
+
+A lease is a token that a batch of entries was handed out with. It ends when its outcome is told, or lapses at its
+time: the entries are then offered again, each alone, so that an envelope that its recipient cannot bear takes
+no others with it. Each lapse doubles the next lease, up to `_LONGEST` times the first: such an entry comes back ever
+more rarely, and a recipient that is merely slow gets the time it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, Select, bindparam, insert, select, update
+
+from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, proofs, receipts
+from hub.store.metadata import Transaction
+from schemas.envelope import Sha256Hex
+from schemas.receipts import ReceiptEvent
+
+_LONGEST = 64
+
+_entries = mailbox_entries.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTerms:
+    """A lease to give: its token, from when, for how long, and how much at most."""
+
+    token: str
+    at: datetime
+    length: timedelta
+    entries: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Entries handed out together, in the order to serve them in, until an instant."""
+
+    entries: tuple[int, ...]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A mailbox entry as it stands; a receipt's if `receipt` is there, else a message's for `codes`."""
+
+    entry: int
+    message: int
+    receipt: int | None
+    codes: tuple[str, ...]
+    open: bool
+    lease: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingReceipt:
+    """A stored receipt that an entry hands over. `proof` names the bytes `proof_body`."""
+
+    receipt: bytes
+    proof: Sha256Hex
+    proof_body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingEnvelope:
+    """A message that an entry hands over: for whom, its acceptance, and the attachments that come along."""
+
+    message_id: Sha256Hex
+    recipients: tuple[str, ...]
+    accepted_at: datetime
+    acceptance: WaitingReceipt
+    envelope: bytes
+    attachments: dict[Sha256Hex, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An entry handed back: when to offer it again, and why it came back."""
+
+    entry: int
+    available_at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedReceipt:
+    """A receipt to put into the mailbox of a message's sender."""
+
+    connection: str
+    lane: int
+    message: int
+    receipt: int
+    weight: int
+
+
+def waits(transaction: Transaction, connection: str, *, at: datetime) -> bool:
+    """True if `lease` would find something."""
+    return transaction.scalar(_available(connection, at).with_only_columns(_entries.entry).limit(1)) is not None
+
+
+def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
+    """Hand out what waits for `connection`, most urgent first, as much as `terms` allow and one entry at least."""
+    picked: list[int] = []
+    length, lapses = terms.length, 0
+    weight = terms.weight
+    statement = _available(connection, terms.at).order_by(_entries.lane, _entries.entry).limit(terms.entries)
+    for row in transaction.execute(statement).all():
+        times_lapsed = row.lapses + (row.lease is not None)
+        weight -= row.weight
+        if picked and (times_lapsed or weight < 0):
+            break
+        picked.append(row.entry)
+        if times_lapsed:
+            lapses = times_lapsed
+            length *= min(2**times_lapsed, _LONGEST)
+            break
+    until = terms.at + length
+    if picked:
+        transaction.execute(
+            update(mailbox_entries)
+            .where(_entries.entry.in_(picked))
+            .values(lease=terms.token, available_at=until, lapses=lapses)
+        )
+    return Leased(tuple(picked), until)
+
+
+def renew(transaction: Transaction, connection: str, entry: int, token: str, *, until: datetime) -> None:
+    """Let a lease that is still this one run until `until`, if that is later than it would end."""
+    transaction.execute(
+        update(mailbox_entries)
+        .where(
+            _entries.entry == entry,
+            _entries.connection == connection,
+            _entries.lease == token,
+            _entries.open,
+            _entries.available_at < until,
+        )
+        .values(available_at=until)
+    )
+
+
+def find(transaction: Transaction, connection: str, entries: Collection[int]) -> dict[int, Entry]:
+    """Those of `entries` that are `connection`'s, open or not, by number."""
+    rows = transaction.execute(
+        select(_entries.entry, _entries.message, _entries.receipt, _entries.codes, _entries.open, _entries.lease).where(
+            _entries.entry.in_(entries), _entries.connection == connection
+        )
+    )
+    return {
+        row.entry: Entry(row.entry, row.message, row.receipt, _codes(row.codes), row.open, row.lease) for row in rows
+    }
+
+
+def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
+    """What those of `entries` hand over that hand over a message, by entry."""
+    rows = transaction.execute(
+        select(
+            _entries.entry,
+            _entries.codes,
+            messages.c.message,
+            messages.c.message_id,
+            messages.c.accepted_at,
+            messages.c.envelope,
+            receipts.c.body,
+            receipts.c.proof,
+            proofs.c.body.label("proof_body"),
+        )
+        .join_from(mailbox_entries, messages, messages.c.message == _entries.message)
+        .join(receipts, receipts.c.message == messages.c.message)
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(
+            _entries.entry.in_(entries),
+            _entries.receipt.is_(None),
+            receipts.c.recipient.is_(None),
+            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
+        )
+    ).all()
+    attachments = _inline_attachments(transaction, {row.message for row in rows})
+    return {
+        row.entry: WaitingEnvelope(
+            message_id=row.message_id,
+            recipients=_codes(row.codes),
+            accepted_at=row.accepted_at,
+            acceptance=_receipt(row),
+            envelope=row.envelope,
+            attachments=attachments.get(row.message, {}),
+        )
+        for row in rows
+    }
+
+
+def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingReceipt]:
+    """What those of `entries` hand over that hand over a receipt, by entry."""
+    rows = transaction.execute(
+        select(_entries.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
+        .join_from(mailbox_entries, receipts, receipts.c.receipt == _entries.receipt)
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(_entries.entry.in_(entries))
+    )
+    return {row.entry: _receipt(row) for row in rows}
+
+
+def close(transaction: Transaction, entries: Sequence[int]) -> None:
+    """Offer `entries` no more."""
+    if entries:
+        transaction.execute(update(mailbox_entries).where(_entries.entry.in_(entries)).values(open=False, lease=None))
+
+
+def narrow(transaction: Transaction, entry: int, codes: Sequence[str]) -> None:
+    """Let `entry` hand its message over for `codes` alone: the others are served."""
+    transaction.execute(update(mailbox_entries).where(_entries.entry == entry).values(codes="\n".join(codes)))
+
+
+def release(transaction: Transaction, releases: Sequence[Release]) -> None:
+    """Take entries back from their leases."""
+    if not releases:
+        return
+    transaction.execute(
+        update(mailbox_entries)
+        .where(_entries.entry == bindparam("of_entry"))
+        .values(
+            lease=None,
+            lapses=0,
+            attempts=_entries.attempts + 1,
+            available_at=bindparam("again_at"),
+            last_error=bindparam("reason"),
+        ),
+        [
+            {"of_entry": released.entry, "again_at": released.available_at, "reason": released.reason}
+            for released in releases
+        ],
+    )
+
+
+def forward(transaction: Transaction, forwarded: Sequence[ForwardedReceipt], *, at: datetime) -> None:
+    """Put receipts into the mailboxes of the messages' senders."""
+    if not forwarded:
+        return
+    transaction.execute(
+        insert(mailbox_entries),
+        [
+            {
+                "connection": entry.connection,
+                "lane": entry.lane,
+                "message": entry.message,
+                "receipt": entry.receipt,
+                "weight": entry.weight,
+                "open": True,
+                "available_at": at,
+                "lapses": 0,
+                "attempts": 0,
+            }
+            for entry in forwarded
+        ],
+    )
+
+
+def _available(connection: str, at: datetime) -> Select[int, int, int, str]:
+    return select(_entries.entry, _entries.weight, _entries.lapses, _entries.lease).where(
+        _entries.connection == connection, _entries.open, _entries.available_at <= at
+    )
+
+
+def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:
+    found: dict[int, dict[Sha256Hex, bytes]] = {}
+    if numbers:
+        rows = transaction.execute(
+            select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
+            .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
+            .where(message_blobs.c.message.in_(numbers), message_blobs.c.inline)
+        )
+        for row in rows:
+            found.setdefault(row.message, {})[row.digest] = row.content
+    return found
+
+
+def _receipt(row: Row[*tuple[object, ...]]) -> WaitingReceipt:
+    return WaitingReceipt(receipt=row.body, proof=row.proof, proof_body=row.proof_body)
+
+
+def _codes(lines: str | None) -> tuple[str, ...]:
+    return tuple(lines.split("\n")) if lines else ()

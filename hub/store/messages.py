@@ -1,0 +1,127 @@
+"""Accepted messages: the envelope as it came, whom it was resolved to, and what is known of it by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Row, select
+
+from hub.store.exchange_tables import messages, proofs, receipts
+from hub.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.envelope import Sha256Hex
+from schemas.receipts import ReceiptEvent, SignedReceipt
+
+
+class MessageKind(StrEnum):
+    """What a message does. All but a status are documents."""
+
+    DOCUMENT = "document"
+    RECALL = "recall"
+    UPDATE = "update"
+    REPLACEMENT = "replacement"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to add; the fields are the columns of `messages`."""
+
+    message_id: Sha256Hex
+    from_code: str
+    sender: str
+    connection: str
+    kind: MessageKind
+    document_id: str | None
+    priority: int
+    lane: int
+    accepted_at: datetime
+    expires_at: datetime
+    directory_version: int
+    recipients_count: int
+    recipients_digest: Sha256Hex
+    left_out: tuple[str, ...]
+    weight: int
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAcceptance:
+    """What a submission was answered, to answer its repeats with."""
+
+    acknowledgement: SignedReceipt
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMessage:
+    """An accepted message, without its bytes. `message` is its number here; the rest are the columns of `messages`."""
+
+    message: int
+    message_id: Sha256Hex
+    from_code: str
+    sender: str
+    connection: str
+    kind: MessageKind
+    document_id: str | None
+    priority: int
+    lane: int
+    accepted_at: datetime
+    expires_at: datetime
+
+
+_KNOWN = tuple(messages.c[field.name] for field in fields(KnownMessage))
+
+
+def add(transaction: Transaction, new: NewMessage) -> int | None:
+    """Add a message and give its number; None, and nothing changes, if its id is held for its From code."""
+    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    values["left_out"] = "\n".join(new.left_out) or None
+    statement = insert_or(transaction, messages).values(values).on_conflict_do_nothing().returning(messages.c.message)
+    number: int | None = transaction.scalar(statement)
+    return number
+
+
+def acceptance(transaction: Transaction, message_id: Sha256Hex, from_code: str) -> StoredAcceptance | None:
+    """The stored answer to the submission of a message; None if there is no such message."""
+    row = transaction.execute(
+        select(receipts.c.body, proofs.c.body.label("proof"), messages.c.left_out)
+        .join_from(messages, receipts, receipts.c.message == messages.c.message)
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(
+            messages.c.message_id == message_id,
+            messages.c.from_code == from_code,
+            receipts.c.recipient.is_(None),
+            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return StoredAcceptance(SignedReceipt(row.body, row.proof), tuple(row.left_out.split("\n")) if row.left_out else ())
+
+
+def known(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[Sha256Hex, KnownMessage]:
+    """The accepted messages among `message_ids`, by id: an id covers From, so that it names one message."""
+    if not message_ids:
+        return {}
+    rows = transaction.execute(select(*_KNOWN).where(messages.c.message_id.in_(message_ids)))
+    return {row.message_id: _known(row) for row in rows}
+
+
+def numbered(transaction: Transaction, message: int) -> KnownMessage:
+    """The message of that number. It must exist."""
+    return _known(transaction.execute(select(*_KNOWN).where(messages.c.message == message)).one())
+
+
+def envelopes(transaction: Transaction, numbers: Collection[int]) -> dict[int, bytes]:
+    """The envelopes of messages, byte for byte as they came, by the messages' numbers."""
+    rows = transaction.execute(select(messages.c.message, messages.c.envelope).where(messages.c.message.in_(numbers)))
+    return {row.message: row.envelope for row in rows}
+
+
+def _known(row: Row[*tuple[object, ...]]) -> KnownMessage:
+    values = row._asdict()
+    return KnownMessage(**{**values, "kind": MessageKind(values["kind"])})

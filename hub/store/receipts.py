@@ -1,0 +1,72 @@
+"""Receipts and the proofs that sign them, byte for byte as they were signed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from hub.store.exchange_tables import proofs, receipts
+from hub.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.envelope import Sha256Hex
+from schemas.receipts import ReceiptEvent, SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    """A receipt of what happened to a message, at its `recipient` if it was there."""
+
+    message: int
+    recipient: str | None
+    event: ReceiptEvent
+    signed: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    """Each event of a delivery is receipted once."""
+
+    message: int
+    recipient: str | None
+    event: ReceiptEvent
+
+
+def proof_digest(proof: bytes) -> Sha256Hex:
+    """The name of a proof: the SHA-256 of its bytes."""
+    return hashlib.sha256(proof).hexdigest()
+
+
+def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) -> list[int]:
+    """Store receipts of which none is there yet; gives their numbers in the same order."""
+    bodies = {proof_digest(receipt.signed.proof): receipt.signed.proof for receipt in new}
+    transaction.execute(
+        insert_or(transaction, proofs).on_conflict_do_nothing(),
+        [{"digest": digest, "body": body} for digest, body in bodies.items()],
+    )
+    rows = [
+        {
+            "message": receipt.message,
+            "recipient": receipt.recipient,
+            "event": receipt.event,
+            "stored_at": at,
+            "body": receipt.signed.receipt,
+            "proof": proof_digest(receipt.signed.proof),
+        }
+        for receipt in new
+    ]
+    numbers = transaction.scalars(insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True), rows)
+    return list(numbers)
+
+
+def stored(transaction: Transaction, messages: Collection[int], recipients: Collection[str]) -> set[ReceiptKey]:
+    """Which events of `messages` at `recipients` are receipted."""
+    rows = transaction.execute(
+        select(receipts.c.message, receipts.c.recipient, receipts.c.event).where(
+            receipts.c.message.in_(messages), receipts.c.recipient.in_(recipients)
+        )
+    )
+    return {ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event)) for row in rows}

@@ -1,0 +1,155 @@
+"""Submissions whose envelopes were judged good and whose attachments are still coming."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, Select, delete, insert, select, update
+
+from hub.store.exchange_tables import submissions, uploads
+from hub.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.envelope import Sha256Hex
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionKey:
+    """A submission of one connection: of this message, from this code."""
+
+    connection: str
+    from_code: str
+    message_id: Sha256Hex
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An attachment on its way. `file` names its bytes among the uploads; `content` is there for a short one.
+
+    `complete`: the bytes are all there and have the digest.
+    """
+
+    upload: str
+    digest: Sha256Hex
+    size: int
+    file: str
+    complete: bool
+    content: bytes | None
+
+
+def pin(transaction: Transaction, key: SubmissionKey, wanted: Sequence[Upload], *, most: int, at: datetime) -> bool:
+    """Note what `key` has brought and still lacks; False, and nothing changes, if `most` others of its connection wait.
+
+    An upload that is pinned already stays, unless `wanted` brings its complete bytes.
+    """
+    submission = transaction.scalar(_numbers(key))
+    if submission is None:
+        waiting = select(submissions.c.submission).where(submissions.c.connection == key.connection)
+        if transaction.scalar(waiting.limit(1).offset(most - 1)) is not None:
+            return False
+        submission = transaction.scalar(
+            insert(submissions)
+            .values(connection=key.connection, from_code=key.from_code, message_id=key.message_id, touched_at=at)
+            .returning(submissions.c.submission)
+        )
+    else:
+        transaction.execute(update(submissions).where(submissions.c.submission == submission).values(touched_at=at))
+    statement = insert_or(transaction, uploads)
+    brought = {name: statement.excluded[name] for name in ("file", "complete", "content")}
+    transaction.execute(
+        statement.on_conflict_do_update(
+            index_elements=[uploads.c.submission, uploads.c.digest],
+            set_=brought,
+            where=statement.excluded.complete & ~uploads.c.complete,
+        ),
+        [
+            {
+                "upload": upload.upload,
+                "submission": submission,
+                "digest": upload.digest,
+                "size": upload.size,
+                "file": upload.file,
+                "complete": upload.complete,
+                "content": upload.content,
+            }
+            for upload in wanted
+        ],
+    )
+    return True
+
+
+def pinned(transaction: Transaction, key: SubmissionKey) -> dict[Sha256Hex, Upload]:
+    """The uploads of a submission, by digest; none if there is no such submission."""
+    rows = transaction.execute(_uploads().where(uploads.c.submission.in_(_numbers(key))))
+    return {row.digest: _upload(row) for row in rows}
+
+
+def upload_of(transaction: Transaction, connection: str, upload: str) -> Upload | None:
+    """An upload of `connection`'s, by its id."""
+    row = transaction.execute(
+        _uploads()
+        .join(submissions, submissions.c.submission == uploads.c.submission)
+        .where(uploads.c.upload == upload, submissions.c.connection == connection)
+    ).one_or_none()
+    return None if row is None else _upload(row)
+
+
+def note_progress(transaction: Transaction, upload: str, *, at: datetime) -> None:
+    """Something came of an upload: its submission is alive."""
+    of = select(uploads.c.submission).where(uploads.c.upload == upload)
+    transaction.execute(
+        update(submissions).where(submissions.c.submission == of.scalar_subquery()).values(touched_at=at)
+    )
+
+
+def complete(transaction: Transaction, upload: str, content: bytes | None) -> None:
+    """The bytes of an upload are all there and were checked."""
+    transaction.execute(update(uploads).where(uploads.c.upload == upload).values(complete=True, content=content))
+
+
+def drop(transaction: Transaction, key: SubmissionKey) -> tuple[str, ...]:
+    """Forget a submission; gives the files that its uploads may have left."""
+    return _drop(transaction, list(transaction.scalars(_numbers(key))))
+
+
+def drop_untouched(transaction: Transaction, *, since: datetime, spared: Collection[str], most: int) -> tuple[str, ...]:
+    """Forget up to `most` submissions of which nothing came since then; gives the files of their uploads.
+
+    Those that the uploads `spared` belong to are left: they are being written.
+    """
+    alive = select(uploads.c.submission).where(uploads.c.upload.in_(spared))
+    old = (
+        select(submissions.c.submission)
+        .where(submissions.c.touched_at < since, submissions.c.submission.not_in(alive))
+        .order_by(submissions.c.touched_at)
+        .limit(most)
+    )
+    return _drop(transaction, list(transaction.scalars(old)))
+
+
+def _drop(transaction: Transaction, numbers: Sequence[int]) -> tuple[str, ...]:
+    if not numbers:
+        return ()
+    files = tuple(transaction.scalars(select(uploads.c.file).where(uploads.c.submission.in_(numbers))))
+    transaction.execute(delete(uploads).where(uploads.c.submission.in_(numbers)))
+    transaction.execute(delete(submissions).where(submissions.c.submission.in_(numbers)))
+    return files
+
+
+def _numbers(key: SubmissionKey) -> Select[int]:
+    return select(submissions.c.submission).where(
+        submissions.c.connection == key.connection,
+        submissions.c.message_id == key.message_id,
+        submissions.c.from_code == key.from_code,
+    )
+
+
+def _uploads() -> Select[str, str, int, str, bool, bytes]:
+    return select(
+        uploads.c.upload, uploads.c.digest, uploads.c.size, uploads.c.file, uploads.c.complete, uploads.c.content
+    )
+
+
+def _upload(row: Row[str, str, int, str, bool, bytes]) -> Upload:
+    return Upload(*row)
