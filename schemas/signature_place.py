@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from schemas.namespaces import DS
-from schemas.xml import Element, element_path, fault_at, selecting
-
-# By local name: a Signature in another namespace is a placeholder at best, and a second one an attack or a mistake.
-_SIGNATURES = selecting("//*[local-name() = 'Signature']")
+from schemas.xml import Element, element_path, fault_at
 
 
 def require_signature_last(root: Element, parent: Element | None, *, required: bool) -> None:
@@ -15,7 +12,8 @@ def require_signature_last(root: Element, parent: Element | None, *, required: b
     Raises:
         MalformedMessage: `signature-missing`, `signature-repeated`, `signature-not-xmldsig` or `signature-misplaced`.
     """
-    signatures = _SIGNATURES(root)
+    # In any namespace: one in another is a placeholder at best, and a second one is an attack or a mistake.
+    signatures = list(root.iter("{*}Signature"))
     if not signatures:
         if required:
             raise fault_at(
