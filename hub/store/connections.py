@@ -116,3 +116,10 @@ def add_seal(
 def withdraw_seals(transaction: Transaction, connection: str) -> None:
     """Let no key seal for what `connection` serves."""
     transaction.execute(delete(seal_certificates).where(seal_certificates.c.connection == connection))
+
+
+def enrolled_at(transaction: Transaction, connection: str) -> datetime | None:
+    """When the TLS certificate that is let in as `connection` was issued; None while there is none."""
+    return transaction.scalar(
+        select(client_certificates.c.issued_at).where(client_certificates.c.connection == connection)
+    )

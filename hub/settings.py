@@ -1,0 +1,202 @@
+"""Settings of the hub: `DIR/congvan.toml` as one frozen model. `hub init` writes the file with every key explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
+
+from hub.settings_exchange import ExchangeSettings
+from runtime.logs import LogFormat
+from runtime.settings import Settings, load_settings
+from schemas.errors import Rejected
+
+#: The settings file in a hub's folder.
+SETTINGS_FILE = "congvan.toml"
+
+#: `CONGVAN_HUB__HUB__LISTEN` in the environment stands above `listen` of the table `[hub]`.
+ENVIRONMENT_PREFIX = "CONGVAN_HUB"
+
+#: A hub's name is the DNS name in its TLS certificate and stands in every receipt.
+HubName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `host:port`, an IPv6 address in brackets. Raises ValueError, which names the text."""
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            host = ""
+        if not (host and colon and port.isascii() and port.isdecimal() and int(port) < 65536):
+            raise ValueError(f"{text!r} is no address: write host:port, such as 0.0.0.0:8443 or [::]:8443")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class _Table(Settings):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class HttpSettings(_Table):
+    """What one HTTP connection may take."""
+
+    idle_seconds: float = Field(90.0, ge=5)
+    """How long a connection without a request stays open. Longer than the 75 seconds that a node keeps one."""
+    header_bytes: int = Field(16 * 1024, ge=8 * 1024, le=256 * 1024)
+    """The longest header field, and the longest request line."""
+    grace_seconds: float = Field(20.0, ge=0, le=600)
+    """How long requests under way may take to end when the hub is stopped."""
+
+
+class EnrolmentSettings(_Table):
+    """How nodes are let in."""
+
+    token_days: int = Field(7, ge=1, le=90)
+    """How long a one-time token can be used."""
+    failures_per_minute: int = Field(10, ge=1, le=10_000)
+    """Wrong tokens that one address may try in a minute before it has to wait."""
+
+
+class DirectorySettings(_Table):
+    """The signed agency directory."""
+
+    valid_days: int = Field(30, ge=1, le=365)
+    """How long a version is valid. Nodes warn when the newest that they have is not valid any longer."""
+    renew_days: int = Field(10, ge=0, le=180)
+    """A new version is signed when the newest one has less than this left, whether anything changed or not."""
+
+
+class ProxySettings(_Table):
+    """A proxy before the hub that terminates TLS and hands on the client's certificate in Client-Cert (RFC 9440)."""
+
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses or networks of the proxies. From anywhere else the header means nothing. Empty: there is no proxy."""
+
+
+class OperationsSettings(_Table):
+    """Health and metrics for the operator's own monitoring."""
+
+    listen: str = ""
+    """A second listener, plain HTTP, for /healthz, /readyz with details and /metrics: 127.0.0.1:9464. Empty: none."""
+    metrics_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses or networks that may read /metrics on the public listener. Empty: nobody."""
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        if text:
+            Address.parse(text)
+        return text
+
+    @property
+    def address(self) -> Address | None:
+        return Address.parse(self.listen) if self.listen else None
+
+
+class LogSettings(_Table):
+    """What the program says on standard error."""
+
+    format: LogFormat = LogFormat.TEXT
+    """text for people, json (one object a line) for machines."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are shown."""
+
+
+class HubTable(_Table):
+    """The exchange."""
+
+    name: HubName
+    """The hub's DNS name. It stands in certificates and in every receipt: it cannot be changed after `hub init`."""
+    listen: str = "0.0.0.0:8443"
+    """Where nodes reach the hub, as host:port."""
+    url: str = ""
+    """The address that nodes are told to use. Empty: https://, the name, and the port of `listen`."""
+    passphrase_file: Path | None = None
+    """A file (0600) with the passphrase of the private keys; relative to the folder. Empty: keys are not encrypted."""
+    http: HttpSettings = HttpSettings()
+    enrolment: EnrolmentSettings = EnrolmentSettings()
+    directory: DirectorySettings = DirectorySettings()
+    proxy: ProxySettings = ProxySettings()
+    operations: OperationsSettings = OperationsSettings()
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        Address.parse(text)
+        return text
+
+    @field_validator("passphrase_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def address(self) -> Address:
+        return Address.parse(self.listen)
+
+    @property
+    def public_url(self) -> str:
+        return self.url or f"https://{self.name}:{self.address.port}"
+
+
+class HubSettings(Settings):
+    """All settings of a hub."""
+
+    hub: HubTable
+    exchange: ExchangeSettings = ExchangeSettings()
+    log: LogSettings = LogSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class HubFolder:
+    """Where a hub keeps what: settings, database, attachments and keys, below one folder."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / SETTINGS_FILE
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "hub.db"
+
+    @property
+    def doorbell(self) -> Path:
+        return self.data / "doorbell"
+
+    @property
+    def authority(self) -> Path:
+        return self.root / "authority"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    def read_settings(self) -> HubSettings:
+        """Raises `hub-missing` for a folder without a hub, else as `load_settings`."""
+        if not self.settings_file.is_file():
+            raise Rejected(
+                "hub-missing",
+                f"{self.root} holds no hub.",
+                mend="Give its folder with --dir (or CONGVAN_HUB_DIR), or make one with `congvan hub init`.",
+            )
+        return load_settings(HubSettings, self.settings_file, environment_prefix=ENVIRONMENT_PREFIX)

@@ -1,0 +1,188 @@
+"""Agencies: added, suspended, resumed, retired; each change is one version of the directory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from hub.store import agencies, audit_log, connections
+from hub.store.audit_log import AuditEntry
+from hub.store.connections import ConnectionRow
+from hub.store.metadata import Transaction
+from hub.usecases.connections import (
+    DEEDS,
+    HISTORY,
+    PAGE,
+    Change,
+    EnrolmentState,
+    IssuedToken,
+    TokenMint,
+    create_connection,
+    enrolment_state,
+    existing,
+)
+from hub.usecases.directory import DirectoryPublisher
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry, ConnectionEntry, EntryStatus
+from schemas.errors import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class NewAgency:
+    """An agency to be added. `served_by` names a connection that is there; None makes one of the agency's own."""
+
+    code: AgencyCode
+    name: str
+    older_codes: tuple[AgencyCode, ...] = ()
+    served_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedAgency:
+    """What became of a `NewAgency`; `token` enrols its own connection, None if another one serves it."""
+
+    entry: AgencyEntry
+    version: int
+    token: IssuedToken | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyView:
+    """An agency as an operator looks at it."""
+
+    entry: AgencyEntry
+    connection: ConnectionRow
+    enrolment: EnrolmentState
+    history: tuple[AuditEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyRegister:
+    """The operator's hand on the agencies. `actor` names the person in the audit log."""
+
+    database: Database
+    publisher: DirectoryPublisher
+    mint: TokenMint
+    clock: Clock
+
+    async def add(self, new: NewAgency, *, actor: str) -> AddedAgency:
+        """Add an agency.
+
+        Raises `agency-exists`, `code-taken` (one of its codes is another agency's), `connection-unknown`,
+        `connection-exists` (the connection of its own has a name that is taken).
+        """
+        now = self.clock()
+
+        def work(transaction: Transaction) -> AddedAgency:
+            _require_free(transaction, new)
+            connection = new.served_by or new.code.value
+            changed: tuple[ConnectionEntry, ...] = ()
+            if new.served_by:
+                existing(transaction, new.served_by)
+            else:
+                create_connection(transaction, connection, new.name, at=now)
+                changed = (connections.entry(transaction, connection),)
+            entry = AgencyEntry(code=new.code, name=new.name, older_codes=new.older_codes, connection=connection)
+            agencies.add(transaction, entry, at=now)
+            version = self.publisher.publish(transaction, now, agencies=(entry,), connections=changed)
+            older = [code.value for code in new.older_codes]
+            detail = {"name": new.name, "older_codes": older, "connection": connection, "version": version}
+            audit_log.note(transaction, AuditEntry(now, actor, "agency.added", new.code.value, detail))
+            token = None if new.served_by else self.mint.issue(transaction, connection, now)
+            return AddedAgency(entry, version, token)
+
+        return await self.database.write(work)
+
+    async def set_status(self, code: AgencyCode, status: EntryStatus, *, actor: str) -> Change:
+        """Suspend, resume or retire an agency, named by its code of today or an older one.
+
+        Raises `agency-unknown`, `agency-retired`: a retired code never comes back, for its documents stay under it.
+        """
+        now = self.clock()
+
+        def work(transaction: Transaction) -> Change:
+            entry = _existing_agency(transaction, code)
+            if entry.status is status:
+                return Change(entry.code.value, status, None)
+            if entry.status is EntryStatus.RETIRED:
+                raise Rejected(
+                    "agency-retired",
+                    f"{entry.code} is retired, which is for good.",
+                    mend="Add the agency that succeeded it under its own code.",
+                )
+            return self._change(transaction, entry, status, now, actor)
+
+        return await self.database.write(work)
+
+    def _change(
+        self, transaction: Transaction, entry: AgencyEntry, status: EntryStatus, now: datetime, actor: str
+    ) -> Change:
+        agencies.set_status(transaction, entry.code, status)
+        version = self.publisher.publish(transaction, now, agencies=(replace(entry, status=status),))
+        audit_log.note(
+            transaction, AuditEntry(now, actor, f"agency.{DEEDS[status]}", entry.code.value, {"version": version})
+        )
+        return Change(entry.code.value, status, version)
+
+    async def view(self, code: AgencyCode) -> AgencyView:
+        """Everything about one agency, named by its code of today or an older one. Raises `agency-unknown`."""
+
+        def question(transaction: Transaction) -> AgencyView:
+            entry = _existing_agency(transaction, code)
+            return AgencyView(
+                entry=entry,
+                connection=existing(transaction, entry.connection),
+                enrolment=enrolment_state(transaction, entry.connection),
+                history=tuple(audit_log.latest(transaction, entry.code.value, limit=HISTORY)),
+            )
+
+        return await self.database.read(question)
+
+    async def listing(self, prefix: str = "") -> AsyncIterator[AgencyEntry]:
+        """All agencies at or below `prefix` by code, read page by page."""
+        after = ""
+        while entries := await self.database.read(partial(agencies.page, prefix=prefix, after=after, limit=PAGE)):
+            for entry in entries:
+                yield entry
+            after = entries[-1].code.value
+
+
+def _require_free(transaction: Transaction, new: NewAgency) -> None:
+    own = (new.code, *new.older_codes)
+    if len(set(own)) != len(own):
+        raise Rejected(
+            "code-repeated",
+            f"A code of {new.code} is given twice.",
+            mend="Give the code of today and each older one once.",
+        )
+    held = agencies.resolve(transaction, [code.value for code in own])
+    for code in own:
+        holder = held.get(code.value)
+        if holder is None:
+            continue
+        if holder.code == new.code.value:
+            raise Rejected(
+                "agency-exists",
+                f"{new.code} is in the directory already.",
+                mend=f"`congvan hub agency show {new.code}` shows it.",
+            )
+        raise Rejected(
+            "code-taken",
+            f"{code} is a code of {holder.code} already.",
+            mend=f"`congvan hub agency show {holder.code}` shows that agency; a code belongs to one.",
+        )
+
+
+def _existing_agency(transaction: Transaction, code: AgencyCode) -> AgencyEntry:
+    entry = agencies.find(transaction, code)
+    if entry is None:
+        raise Rejected(
+            "agency-unknown",
+            f"{code} is in the directory neither as a code of today nor as an older one.",
+            mend="`congvan hub agency list --prefix …` shows what there is.",
+        )
+    return entry

@@ -1,0 +1,124 @@
+"""The hub's keys: the authority that lets nodes in, and what the hub itself signs and shows with."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from certs.authority import Authority
+from certs.certificate_profiles import Chain
+from certs.keys import PrivateKey, new_p256_key, read_certificates, write_certificates, write_key
+from certs.names import hub_named
+from certs.sealing_key import SealingKey, load_sealing_key
+from certs.tls import server_context
+from runtime.files import make_private_folder
+from schemas.errors import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """Where the hub's own keys lie: `<use>.key` and `<use>.pem` (leaf first) for tls, receipts and directory."""
+
+    folder: Path
+
+    def key(self, use: str) -> Path:
+        return self.folder / f"{use}.key"
+
+    def chain(self, use: str) -> Path:
+        return self.folder / f"{use}.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValidity:
+    """Until when a certificate that the hub works with is valid."""
+
+    use: str
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HubKeys:
+    """All keys of a hub that runs, read and checked."""
+
+    authority: Authority = field(repr=False)
+    receipts: SealingKey = field(repr=False)
+    directory: SealingKey = field(repr=False)
+    server: x509.Certificate
+    files: KeyFiles
+    passphrase: bytes | None = field(repr=False)
+
+    def server_tls(self) -> ssl.SSLContext:
+        """TLS for the public listener: clients may come without a certificate; one that they bring is ours."""
+        return server_context(
+            self.files.chain("tls"),
+            self.files.key("tls"),
+            self.passphrase,
+            [self.authority.root, self.authority.tls.certificate],
+        )
+
+    def validities(self) -> tuple[KeyValidity, ...]:
+        certificates = {
+            "tls": self.server,
+            "receipts": self.receipts.certificate,
+            "directory": self.directory.certificate,
+            "authority-tls": self.authority.tls.certificate,
+            "authority-seals": self.authority.seals.certificate,
+            "authority-root": self.authority.root,
+        }
+        return tuple(KeyValidity(use, certificate.not_valid_after_utc) for use, certificate in certificates.items())
+
+
+def create_keys(
+    authority_folder: Path,
+    keys_folder: Path,
+    *,
+    name: str,
+    addresses: tuple[str, ...],
+    now: datetime,
+    passphrase: bytes | None,
+) -> None:
+    """Make the authority of the hub `name`, and the hub's own keys with certificates under it.
+
+    `addresses` are DNS names and IP addresses, beside the name, that the TLS certificate is good for.
+    """
+    authority = Authority.create(authority_folder, f"Congvan {name}", now=now, passphrase=passphrase)
+    make_private_folder(keys_folder)
+    files = KeyFiles(keys_folder)
+
+    def put(use: str, key: PrivateKey, chain: Chain) -> None:
+        write_key(files.key(use), key, passphrase)
+        write_certificates(files.chain(use), chain)
+
+    tls, receipts, directory = new_p256_key(), new_p256_key(), new_p256_key()
+    put("tls", tls, authority.issue_server(tls.public_key(), [name, *addresses], now))
+    put("receipts", receipts, authority.issue_receipts(receipts.public_key(), name, now))
+    put("directory", directory, authority.issue_directory(directory.public_key(), name, now))
+
+
+def open_keys(authority_folder: Path, keys_folder: Path, *, name: str, passphrase: bytes | None) -> HubKeys:
+    """Read all keys. Raises KeyRejected for files that do not fit, `hub-name` if they are those of another hub."""
+    files = KeyFiles(keys_folder)
+
+    def signing(use: str) -> SealingKey:
+        return load_sealing_key(files.key(use), files.chain(use), passphrase)
+
+    keys = HubKeys(
+        authority=Authority.open(authority_folder, passphrase),
+        receipts=signing("receipts"),
+        directory=signing("directory"),
+        server=read_certificates(files.chain("tls"))[0],
+        files=files,
+        passphrase=passphrase,
+    )
+    for use, key in (("receipts", keys.receipts), ("directory", keys.directory)):
+        if hub_named(key.certificate) != name:
+            raise Rejected(
+                "hub-name",
+                f"{files.chain(use)} is the certificate of {hub_named(key.certificate)!r}, the settings name {name!r}.",
+                mend="Set [hub] name back: it stands in every receipt that was ever given.",
+            )
+    return keys

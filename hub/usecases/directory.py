@@ -1,0 +1,96 @@
+"""The signed directory: each change is one version, signed in the transaction of the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from certs.sealing_key import SealingKey
+from certs.signed_directory import sign_version, version_digest
+from hub.store import directory as versions
+from hub.store.metadata import Transaction
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.directory import NO_PREVIOUS, AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion
+from schemas.limits import MIB
+from transport.wire import DirectoryAnswer
+
+#: One answer holds this many versions at most, and ends with the one that fills this many bytes.
+ANSWER_VERSIONS: Final = 500
+ANSWER_BYTES: Final = 4 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPublisher:
+    """Signs versions. Numbers are given inside the write transaction, so they stand in commit order without a gap."""
+
+    key: SealingKey
+    valid_for: timedelta
+
+    def publish(
+        self,
+        transaction: Transaction,
+        now: datetime,
+        *,
+        agencies: tuple[AgencyEntry, ...] = (),
+        connections: tuple[ConnectionEntry, ...] = (),
+        anchors: tuple[AnchorEntry, ...] = (),
+    ) -> int:
+        """Append the version that holds these entries; gives its number."""
+        head = versions.head(transaction)
+        version = DirectoryVersion(
+            number=head.number + 1 if head else 1,
+            previous=head.digest if head else NO_PREVIOUS,
+            issued_at=now,
+            expires_at=now + self.valid_for,
+            agencies=agencies,
+            connections=connections,
+            anchors=anchors,
+        )
+        document = sign_version(version, self.key)
+        versions.append(
+            transaction,
+            version.number,
+            digest=version_digest(document),
+            document=document,
+            issued_at=version.issued_at,
+            expires_at=version.expires_at,
+        )
+        return version.number
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRenewal:
+    """Keeps the newest version from expiring: when less than `margin` is left of it, an empty one follows."""
+
+    database: Database
+    publisher: DirectoryPublisher
+    margin: timedelta
+    clock: Clock
+
+    async def renew_if_due(self) -> int | None:
+        """The number of the version that was published, None if none was due."""
+        now = self.clock()
+
+        def renew(transaction: Transaction) -> int | None:
+            head = versions.head(transaction)
+            if head is not None and head.expires_at - now > self.margin:
+                return None
+            return self.publisher.publish(transaction, now)
+
+        # Asked first without the write lock: nearly always nothing is due.
+        head = await self.database.read(versions.head)
+        if head is not None and head.expires_at - now > self.margin:
+            return None
+        return await self.database.write(renew)
+
+
+async def directory_after(database: Database, number: int) -> DirectoryAnswer:
+    """The signed versions after `number`, perhaps not all, and the number of the newest, from one snapshot."""
+    return await database.read(
+        lambda transaction: DirectoryAnswer(
+            latest=versions.directory_version(transaction),
+            versions=versions.versions_after(transaction, number, count=ANSWER_VERSIONS, size=ANSWER_BYTES),
+        )
+    )
