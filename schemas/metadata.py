@@ -93,7 +93,7 @@ def document_from_metadata(
 
     Raises:
         Rejected: `metadata-invalid`, naming each wrong key and the form it needs; `sender-mismatch`, where the key
-            `from` names another agency than `sender`; `recipient-repeated`; `text-too-long`, for texts that peers
+            `from` names another agency than `sender`; `recipient-repeated`; `text-beyond-peers`, for texts that peers
             would cut; `state-secret`, for a document marked with a secrecy level.
     """
     keys = _validated(metadata)
@@ -249,7 +249,7 @@ def _refuse_long_texts(document: Document) -> None:
     long = beyond_peer_limits(document)
     if long:
         raise Rejected(
-            "text-too-long",
+            "text-beyond-peers",
             " ".join(finding.message for finding in long),
             element=long[0].element,
             mend="Shorten the text.",

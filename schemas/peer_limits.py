@@ -23,7 +23,7 @@ def beyond_peer_limits(message: Message) -> tuple[Finding, ...]:
     texts = _document_texts(message) if isinstance(message, Document) else _status_texts(message)
     return tuple(
         Finding(
-            code="text-too-long",
+            code="text-beyond-peers",
             message=f"{element.rpartition('/')[2]} has {len(text)} characters; peers cut or refuse more than {most}.",
             element=element,
             strict_refuses=True,

@@ -163,7 +163,7 @@ def test_a_text_that_peers_would_cut_is_refused_when_written() -> None:
     assert len(build({"subject": "ế" * 500}).subject) == 500
     with pytest.raises(Rejected) as caught:
         build({"subject": "ế" * 501})
-    assert (caught.value.code, caught.value.element) == ("text-too-long", "MessageHeader/Subject")
+    assert (caught.value.code, caught.value.element) == ("text-beyond-peers", "MessageHeader/Subject")
 
 
 def test_metadata_from_another_agency_is_refused() -> None:
