@@ -81,31 +81,56 @@ class BlobStore:
         return position
 
     async def finish(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
-        """Make a complete upload the blob of `digest`; durable when this returns.
+        """Make a complete upload the blob of `digest`; durable when this returns. Raises as `check` does."""
+        await self.check(upload_id, digest, size)
+        await self.place(upload_id, digest)
 
-        Raises `attachment-digest` if the bytes are others (the upload is then dropped, it can never succeed).
+    async def check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
+        """Sync the bytes of a complete upload, and see that they are what was promised.
+
+        Raises `attachment-digest` if they are others (the upload is then dropped, it can never succeed).
         """
-        await asyncio.to_thread(self._finish, upload_id, digest, size)
+        await asyncio.to_thread(self._check, upload_id, digest, size)
 
-    def _finish(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
+    async def place(self, upload_id: str, digest: Sha256Hex) -> None:
+        """Make a checked upload the blob of `digest`; durable when this returns.
+
+        No error if it was placed before. Raises `blob-missing` if neither the upload nor the blob is here.
+        """
+        await asyncio.to_thread(self._place, upload_id, digest)
+
+    async def read_upload(self, upload_id: str) -> bytes:
+        """All that came of a short upload."""
+        path = self._upload_path(upload_id)
+        with storage_errors(path):
+            return await asyncio.to_thread(path.read_bytes)
+
+    def _check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
+        source = self._upload_path(upload_id)
+        with storage_errors(source), _open_for_append(source) as file:
+            file.seek(0)
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
+            if (actual, file.tell()) != (digest, size):
+                source.unlink()
+                raise Rejected(
+                    "attachment-digest",
+                    f"The bytes sent as {digest} are {file.tell()} bytes with the digest {actual}.",
+                    mend="Send the bytes that the envelope names.",
+                )
+            os.fsync(file.fileno())
+
+    def _place(self, upload_id: str, digest: Sha256Hex) -> None:
         source, target = self._upload_path(upload_id), self.path(digest)
         with storage_errors(source):
-            with _open_for_append(source) as file:
-                file.seek(0)
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-                if (actual, file.tell()) != (digest, size):
-                    source.unlink()
-                    raise Rejected(
-                        "attachment-digest",
-                        f"The bytes sent as {digest} are {file.tell()} bytes with the digest {actual}.",
-                        mend="Send the bytes that the envelope names.",
-                    )
-                os.fsync(file.fileno())
-            for folder in (target.parent.parent, target.parent):
+            for folder in reversed(target.parents[:3]):
                 if not folder.exists():
                     make_private_folder(folder)
                     sync_folder(folder.parent)
-            source.replace(target)
+            try:
+                source.replace(target)
+            except FileNotFoundError as error:
+                if not target.exists():
+                    raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.") from error
             sync_folder(target.parent)
 
     async def put(self, upload_id: str, digest: Sha256Hex, chunks: AsyncIterable[bytes], *, size: int) -> None:
