@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from schemas.errors import Rejected
 from schemas.xml import Element, element_path, line_of
 
-_SIGN_ANEW = "Sign anew, with software that follows the signature profile in docs/protocol.md."
+_SIGN_ANEW = "Sign anew, with software that follows Congvan's signature profile."
 
 
 class KeyRejected(Rejected):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 from lxml import etree
 
 from certs.errors import SignatureFaults
@@ -43,6 +45,9 @@ def located_signature(root: Element, parents: tuple[str, ...], faults: Signature
 
 def check_form(signature: Element, faults: SignatureFaults) -> None:
     """Pass if `signature` holds what the profile has and nothing else."""
+    objects = signature.findall(ds("Object"))
+    if len(objects) > 1:
+        raise faults("object", "The Signature brings an Object that is not signed.", objects[1])
     _check_shape(signature, faults)
     signed_info = signature[0]
     _require_algorithm(signed_info[0], _C14N_ALGORITHMS, faults)
@@ -58,11 +63,24 @@ def _check_shape(element: Element, faults: SignatureFaults) -> None:
     if not shape.admits(element):
         raise faults(shape.fault, f"{etree.QName(element).localname} does not hold exactly what it must.", element)
     if shape.is_text:
+        if shape.is_base64 and not decoded(element):
+            raise faults(shape.fault, f"{etree.QName(element).localname} is not base64.", element)
         return
     if any(text and not text.isspace() for text in (element.text, *(child.tail for child in element))):
         raise faults("form", f"Text stands loose in {etree.QName(element).localname}.", element)
     for child in element:
         _check_shape(child, faults)
+
+
+def decoded(element: Element) -> bytes:
+    """The bytes that `element` holds in base64; none if it holds anything but base64 and white space.
+
+    Strict, because what a lenient decoder skips would be a place for bytes that nothing covers.
+    """
+    try:
+        return b64decode("".join((element.text or "").split()), validate=True)
+    except ValueError:
+        return b""
 
 
 def _require_algorithm(element: Element, allowed: frozenset[str], faults: SignatureFaults) -> None:

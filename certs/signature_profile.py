@@ -56,7 +56,8 @@ def xades(name: str) -> str:
 class Shape:
     """What an element may hold: exactly `children` (with `repeats`, the last of them once or more) and `attributes`.
 
-    `fault` names the rule that is broken where it holds anything else. `is_text`: its text is a value.
+    `fault` names the rule that is broken where it holds anything else. `is_text`: its text is a value,
+    with `is_base64` one in base64.
     """
 
     children: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class Shape:
     fault: str = "form"
     repeats: bool = False
     is_text: bool = False
+    is_base64: bool = False
 
     def admits(self, element: Element) -> bool:
         if not self.attributes.issuperset(element.attrib):
@@ -75,6 +77,7 @@ class Shape:
 
 
 _TEXT: Final = Shape(is_text=True)
+_BASE64: Final = Shape(is_text=True, is_base64=True)
 _ALGORITHM: Final = Shape(attributes=frozenset({"Algorithm"}), fault="algorithm")
 
 
@@ -83,9 +86,7 @@ def _object(*children: str, attributes: frozenset[str] = frozenset()) -> Shape:
 
 
 SHAPES: Final = {
-    ds("Signature"): _object(
-        ds("SignedInfo"), ds("SignatureValue"), ds("KeyInfo"), ds("Object"), attributes=frozenset({"Id"})
-    ),
+    ds("Signature"): Shape((ds("SignedInfo"), ds("SignatureValue"), ds("KeyInfo"), ds("Object")), frozenset({"Id"})),
     ds("SignedInfo"): Shape(
         (ds("CanonicalizationMethod"), ds("SignatureMethod"), ds("Reference"), ds("Reference")), fault="references"
     ),
@@ -97,11 +98,11 @@ SHAPES: Final = {
     ds("Transforms"): Shape((ds("Transform"),), fault="algorithm", repeats=True),
     ds("Transform"): _ALGORITHM,
     ds("DigestMethod"): _ALGORITHM,
-    ds("DigestValue"): _TEXT,
-    ds("SignatureValue"): _TEXT,
+    ds("DigestValue"): _BASE64,
+    ds("SignatureValue"): _BASE64,
     ds("KeyInfo"): Shape((ds("X509Data"),), fault="key-info"),
     ds("X509Data"): Shape((ds("X509Certificate"),), fault="key-info", repeats=True),
-    ds("X509Certificate"): _TEXT,
+    ds("X509Certificate"): Shape(fault="key-info", is_text=True, is_base64=True),
     ds("Object"): _object(xades("QualifyingProperties")),
     xades("QualifyingProperties"): _object(xades("SignedProperties"), attributes=frozenset({"Target"})),
     xades("SignedProperties"): _object(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import b64decode
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +16,7 @@ from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from certs.errors import KeyRejected, SignatureFaults
 from certs.keys import accepted_public_key
-from certs.signature_form import check_form, located_signature
+from certs.signature_form import check_form, decoded, located_signature
 from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, ds, xades
 from schemas.envelope import Sha256Hex
 from schemas.xml import Element
@@ -97,7 +95,7 @@ def _certificates(signature: Element, faults: SignatureFaults) -> tuple[x509.Cer
     certificates = []
     for element in written:
         try:
-            certificates.append(x509.load_der_x509_certificate(_base64(element)))
+            certificates.append(x509.load_der_x509_certificate(decoded(element)))
         except ValueError as error:
             raise faults("key-info", "An X509Certificate does not hold a certificate in DER.", element) from error
     return tuple(certificates)
@@ -106,7 +104,7 @@ def _certificates(signature: Element, faults: SignatureFaults) -> tuple[x509.Cer
 def _signer(certificates: tuple[x509.Certificate, ...], scope: Element, faults: SignatureFaults) -> x509.Certificate:
     """The certificate whose digest stands in SigningCertificateV2 inside `scope` (ETSI EN 319 132-1, 5.2.2)."""
     named = next(scope.iter(xades("CertDigest")))
-    digest = _base64(named[1])
+    digest = decoded(named[1])
     for certificate in certificates:
         if certificate.fingerprint(hashes.SHA256()) == digest:
             return certificate
@@ -155,14 +153,6 @@ def _signing_time(properties: Element, faults: SignatureFaults) -> datetime:
         except ValueError:
             pass  # such as the 30th of February: refused like any other text that is no instant
     raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element)
-
-
-def _base64(element: Element) -> bytes:
-    """The bytes in `element`; ValueError for anything that is not base64 and white space."""
-    try:
-        return b64decode("".join((element.text or "").split()), validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
 
 
 def _sha256_hex(content: bytes) -> Sha256Hex:
