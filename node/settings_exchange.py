@@ -50,7 +50,8 @@ class ReceiverSettings(Settings):
     """A fetch leases up to `batch` entries and waits up to `wait` for a first one.
 
     `downloads` messages fetch attachments at once, and as many express ones besides. While less than
-    `reserve_bytes` are free on the disk, nothing is fetched. `clock_tolerance`: a larger difference of clocks is an alert.
+    `reserve_bytes` are free on the disk, nothing is fetched. A clock that differs from the hub's by more than
+    `clock_tolerance` is an alert.
     """
 
     batch: int = Field(32, ge=1, le=256)

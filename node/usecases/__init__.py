@@ -1,1 +1,1 @@
-"""What a node does: submit, send, receive, hand over, report, answer questions. No loop of its own; `node.workers` has those."""
+"""What a node does: submit, send, receive, hand over, report, answer questions. The loops are in `node.workers`."""

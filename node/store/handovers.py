@@ -1,0 +1,213 @@
+"""Hand-overs: each received message on its way to each agency's software.
+
+A message that speaks of another is held until that one is handed over, refused or parked, or until its hold ends; so is
+one that follows an earlier message of the same sender about the same document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, insert, select, update
+
+from node.store.message_tables import about, handover_predecessors, handovers, outbox
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from node.store.records import Trouble
+from node.store.states import HandoverState
+from node.store.troubles import NO_TROUBLE, trouble_values
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+
+WAITING = tuple(state for state in HandoverState if state.is_waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyHandover:
+    """A hand-over that may be tried now."""
+
+    message_id: Sha256Hex
+    code: AgencyCode
+    attempts: int
+
+
+def add(
+    transaction: Transaction,
+    message: RecordedMessage,
+    code: AgencyCode,
+    *,
+    sequence: int,
+    at: datetime,
+    hold_until: datetime,
+) -> bool:
+    """Queue the hand-over of `message` to `code`; False if it was queued before."""
+    predecessors = _predecessors(transaction, message, code)
+    added = transaction.scalar(
+        insert_or(transaction, handovers)
+        .values(
+            message_id=message.message_id,
+            code=code,
+            sequence=sequence,
+            state=HandoverState.HELD if predecessors else HandoverState.READY,
+            since=at,
+            lane=message.lane,
+            attempts=0,
+            due_at=hold_until if predecessors else None,
+        )
+        .on_conflict_do_nothing(index_elements=[handovers.c.message_id, handovers.c.code])
+        .returning(handovers.c.message_id)
+    )
+    if added is None:
+        return False
+    for predecessor in predecessors:
+        transaction.execute(
+            insert(handover_predecessors).values(message_id=message.message_id, code=code, predecessor=predecessor)
+        )
+    _lift(transaction, predecessors, code, message.lane)
+    return True
+
+
+def _predecessors(transaction: Transaction, message: RecordedMessage, code: AgencyCode) -> list[Sha256Hex]:
+    """What must be handed over to `code` before `message`: whatever it speaks of, unless that is ours or is done."""
+    spoken_of = list(message.envelope.extension.about)
+    if not spoken_of:
+        return []
+    done = select(handovers.c.message_id).where(
+        handovers.c.message_id.in_(spoken_of), handovers.c.code == code, handovers.c.state.not_in(WAITING)
+    )
+    ours = select(outbox.c.message_id).where(outbox.c.message_id.in_(spoken_of))
+    settled = set(transaction.scalars(done.union_all(ours)))
+    earlier = (
+        select(handovers.c.message_id)
+        .join(about, about.c.message_id == handovers.c.message_id)
+        .where(
+            about.c.about.in_(spoken_of),
+            about.c.sender == message.sender,
+            handovers.c.code == code,
+            handovers.c.state.in_(WAITING),
+            handovers.c.message_id != message.message_id,
+        )
+        .distinct()
+    )
+    return [*(digest for digest in spoken_of if digest not in settled), *transaction.scalars(earlier)]
+
+
+def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: AgencyCode, lane: int) -> None:
+    """Let what an urgent message waits for be as urgent as that one, all the way up."""
+    above = message_ids
+    while above:
+        lifted = transaction.scalars(
+            update(handovers)
+            .where(handovers.c.message_id.in_(above), handovers.c.code == code, handovers.c.lane > lane)
+            .values(lane=lane)
+            .returning(handovers.c.message_id)
+        ).all()
+        above = transaction.scalars(
+            select(handover_predecessors.c.predecessor).where(
+                handover_predecessors.c.message_id.in_(lifted), handover_predecessors.c.code == code
+            )
+        ).all()
+
+
+def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyHandover, ...]:
+    """What may be handed over now, the most urgent lane first, in it in the order of arrival."""
+    rows = transaction.execute(
+        select(handovers.c.message_id, handovers.c.code, handovers.c.attempts)
+        .where(handovers.c.state == HandoverState.READY)
+        .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
+        .limit(limit)
+    )
+    return tuple(ReadyHandover(row.message_id, row.code, row.attempts) for row in rows)
+
+
+def wake_due(transaction: Transaction, now: datetime) -> datetime | None:
+    """Make ready what has rested, or was held, until `now`; gives when the next one is due."""
+    is_due = and_(handovers.c.state.in_((HandoverState.RESTING, HandoverState.HELD)), handovers.c.due_at <= now)
+    freed = transaction.execute(
+        update(handovers)
+        .where(is_due)
+        .values(state=HandoverState.READY, due_at=None)
+        .returning(handovers.c.message_id, handovers.c.code)
+    ).all()
+    for row in freed:
+        transaction.execute(
+            delete(handover_predecessors).where(
+                handover_predecessors.c.message_id == row.message_id, handover_predecessors.c.code == row.code
+            )
+        )
+    due_times = transaction.scalars(
+        select(func.min(handovers.c.due_at))
+        .where(handovers.c.state.in_((HandoverState.RESTING, HandoverState.HELD)))
+        .group_by(handovers.c.state)
+    )
+    return min((due_at for due_at in due_times if due_at is not None), default=None)
+
+
+def put_off(
+    transaction: Transaction, message_id: Sha256Hex, code: AgencyCode, trouble: Trouble, due_at: datetime
+) -> None:
+    """Note a failed try; the next is at `due_at`."""
+    transaction.execute(
+        update(handovers)
+        .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
+        .values(
+            state=HandoverState.RESTING, due_at=due_at, attempts=handovers.c.attempts + 1, **trouble_values(trouble)
+        )
+    )
+
+
+def finish(
+    transaction: Transaction,
+    message_id: Sha256Hex,
+    code: AgencyCode,
+    state: HandoverState,
+    *,
+    trouble: Trouble | None,
+    at: datetime,
+) -> bool:
+    """The hand-over has ended as `state`, and what waited for it may go on. False if it had ended before."""
+    changed = transaction.execute(
+        update(handovers)
+        .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
+        .values(
+            state=state,
+            since=at,
+            due_at=None,
+            attempts=handovers.c.attempts + 1,
+            **(trouble_values(trouble) if trouble else NO_TROUBLE),
+        )
+    ).rowcount
+    if not changed:
+        return False
+    successors = transaction.scalars(
+        delete(handover_predecessors)
+        .where(handover_predecessors.c.predecessor == message_id, handover_predecessors.c.code == code)
+        .returning(handover_predecessors.c.message_id)
+    ).all()
+    still_waiting = select(handover_predecessors.c.message_id).where(
+        handover_predecessors.c.message_id.in_(successors), handover_predecessors.c.code == code
+    )
+    transaction.execute(
+        update(handovers)
+        .where(
+            handovers.c.message_id.in_(successors),
+            handovers.c.code == code,
+            handovers.c.state == HandoverState.HELD,
+            handovers.c.message_id.not_in(still_waiting),
+        )
+        .values(state=HandoverState.READY, due_at=None)
+    )
+    return True
+
+
+def drive_again(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode | None) -> int:
+    """Make parked hand-overs of a message (to one agency, or to all) ready once more; gives how many."""
+    parked = [handovers.c.message_id == message_id, handovers.c.state == HandoverState.PARKED]
+    if code is not None:
+        parked.append(handovers.c.code == code)
+    return transaction.execute(
+        update(handovers).where(*parked).values(state=HandoverState.READY, attempts=0, **NO_TROUBLE)
+    ).rowcount

@@ -1,0 +1,74 @@
+"""The inbox: messages received, each durable before anyone is told that it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from node.store import handovers
+from node.store import messages as message_store
+from node.store.message_tables import handovers as handover_table
+from node.store.message_tables import inbox, messages
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    """A verified message for `codes`. `accepted_at` is the hub's time, `received_at` ours; `signer` its subject."""
+
+    message: RecordedMessage
+    codes: Sequence[AgencyCode]
+    signer: str
+    signer_fingerprint: Sha256Hex
+    signed_at: datetime
+    accepted_at: datetime
+    received_at: datetime
+
+
+def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> tuple[AgencyCode, ...]:
+    """Record the message and its hand-overs; gives the codes for which it had not come before."""
+    sequence = message_store.add(transaction, received.message)
+    transaction.execute(
+        insert_or(transaction, inbox)
+        .values(
+            message_id=received.message.message_id,
+            sequence=sequence,
+            signer=received.signer,
+            signer_fingerprint=received.signer_fingerprint,
+            signed_at=received.signed_at,
+            accepted_at=received.accepted_at,
+            received_at=received.received_at,
+        )
+        .on_conflict_do_nothing(index_elements=[inbox.c.message_id])
+    )
+    return tuple(
+        code
+        for code in received.codes
+        if handovers.add(
+            transaction, received.message, code, sequence=sequence, at=received.received_at, hold_until=hold_until
+        )
+    )
+
+
+def codes_known(transaction: Transaction, message_id: Sha256Hex) -> frozenset[AgencyCode]:
+    """The codes for which the message has come already; none if it has not come at all."""
+    return frozenset(
+        transaction.scalars(select(handover_table.c.code).where(handover_table.c.message_id == message_id))
+    )
+
+
+def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | None:
+    """Who sent a message that was received here; None if it was not."""
+    sender: AgencyCode | None = transaction.scalar(
+        select(messages.c.sender)
+        .join(inbox, inbox.c.message_id == messages.c.message_id)
+        .where(messages.c.message_id == message_id)
+    )
+    return sender

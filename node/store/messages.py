@@ -1,0 +1,190 @@
+"""What messages are: content, bytes, attachments; written once, by whoever comes to know the message first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, insert, select
+
+from node.store.message_tables import about, attachments, envelopes, inbox, messages, outbox, small_blobs
+from node.store.metadata import Transaction
+from node.store.records import AttachmentRow, MessageFacts
+from node.store.states import MessageKind
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import CONTENT_ID_PREFIX, Envelope, Sha256Hex
+from schemas.message import BusinessType, Document, Priority, StatusCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedMessage:
+    """A message as it enters the record. `sender` is today's code of the agency in From; `data` the sealed bytes."""
+
+    message_id: Sha256Hex
+    envelope: Envelope
+    data: bytes
+    sender: AgencyCode
+    lane: int
+
+
+def add(transaction: Transaction, message: RecordedMessage) -> int:
+    """Record `message` if it is new; gives its number in the record either way."""
+    statement = insert_or(transaction, messages).values(_values(message))
+    sequence: int | None = transaction.scalar(
+        statement.on_conflict_do_nothing(index_elements=[messages.c.message_id]).returning(messages.c.sequence)
+    )
+    if sequence is None:
+        known: int = transaction.execute(
+            select(messages.c.sequence).where(messages.c.message_id == message.message_id)
+        ).scalar_one()
+        return known
+    transaction.execute(insert(envelopes).values(message_id=message.message_id, sealed=message.data))
+    for position, digest in enumerate(dict.fromkeys(message.envelope.extension.about)):
+        transaction.execute(
+            insert(about).values(message_id=message.message_id, about=digest, position=position, sender=message.sender)
+        )
+    if rows := _attachment_values(message):
+        transaction.execute(insert(attachments), rows)
+    return sequence
+
+
+def _values(message: RecordedMessage) -> dict[str, object]:
+    content = message.envelope.message
+    values: dict[str, object] = {
+        "message_id": message.message_id,
+        "sender": message.sender,
+        "sender_name": content.sender.organ_name,
+        "priority": message.envelope.priority,
+        "lane": message.lane,
+        "sealed_bytes": len(message.data),
+    }
+    if isinstance(content, Document):
+        return values | {
+            "kind": MessageKind.DOCUMENT,
+            "document_id": content.document_id,
+            "subject": content.subject,
+            "business": content.business_type,
+            "due_date": content.due_date.text if content.due_date else None,
+        }
+    return values | {
+        "kind": MessageKind.STATUS,
+        "document_id": content.response_for.document_id,
+        "status": content.status_code,
+        "description": content.description,
+    }
+
+
+def _attachment_values(message: RecordedMessage) -> list[dict[str, object]]:
+    content = message.envelope.message
+    if not isinstance(content, Document):
+        return []
+    sizes = {size.digest: size.size for size in message.envelope.extension.attachment_sizes}
+    return [
+        {
+            "message_id": message.message_id,
+            "position": position,
+            "digest": (digest := reference.content_id.removeprefix(CONTENT_ID_PREFIX)),
+            "size": sizes[digest],
+            "name": reference.attachment_name,
+            "content_type": reference.content_type,
+            "description": reference.description,
+        }
+        for position, reference in enumerate(content.references)
+    ]
+
+
+def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes]) -> None:
+    """Keep the bytes of short attachments, each content once."""
+    for digest, content in contents.items():
+        transaction.execute(
+            insert_or(transaction, small_blobs).values(digest=digest, content=content).on_conflict_do_nothing()
+        )
+
+
+def small_blob(transaction: Transaction, digest: Sha256Hex) -> bytes | None:
+    return transaction.scalar(select(small_blobs.c.content).where(small_blobs.c.digest == digest))
+
+
+def sealed(transaction: Transaction, message_id: Sha256Hex) -> bytes | None:
+    """The envelope as it was signed; None if the message is not known."""
+    return transaction.scalar(select(envelopes.c.sealed).where(envelopes.c.message_id == message_id))
+
+
+def attachments_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[AttachmentRow, ...]:
+    """In the order of the manifest."""
+    rows = transaction.execute(
+        select(attachments).where(attachments.c.message_id == message_id).order_by(attachments.c.position)
+    )
+    return tuple(
+        AttachmentRow(
+            name=row.name, content_type=row.content_type, description=row.description, digest=row.digest, size=row.size
+        )
+        for row in rows
+    )
+
+
+def about_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Sha256Hex, ...]:
+    """The messages that `message_id` speaks of."""
+    return tuple(
+        transaction.scalars(select(about.c.about).where(about.c.message_id == message_id).order_by(about.c.position))
+    )
+
+
+def facts(transaction: Transaction, message_id: Sha256Hex) -> MessageFacts | None:
+    row = transaction.execute(select(messages).where(messages.c.message_id == message_id)).one_or_none()
+    return None if row is None else facts_of(row, about_of(transaction, message_id))
+
+
+def facts_of(row: Row[tuple[object, ...]], spoken_of: tuple[Sha256Hex, ...]) -> MessageFacts:
+    """The facts in a row of `messages`, whatever it was joined with."""
+    return MessageFacts(
+        message_id=row.message_id,
+        kind=MessageKind(row.kind),
+        sender=row.sender,
+        sender_name=row.sender_name,
+        document_id=row.document_id,
+        subject=row.subject,
+        business=None if row.business is None else BusinessType(row.business),
+        status=None if row.status is None else StatusCode(row.status),
+        description=row.description,
+        priority=Priority(row.priority),
+        due_date=row.due_date,
+        about=spoken_of,
+        sealed_bytes=row.sealed_bytes,
+    )
+
+
+def lane_of(transaction: Transaction, message_ids: Iterable[Sha256Hex]) -> int | None:
+    """The most urgent lane among those of `message_ids` that are known; None if none is."""
+    lanes = transaction.scalars(select(messages.c.lane).where(messages.c.message_id.in_(list(message_ids))))
+    return min(lanes, default=None)
+
+
+def newest_sent(transaction: Transaction, sender: AgencyCode, document_id: str) -> Sha256Hex | None:
+    """The newest document with that DocumentId that this node sent for `sender`."""
+    return transaction.scalar(
+        select(messages.c.message_id)
+        .join(outbox, outbox.c.message_id == messages.c.message_id)
+        .where(
+            messages.c.document_id == document_id,
+            messages.c.sender == sender,
+            messages.c.kind == MessageKind.DOCUMENT,
+        )
+        .order_by(messages.c.sequence.desc())
+        .limit(1)
+    )
+
+
+def newest_received(transaction: Transaction, senders: Sequence[AgencyCode], document_id: str) -> Sha256Hex | None:
+    """The newest document with that DocumentId that came from one of `senders`, or from anyone if none is named."""
+    statement = (
+        select(messages.c.message_id)
+        .join(inbox, inbox.c.message_id == messages.c.message_id)
+        .where(messages.c.document_id == document_id, messages.c.kind == MessageKind.DOCUMENT)
+        .order_by(messages.c.sequence.desc())
+        .limit(1)
+    )
+    if senders:
+        statement = statement.where(messages.c.sender.in_(senders))
+    return transaction.scalar(statement)

@@ -1,0 +1,270 @@
+"""The outbox: messages of ours on their way to the hub.
+
+A message is held while one that the hub must have first still waits: a document that it speaks of, or an earlier
+message of the same agency about the same document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, update
+
+from node.store import messages as message_store
+from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from node.store.records import Trouble
+from node.store.states import DeliveryState, OutboxState
+from node.store.troubles import NO_TROUBLE, trouble_values
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+
+WAITING = tuple(state for state in OutboxState if state.is_waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What an idempotency key stands for already."""
+
+    message_id: Sha256Hex
+    fingerprint: Sha256Hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """An agency that a message goes to: `code` of today, and as `written` in the message."""
+
+    code: AgencyCode
+    written: AgencyCode
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEntry:
+    """A sealed message to queue, with the key under which it was handed in."""
+
+    message: RecordedMessage
+    adapter: str
+    key: str
+    fingerprint: Sha256Hex
+    submission_id: str
+    created_at: datetime
+    recipients: Sequence[Recipient]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyMessage:
+    """A message that may be sent now."""
+
+    message_id: Sha256Hex
+    lane: int
+    attempts: int
+
+
+def known_key(transaction: Transaction, adapter: str, sender: AgencyCode, key: str) -> KnownKey | None:
+    row = transaction.execute(
+        select(outbox.c.message_id, outbox.c.fingerprint).where(
+            outbox.c.adapter == adapter, outbox.c.sender == sender, outbox.c.key == key
+        )
+    ).one_or_none()
+    return None if row is None else KnownKey(row.message_id, row.fingerprint)
+
+
+def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
+    """Queue `entry`, whole, and give None; if its key is known, write nothing and give what it stands for."""
+    # Another process may be using the same key in a transaction of its own: the conflict decides, the message goes.
+    attempt = transaction.begin_nested()
+    message = entry.message
+    sequence = message_store.add(transaction, message)
+    waits_for = _waiting_predecessors(transaction, entry)
+    added = transaction.scalar(
+        insert_or(transaction, outbox)
+        .values(
+            message_id=message.message_id,
+            sequence=sequence,
+            adapter=entry.adapter,
+            sender=message.sender,
+            key=entry.key,
+            fingerprint=entry.fingerprint,
+            submission_id=entry.submission_id,
+            created_at=entry.created_at,
+            state=OutboxState.HELD if waits_for else OutboxState.READY,
+            lane=message.lane,
+            attempts=0,
+        )
+        .on_conflict_do_nothing(index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key])
+        .returning(outbox.c.message_id)
+    )
+    if added is None:
+        attempt.rollback()
+        return known_key(transaction, entry.adapter, message.sender, entry.key)
+    transaction.execute(insert(outbox_recipients), _recipient_values(entry))
+    for predecessor in waits_for:
+        transaction.execute(insert(outbox_predecessors).values(message_id=message.message_id, predecessor=predecessor))
+    lift(transaction, waits_for, message.lane)
+    attempt.commit()
+    return None
+
+
+def _recipient_values(entry: OutboxEntry) -> list[dict[str, object]]:
+    return [
+        {
+            "message_id": entry.message.message_id,
+            "code": recipient.code,
+            "position": position,
+            "written": recipient.written,
+            "name": recipient.name,
+            "delivery": DeliveryState.WAITING,
+            "since": entry.created_at,
+        }
+        for position, recipient in enumerate(entry.recipients)
+    ]
+
+
+def _waiting_predecessors(transaction: Transaction, entry: OutboxEntry) -> list[Sha256Hex]:
+    spoken_of = list(entry.message.envelope.extension.about)
+    if not spoken_of:
+        return []
+    speaking_too = select(about.c.message_id).where(
+        about.c.about.in_(spoken_of), about.c.sender == entry.message.sender
+    )
+    return list(
+        transaction.scalars(
+            select(outbox.c.message_id).where(
+                outbox.c.state.in_(WAITING),
+                outbox.c.message_id.in_(spoken_of) | outbox.c.message_id.in_(speaking_too),
+                outbox.c.message_id != entry.message.message_id,
+            )
+        )
+    )
+
+
+def lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], lane: int) -> None:
+    """Let messages that an urgent one waits for, and those that these wait for, be as urgent as that one."""
+    above = message_ids
+    while above:
+        lifted = transaction.scalars(
+            update(outbox)
+            .where(outbox.c.message_id.in_(above), outbox.c.lane > lane)
+            .values(lane=lane)
+            .returning(outbox.c.message_id)
+        ).all()
+        above = transaction.scalars(
+            select(outbox_predecessors.c.predecessor).where(outbox_predecessors.c.message_id.in_(lifted))
+        ).all()
+
+
+def ready(transaction: Transaction, *, lanes: int, limit: int) -> tuple[ReadyMessage, ...]:
+    """What may be sent now in lanes below `lanes`: the most urgent lane first, in it the oldest first."""
+    rows = transaction.execute(
+        select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
+        .where(outbox.c.state == OutboxState.READY, outbox.c.lane < lanes)
+        .order_by(outbox.c.lane, outbox.c.sequence)
+        .limit(limit)
+    )
+    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
+
+
+def wake_rested(transaction: Transaction, now: datetime) -> datetime | None:
+    """Make ready what has rested until `now`; gives when the next one will have."""
+    transaction.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.RESTING, outbox.c.due_at <= now)
+        .values(state=OutboxState.READY, due_at=None)
+    )
+    return next_due(transaction)
+
+
+def next_due(transaction: Transaction) -> datetime | None:
+    """When the first resting message is to be tried again."""
+    due_at: datetime | None = transaction.scalar(
+        select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
+    )
+    return due_at
+
+
+def put_off(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, due_at: datetime | None) -> None:
+    """Note a failed try. The message rests until `due_at`; with None it stays ready (all messages wait for the hub)."""
+    state = OutboxState.READY if due_at is None else OutboxState.RESTING
+    transaction.execute(
+        update(outbox)
+        .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
+        .values(state=state, due_at=due_at, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
+    )
+
+
+def accept(transaction: Transaction, message_id: Sha256Hex, *, at: datetime, epoch: str) -> bool:
+    """The hub has the message. False if that was known."""
+    changed = transaction.execute(
+        update(outbox)
+        .where(outbox.c.message_id == message_id, outbox.c.state != OutboxState.ACCEPTED)
+        .values(state=OutboxState.ACCEPTED, due_at=None, accepted_at=at, epoch=epoch, **NO_TROUBLE)
+    ).rowcount
+    if not changed:
+        return False
+    transaction.execute(
+        update(outbox_recipients)
+        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
+        .values(delivery=DeliveryState.ACCEPTED, since=at)
+    )
+    _free(transaction, _release_successors(transaction, message_id))
+    return True
+
+
+def refuse(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, at: datetime) -> None:
+    """The message will never be sent, nor what speaks of it: a hub that lacks the document would refuse that too."""
+    to_refuse = [(message_id, trouble)]
+    while to_refuse:
+        refused, reason = to_refuse.pop()
+        if not _refuse_one(transaction, refused, reason, at):
+            continue
+        successors = _release_successors(transaction, refused)
+        speaking = [name for name in successors if refused in message_store.about_of(transaction, name)]
+        _free(transaction, [name for name in successors if name not in speaking])
+        why = Trouble(
+            code="predecessor-refused",
+            text=f"The message {refused}, which this one speaks of, was refused.",
+            mend="Correct that message and send it anew, then this one.",
+        )
+        to_refuse.extend((name, why) for name in speaking)
+
+
+def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, at: datetime) -> bool:
+    changed = transaction.execute(
+        update(outbox)
+        .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
+        .values(state=OutboxState.REFUSED, due_at=None, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
+    ).rowcount
+    transaction.execute(
+        update(outbox_recipients)
+        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
+        .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
+    )
+    return changed > 0
+
+
+def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:
+    """Those that wait for `message_id` no longer do."""
+    return transaction.scalars(
+        delete(outbox_predecessors)
+        .where(outbox_predecessors.c.predecessor == message_id)
+        .returning(outbox_predecessors.c.message_id)
+    ).all()
+
+
+def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> None:
+    """Make ready those of `message_ids` that wait for nothing any more."""
+    still_waiting = select(outbox_predecessors.c.message_id).where(outbox_predecessors.c.message_id.in_(message_ids))
+    transaction.execute(
+        update(outbox)
+        .where(
+            outbox.c.message_id.in_(message_ids),
+            outbox.c.state == OutboxState.HELD,
+            outbox.c.message_id.not_in(still_waiting),
+        )
+        .values(state=OutboxState.READY)
+    )

@@ -1,0 +1,117 @@
+"""Receipts with their proofs: those that we issued and those that came back. Verified before they are stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, select
+
+from node.store.metadata import Transaction
+from node.store.receipt_tables import proofs, receipts
+from node.store.records import ReceiptRow, Trouble
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """Where a receipt is kept; `is_new` unless the same event had been receipted before."""
+
+    number: int
+    is_new: bool
+
+
+def add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, *, at: datetime) -> StoredReceipt:
+    """Keep a receipt. Of two that attest the same event the first stays, and is what is answered to repeats."""
+    known = number_of(transaction, receipt.message_id, receipt.event, receipt.issuer, receipt.recipient)
+    if known is not None:
+        return StoredReceipt(known, is_new=False)
+    proof = hashlib.sha256(signed.proof).hexdigest()
+    transaction.execute(insert_or(transaction, proofs).values(digest=proof, body=signed.proof).on_conflict_do_nothing())
+    number: int | None = transaction.scalar(
+        insert_or(transaction, receipts)
+        .values(
+            message_id=receipt.message_id,
+            event=receipt.event,
+            party=_party(receipt.issuer, receipt.recipient),
+            receipt_id=receipt.receipt_id,
+            issuer_kind=receipt.issuer.kind,
+            issuer_name=receipt.issuer.name,
+            recipient=receipt.recipient,
+            occurred_at=receipt.occurred_at,
+            stored_at=at,
+            reason_code=receipt.reason.code if receipt.reason else None,
+            reason_text=receipt.reason.text if receipt.reason else None,
+            body=signed.receipt,
+            proof=proof,
+        )
+        .on_conflict_do_nothing(index_elements=[receipts.c.message_id, receipts.c.event, receipts.c.party])
+        .returning(receipts.c.receipt)
+    )
+    if number is not None:
+        return StoredReceipt(number, is_new=True)
+    # Another process of this node was quicker.
+    known = number_of(transaction, receipt.message_id, receipt.event, receipt.issuer, receipt.recipient)
+    assert known is not None  # noqa: S101 - the conflict was with this very row
+    return StoredReceipt(known, is_new=False)
+
+
+def number_of(
+    transaction: Transaction,
+    message_id: Sha256Hex,
+    event: ReceiptEvent,
+    issuer: Issuer,
+    recipient: AgencyCode | None,
+) -> int | None:
+    """Where the receipt of that event is kept; None if there is none."""
+    number: int | None = transaction.scalar(
+        select(receipts.c.receipt).where(
+            receipts.c.message_id == message_id,
+            receipts.c.event == event,
+            receipts.c.party == _party(issuer, recipient),
+        )
+    )
+    return number
+
+
+def signed_by_number(transaction: Transaction, numbers: Sequence[int]) -> dict[int, SignedReceipt]:
+    rows = transaction.execute(
+        select(receipts.c.receipt, receipts.c.body, proofs.c.body.label("proof_body"))
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(receipts.c.receipt.in_(numbers))
+    )
+    return {row.receipt: SignedReceipt(row.body, row.proof_body) for row in rows}
+
+
+def of_message(transaction: Transaction, message_id: Sha256Hex) -> tuple[ReceiptRow, ...]:
+    """Every receipt about a message, in the order of what happened."""
+    rows = transaction.execute(
+        select(receipts, proofs.c.body.label("proof_body"))
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(receipts.c.message_id == message_id)
+        .order_by(receipts.c.occurred_at, receipts.c.receipt)
+    )
+    return tuple(_row(row) for row in rows)
+
+
+def _row(row: Row[tuple[object, ...]]) -> ReceiptRow:
+    return ReceiptRow(
+        receipt_id=row.receipt_id,
+        event=ReceiptEvent(row.event),
+        issuer=Issuer(IssuerKind(row.issuer_kind), row.issuer_name),
+        recipient=row.recipient,
+        occurred_at=row.occurred_at,
+        stored_at=row.stored_at,
+        trouble=Trouble(code=row.reason_code, text=row.reason_text) if row.reason_code else None,
+        signed=SignedReceipt(row.body, row.proof_body),
+    )
+
+
+def _party(issuer: Issuer, recipient: AgencyCode | None) -> str:
+    # A blank stands in no code, so the text names both without doubt.
+    return f"{issuer.kind} {issuer.name} {recipient or ''}"

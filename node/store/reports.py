@@ -1,0 +1,119 @@
+"""Reports: what the hub is still to be told, in order. A row goes when the hub has answered it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, delete, exists, func, insert, select
+
+from node.store import receipts as receipt_store
+from node.store.metadata import Transaction
+from node.store.receipt_tables import report_receipts, reports
+from runtime.columns import insert_or
+from schemas.receipts import SignedReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The `outcome` of the mailbox entry `entry`, with its receipts; or, without an entry, a receipt by itself."""
+
+    number: int
+    entry: int | None
+    lease: str | None
+    outcome: str | None
+    reason: str | None
+    receipts: tuple[SignedReceipt, ...]
+
+
+def add_outcome(
+    transaction: Transaction,
+    entry: int,
+    lease: str,
+    outcome: str,
+    *,
+    receipts: Sequence[int],
+    reason: str | None = None,
+) -> None:
+    """Queue what became of an entry. A later word on the same entry replaces an earlier one that was not sent yet."""
+    statement = insert_or(transaction, reports).values(entry=entry, lease=lease, outcome=outcome, reason=reason)
+    number: int = transaction.execute(
+        statement.on_conflict_do_update(
+            index_elements=[reports.c.entry],
+            set_={
+                "lease": statement.excluded.lease,
+                "outcome": statement.excluded.outcome,
+                "reason": statement.excluded.reason,
+            },
+        ).returning(reports.c.report)
+    ).scalar_one()
+    _attach(transaction, number, receipts)
+
+
+def add_receipts(transaction: Transaction, receipts: Sequence[int]) -> None:
+    """Queue receipts, each by itself."""
+    for receipt in receipts:
+        number: int = transaction.execute(insert(reports).values(outcome=None).returning(reports.c.report)).scalar_one()
+        _attach(transaction, number, [receipt])
+
+
+def _attach(transaction: Transaction, number: int, receipts: Sequence[int]) -> None:
+    transaction.execute(delete(report_receipts).where(report_receipts.c.report == number))
+    if receipts:
+        transaction.execute(
+            insert(report_receipts), [{"report": number, "receipt": receipt} for receipt in dict.fromkeys(receipts)]
+        )
+
+
+def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
+    """The oldest reports, with at most `receipts` receipts in all (one report may have more by itself)."""
+    rows = transaction.execute(select(reports).order_by(reports.c.report).limit(receipts)).all()
+    numbers: defaultdict[int, list[int]] = defaultdict(list)
+    for link in transaction.execute(
+        select(report_receipts.c.report, report_receipts.c.receipt)
+        .where(report_receipts.c.report.in_([row.report for row in rows]))
+        .order_by(report_receipts.c.report, report_receipts.c.receipt)
+    ):
+        numbers[link.report].append(link.receipt)
+    taken: list[Row[tuple[Any, ...]]] = []
+    total = 0
+    for row in rows:
+        total += len(numbers[row.report])
+        if taken and total > receipts:
+            break
+        taken.append(row)
+    signed = receipt_store.signed_by_number(transaction, [receipt for row in taken for receipt in numbers[row.report]])
+    return tuple(
+        Report(
+            number=row.report,
+            entry=row.entry,
+            lease=row.lease,
+            outcome=row.outcome,
+            reason=row.reason,
+            receipts=tuple(signed[receipt] for receipt in numbers[row.report]),
+        )
+        for row in taken
+    )
+
+
+def settle(transaction: Transaction, sent: Sequence[Report]) -> None:
+    """Drop reports that the hub has answered, but for those that say something else by now."""
+    for report in sent:
+        unchanged = transaction.scalar(
+            select(reports.c.report).where(
+                reports.c.report == report.number, reports.c.lease.is_not_distinct_from(report.lease)
+            )
+        )
+        if unchanged is not None:
+            transaction.execute(delete(report_receipts).where(report_receipts.c.report == unchanged))
+            transaction.execute(delete(reports).where(reports.c.report == unchanged))
+
+
+def any_waiting(transaction: Transaction) -> bool:
+    return bool(transaction.scalar(select(exists().select_from(reports))))
+
+
+def count(transaction: Transaction) -> int:
+    return transaction.execute(select(func.count()).select_from(reports)).scalar_one()
