@@ -40,8 +40,10 @@ def sign_enveloped(
     """`unsigned` with a signature as the last child of `parent`, and the digest of what it signs, in hex.
 
     `parent` is an element of the tree that `unsigned` was parsed into; its end tag stands in the bytes once. The tree
-    is not usable afterwards. Every byte outside the signature stays as it was.
+    is not usable afterwards. Every byte outside the signature stays as it was. ValueError for a naive `signing_time`.
     """
+    if signing_time.tzinfo is None:
+        raise ValueError("a naive signing time names no instant: give it a time zone")
     end_tag = _end_tag(parent)
     head, found, tail = unsigned.rpartition(end_tag)
     if not found or end_tag in head:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 
+from certs.keys import read_certificates
+from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.unsealing import unseal
+from schemas.codes import AgencyCode
+from schemas.directory import EntryStatus
 from schemas.errors import Rejected
+from tests.vectors import make_seals
 from tests.vectors.attacks import ATTACKS, Attack
 from tests.vectors.workshop import AT, Workshop
 
@@ -17,8 +26,38 @@ def test_an_attack_is_refused_for_its_own_reason(workshop: Workshop, attack: Att
     with pytest.raises(Rejected) as refusal:
         unseal(forged, workshop.trust, AT)
     assert refusal.value.code == attack.code
+    assert refusal.value.mend
 
 
 def test_the_message_that_all_attacks_start_from_is_good(workshop: Workshop) -> None:
     """Nothing is refused for a reason that the attacks did not bring about."""
     assert unseal(workshop.good, workshop.trust, AT).data == workshop.good
+
+
+def test_the_corpus_stands_for_itself(workshop: Workshop, tmp_path: Path) -> None:
+    """From the files alone another implementation can tell which message is refused, when, and why."""
+    make_seals.write_corpus(tmp_path, workshop)
+    index = json.loads((tmp_path / make_seals.INDEX).read_text(encoding="utf-8"))
+    bindings = {
+        AgencyCode(agency["code"]): SignerBinding(
+            AgencyCode(agency["code"]), EntryStatus(agency["status"]), frozenset(agency["fingerprints"])
+        )
+        for agency in index["agencies"]
+    }
+    anchors = tuple(
+        TrustAnchor(read_certificates(tmp_path / anchor["file"])[0], tuple(anchor["prefixes"]))
+        for anchor in index["anchors"]
+    )
+    trust, at = Trust(anchors, bindings.get), datetime.fromisoformat(index["judged_at"])
+    answers = {}
+    for file in tmp_path.glob("*.edxml"):
+        try:
+            unseal(file.read_bytes(), trust, at)
+        except Rejected as refusal:
+            answers[file.name] = refusal.code
+    assert answers == {attack["file"]: attack["code"] for attack in index["attacks"]}
+
+
+def test_the_table_of_attacks_is_that_of_the_corpus() -> None:
+    """ATTACKS.md, which people read, lists just the attacks that are made."""
+    assert (Path(make_seals.__file__).parent / "ATTACKS.md").read_text(encoding="utf-8") == make_seals.table()

@@ -146,5 +146,6 @@ def signature_of_another_message(workshop: Workshop) -> bytes:
 
 def _without_ids(signature: Element) -> Element:
     for element in signature.iter():
-        element.attrib.pop("Id", None)
+        if "Id" in element.attrib:
+            del element.attrib["Id"]
     return signature
