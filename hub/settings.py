@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from hub.settings_exchange import ExchangeSettings
+from runtime.files import storage_errors
 from runtime.logs import LogFormat
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
@@ -78,6 +80,12 @@ class DirectorySettings(_Table):
     """How long a version is valid. Nodes warn when the newest that they have is not valid any longer."""
     renew_days: int = Field(10, ge=0, le=180)
     """A new version is signed when the newest one has less than this left, whether anything changed or not."""
+
+    @model_validator(mode="after")
+    def _renewed_while_valid(self) -> Self:
+        if self.renew_days >= self.valid_days:
+            raise ValueError("renew_days must be less than valid_days: else every look would sign a new version")
+        return self
 
 
 class ProxySettings(_Table):
@@ -172,6 +180,15 @@ class HubFolder:
         return self.root / SETTINGS_FILE
 
     @property
+    def initialisation_mark(self) -> Path:
+        """Stands here while a hub is made. The settings file is written last: with it the hub is whole."""
+        return self.root / ".initialising"
+
+    @property
+    def serving_lock(self) -> Path:
+        return self.data / "serving.lock"
+
+    @property
     def data(self) -> Path:
         return self.root / "data"
 
@@ -191,8 +208,35 @@ class HubFolder:
     def keys(self) -> Path:
         return self.root / "keys"
 
+    def passphrase(self, file: Path | None) -> bytes | None:
+        """The passphrase of the keys, from `file` (relative to the folder) without its last line break.
+
+        Raises `passphrase-permissions` if others can read it, `passphrase-empty`.
+        """
+        if file is None:
+            return None
+        path = self.root / file
+        with storage_errors(path):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            passphrase = path.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        if mode & 0o077:
+            raise Rejected(
+                "passphrase-permissions",
+                f"{path}: others than its owner can read the passphrase (mode {mode:04o}).",
+                mend=f"Run: chmod 600 {path}",
+            )
+        if not passphrase:
+            raise Rejected("passphrase-empty", f"{path}: there is no passphrase in it.", mend="Write one into it.")
+        return passphrase
+
     def read_settings(self) -> HubSettings:
-        """Raises `hub-missing` for a folder without a hub, else as `load_settings`."""
+        """Raises `hub-unfinished` or `hub-missing` for a folder without a (whole) hub, else as `load_settings`."""
+        if self.initialisation_mark.exists() and not self.settings_file.exists():
+            raise Rejected(
+                "hub-unfinished",
+                f"The making of the hub in {self.root} was cut short.",
+                mend="Run the same `congvan hub init` again: it begins anew.",
+            )
         if not self.settings_file.is_file():
             raise Rejected(
                 "hub-missing",

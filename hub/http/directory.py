@@ -1,0 +1,37 @@
+"""`GET /v1/directory?since=N`: the signed versions of the agency directory after N."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from hub.http.peer import peer_of
+from hub.usecases.directory import directory_after
+from runtime.database import Database
+from schemas.errors import Rejected
+from transport import paths
+
+#: No directory has this many versions; a larger number is no number that a database takes.
+_MOST = 2**31 - 1
+
+
+def directory_routes(database: Database) -> list[web.RouteDef]:
+    """The routes of this module."""
+
+    async def versions(request: web.Request) -> web.Response:
+        peer_of(request)
+        answer = await directory_after(database, _since(request))
+        return web.Response(body=answer.encode(), content_type=paths.JSON_TYPE)
+
+    return [web.get(paths.DIRECTORY, versions)]
+
+
+def _since(request: web.Request) -> int:
+    text = request.query.get("since", "0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _MOST):
+        raise Rejected(
+            "request-malformed",
+            f"since: {text[:20]!r} is no number of a version.",
+            element="since",
+            mend="Give the number of the newest version that is applied, 0 for none.",
+        )
+    return int(text)

@@ -1,0 +1,75 @@
+"""Errors leave as problem documents (RFC 9457), all by one middleware."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from schemas.errors import CongvanError, Rejected, Unavailable
+from transport import paths
+from transport.problems import problem_of
+
+log = structlog.get_logger()
+
+#: Set once an answer's head is on its way: from then on no other answer can be given.
+STARTED: Final = web.RequestKey("started", bool)
+
+#: aiohttp's own answers, and what they are in our words.
+_WORDS: Final = {
+    404: ("not-found", "There is nothing at this address."),
+    405: ("method-not-allowed", "This address does not take that method."),
+    413: ("too-large", "The request's body is longer than this call takes."),
+    415: ("media-type", "This call does not take that media type."),
+}
+
+
+def problem_response(error: CongvanError) -> web.Response:
+    """The problem document that tells of `error`."""
+    problem = problem_of(error)
+    headers = {}
+    if isinstance(error, Unavailable) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return web.Response(
+        body=problem.model_dump_json(exclude_none=True).encode(),
+        status=problem.status,
+        content_type=paths.PROBLEM_TYPE,
+        headers=headers,
+    )
+
+
+async def note_start(request: web.Request, _response: web.StreamResponse) -> None:
+    """Signal handler for `on_response_prepare`."""
+    request[STARTED] = True
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into answers. What nobody foresaw is `internal`: the log has it, the peer is told nothing of it."""
+    try:
+        return await handler(request)
+    except CongvanError as error:
+        return _answer(request, error)
+    except web.HTTPException as error:
+        code, sentence = _WORDS.get(error.status, ("request-malformed", "The request is malformed."))
+        return _answer(request, Rejected(code, sentence))
+    except ConnectionError:
+        # The peer is gone: nobody is left to tell, and nothing here is wrong.
+        log.debug("request.broken_off", method=request.method, path=request.path)
+        raise
+    except Exception:
+        log.exception("request.failed", method=request.method, path=request.path)
+        return _answer(request, Unavailable("internal", "The hub failed to answer.", mend="Try again later."))
+
+
+def _answer(request: web.Request, error: CongvanError) -> web.StreamResponse:
+    if request.get(STARTED):
+        # Half an answer is out. Breaking the connection is the one way left to say that it is not whole.
+        log.warning("answer.broken_off", path=request.path, code=error.code)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the answer could not be finished") from error
+    return problem_response(error)

@@ -1,0 +1,119 @@
+"""The HTTP server: the applications, in which order a request passes what, and the listeners."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from hub.http.peer import identification
+from hub.http.problems import note_start, problems
+from hub.settings import Address, HttpSettings, ProxySettings
+from hub.usecases.peers import PeerRegister
+from runtime.metrics import LATENCY_BUCKETS
+from schemas.errors import Rejected, Unavailable
+from schemas.limits import MIB
+
+#: The longest body that is read into memory as a whole. Calls that take more read it piece by piece.
+BODY_LIMIT: Final = 1 * MIB
+
+
+def public_application(
+    routes: Sequence[web.RouteDef], register: PeerRegister, proxy: ProxySettings, registry: CollectorRegistry
+) -> web.Application:
+    """What nodes talk to. A request is measured, its errors become problems, and then it is asked whose it is."""
+    application = web.Application(
+        middlewares=[
+            measuring(registry),
+            problems,
+            _refuse_encoded_bodies,
+            identification(register, proxy.addresses),
+        ],
+        client_max_size=BODY_LIMIT,
+    )
+    application.on_response_prepare.append(note_start)
+    application.add_routes(routes)
+    return application
+
+
+def operations_application(routes: Sequence[web.RouteDef]) -> web.Application:
+    """What the operator's monitoring talks to."""
+    application = web.Application(middlewares=[problems], client_max_size=BODY_LIMIT)
+    application.on_response_prepare.append(note_start)
+    application.add_routes(routes)
+    return application
+
+
+def measuring(registry: CollectorRegistry) -> Middleware:
+    """Count requests and their seconds by route; the path itself would make a series of every message id."""
+    requests = Counter("congvan_hub_requests", "Requests answered.", ("method", "route", "status"), registry=registry)
+    seconds = Histogram(
+        "congvan_hub_request_seconds",
+        "Seconds from a request's head to its answer's end.",
+        ("method", "route"),
+        buckets=LATENCY_BUCKETS,
+        registry=registry,
+    )
+
+    @web.middleware
+    async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        method = request.method if resource else "other"
+        route = resource.canonical if resource else "other"
+        began, status = time.perf_counter(), "broken off"
+        try:
+            response = await handler(request)
+            status = str(response.status)
+            return response
+        finally:
+            requests.labels(method, route, status).inc()
+            seconds.labels(method, route).observe(time.perf_counter() - began)
+
+    return measure
+
+
+@web.middleware
+async def _refuse_encoded_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    # Nothing inflates on the way in: a limit on bytes is a limit on bytes.
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Rejected("media-type", "Bodies are taken as they are, without Content-Encoding.", mend="Send it plain.")
+    return await handler(request)
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    application: web.Application, address: Address, http: HttpSettings, *, tls: ssl.SSLContext | None
+) -> AsyncIterator[Address]:
+    """Serve `application` at `address`; gives the address with the port that is listened on.
+
+    On leaving, nothing new is taken, and what is under way has the grace time to end. Raises `address-in-use`.
+    """
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=http.grace_seconds,
+        keepalive_timeout=http.idle_seconds,
+        max_line_size=http.header_bytes,
+        max_field_size=http.header_bytes,
+        auto_decompress=False,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port, ssl_context=tls, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise Unavailable(
+                "address-in-use",
+                f"{address} cannot be listened on: {error.strerror or error}.",
+                mend="Stop what listens there, or set another [hub] listen.",
+            ) from error
+        yield Address(address.host, site.port)
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""What the hub does by itself, beside what it is asked for."""
