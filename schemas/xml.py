@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from typing import TypeAlias, cast
 
 from lxml import etree
@@ -37,11 +38,10 @@ _DECLARATION = re.compile(
 )
 _BEGIN = re.compile(rb"\s*<")
 _NAMESPACE_DECLARATION = re.compile(rb"\sxmlns[:=]")
-_OTHER_ENCODINGS = {
+_BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "a byte order mark stands before it",
     b"\xff\xfe": "it is UTF-16",
     b"\xfe\xff": "it is UTF-16",
-    b"\x00": "it is UTF-16 or UTF-32",
 }
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -101,8 +101,14 @@ def element_path(element: Element) -> str:
 
 def element_at(root: Element, path: str) -> Element | None:
     """The element below `root` that `element_path` gives `path`, if there is one."""
-    last = path.rsplit("/", 1)[-1].partition("[")[0]
-    return next((found for found in root.iter(f"{{*}}{last}") if element_path(found) == path), None)
+    first, *rest = path.split("/")
+    here = next((top for top in root.iter("{*}" + first) if element_path(top) == first), None)
+    for step in rest:
+        name, _, place = step.rstrip("]").partition("[")
+        if here is None:
+            break
+        here = next(islice(here.iterchildren("{*}" + name), int(place or 1) - 1, None), None)
+    return here
 
 
 def fault_at(element: Element, code: str, message: str, mend: str | None = None) -> MalformedMessage:
@@ -116,9 +122,11 @@ def line_of(element: Element) -> int | None:
 
 def _require_utf8(data: bytes) -> None:
     mend = "Write UTF-8 without a byte order mark."
-    for mark, fault in _OTHER_ENCODINGS.items():
-        if data.startswith(mark) or (mark == b"\x00" and mark in data):
-            raise MalformedMessage("encoding-not-utf-8", f"The message is not plain UTF-8: {fault}.", line=1, mend=mend)
+    fault = next((fault for mark, fault in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
+    if fault is None and b"\x00" in data:
+        fault = "it holds a NUL byte, as UTF-16 and UTF-32 do"
+    if fault is not None:
+        raise MalformedMessage("encoding-not-utf-8", f"The message is not plain UTF-8: {fault}.", line=1, mend=mend)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
