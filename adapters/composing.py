@@ -1,0 +1,66 @@
+"""A document made from what a person wrote and what the directory knows of the agencies named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from adapters.sdk import NodeApi
+from schemas.codes import AgencyCode
+from schemas.errors import Rejected
+from schemas.message import Document, Organ
+from schemas.metadata import AttachmentFacts, document_from_metadata, sender_from_metadata
+
+
+async def compose_document(
+    node: NodeApi,
+    metadata: Mapping[str, object],
+    attachments: Sequence[AttachmentFacts],
+    *,
+    now: datetime,
+    sender: AgencyCode | None = None,
+    recipients: Sequence[AgencyCode] = (),
+) -> Document:
+    """The document that `metadata` describes, its agencies named as the directory names them.
+
+    The sender is `sender`, else the key `from`, else the one agency that the node serves. `recipients` replaces
+    the key `to` unless it is empty.
+
+    Raises:
+        Rejected: `sender-ambiguous`, if nobody says which of several agencies sends it; `recipient-missing`; and what
+            `document_from_metadata` raises.
+    """
+    written = sender_from_metadata(metadata)
+    code = sender or (written.organ_id if written else _only(node.served_codes))
+    organ = written if written and written.organ_id == code else Organ(organ_id=code)
+    document = document_from_metadata(
+        metadata, sender=await _named(node, organ), recipients=recipients, now=now, attachments=attachments
+    )
+    if not document.recipients:
+        raise Rejected(
+            "recipient-missing",
+            "The document names no recipient.",
+            element="to",
+            mend='Name them, as in: to = ["H23", "H31"].',
+        )
+    return dataclasses.replace(document, recipients=tuple([await _named(node, one) for one in document.recipients]))
+
+
+def _only(codes: Sequence[AgencyCode]) -> AgencyCode:
+    if len(codes) == 1:
+        return codes[0]
+    raise Rejected(
+        "sender-ambiguous",
+        f"Nobody says which agency sends the document: this node serves {', '.join(map(str, codes)) or 'none yet'}.",
+        element="from",
+        mend="Name the sender: `from` in the metadata, --from on the command line.",
+    )
+
+
+async def _named(node: NodeApi, organ: Organ) -> Organ:
+    """`organ` with the directory's name, unless whoever wrote it gave a name."""
+    if organ.organ_name is not None:
+        return organ
+    entry = await node.agency(organ.organ_id)
+    return dataclasses.replace(organ, organ_name=entry.name) if entry else organ

@@ -1,0 +1,203 @@
+"""Into in/: a message is staged whole beside what people see, and shown by one rename, once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from adapters.filedrop.committed_keys import CommittedKeys
+from adapters.filedrop.folders import STAGED_PREFIX, DropFolders
+from adapters.filedrop.summary import summary
+from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, NodeApi
+from runtime.clock import Clock
+from runtime.files import PRIVATE_FOLDER, storage_errors, sync_folder
+from schemas.classic_writer import AttachmentSource, write_classic
+from schemas.codes import AgencyCode
+from schemas.envelope import CONTENT_ID_PREFIX, is_sha256_hex
+from schemas.errors import MalformedCode, Rejected, Unavailable
+from schemas.message import Document, Message, Organ
+from schemas.names import safe_name
+
+ATTACHMENTS = "attachments"
+
+
+class NotCarried(Exception):  # noqa: N818 - says what happened
+    """The classic form cannot carry the message, today or ever; the text says why."""
+
+
+class Inbox:
+    """in/ of one drop."""
+
+    def __init__(self, folders: DropFolders, keys: CommittedKeys, node: NodeApi, clock: Clock) -> None:
+        self._folders = folders
+        self._keys = keys
+        self._node = node
+        self._clock = clock
+
+    async def put(self, delivery: Delivery) -> None:
+        """Show `delivery` as a folder, unless in/ has had it already; durable when this returns.
+
+        Not to be run twice at once for one key. Raises NotCarried, and the errors of storage and of the node, after
+        which nothing of it is left.
+        """
+        shown = self._shown(delivery.key)
+        if not await self._keys.has(delivery.key):
+            # A folder of this name without its key: the keys were lost, or restored from a backup older than it.
+            if not await asyncio.to_thread(_stands, shown):
+                await self._stage(delivery)
+            await self._keys.commit(delivery.key, self._clock())
+        await asyncio.to_thread(self._show, delivery.key)
+
+    async def recover(self) -> None:
+        """After a start: show what was committed and not shown, remove what was not staged to its end."""
+        for staged in await asyncio.to_thread(lambda: list(self._folders.incoming.glob(f"{STAGED_PREFIX}*"))):
+            key = _key_of(staged.name.removeprefix(STAGED_PREFIX))
+            if key is not None and await self._keys.has(key):
+                await asyncio.to_thread(self._show, key)
+            else:
+                await asyncio.to_thread(_remove, staged)
+
+    def _shown(self, key: DeliveryKey) -> Path:
+        return self._folders.incoming / str(key)
+
+    def _staged(self, key: DeliveryKey) -> Path:
+        return self._folders.incoming / f"{STAGED_PREFIX}{key}"
+
+    def _show(self, key: DeliveryKey) -> None:
+        """Rename what is staged under a committed key; nothing is staged if that was done before."""
+        staged, shown = self._staged(key), self._shown(key)
+        with storage_errors(shown):
+            if _stands(shown):
+                _remove(staged)
+            elif staged.is_dir():
+                staged.rename(shown)
+            sync_folder(self._folders.incoming)
+
+    async def _stage(self, delivery: Delivery) -> None:
+        folder = self._staged(delivery.key)
+        await asyncio.to_thread(self._begin, folder)
+        try:
+            taken: list[str] = []
+            for attachment in delivery.attachments:
+                taken.append(safe_name(attachment.name, taken))
+                await self._save(attachment, folder / ATTACHMENTS / taken[-1])
+            message = _as_received(delivery.message, await self._own_codes(delivery))
+            await asyncio.to_thread(self._write_rest, delivery, message, taken, folder)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(_remove, folder))
+            raise
+
+    def _begin(self, folder: Path) -> None:
+        with storage_errors(folder):
+            _remove(folder)
+            # Nobody else reaches what is being staged; it gets its own mode when it is complete.
+            folder.mkdir(mode=PRIVATE_FOLDER)
+
+    async def _save(self, attachment: IncomingAttachment, path: Path) -> None:
+        await asyncio.to_thread(self._folders.make, path.parent)
+        digest = hashlib.sha256()
+        with storage_errors(path):
+            file = os.fdopen(await asyncio.to_thread(self._folders.create, path), "wb")
+            try:
+                async with self._node.open_attachment(attachment.digest) as chunks:
+                    async for chunk in chunks:
+                        digest.update(chunk)
+                        await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_sync, file)
+            finally:
+                file.close()
+        if digest.hexdigest() != attachment.digest:
+            raise Unavailable(
+                "attachment-damaged",
+                f"The node's copy of the attachment {attachment.name!r} has another digest than the message names.",
+                mend="Check the node's disk.",
+            )
+
+    async def _own_codes(self, delivery: Delivery) -> Sequence[AgencyCode]:
+        """The codes under which the recipient may be named, its own first."""
+        entry = await self._node.agency(delivery.key.recipient)
+        return (delivery.key.recipient, *((entry.code, *entry.older_codes) if entry else ()))
+
+    def _write_rest(self, delivery: Delivery, message: Message, names: Sequence[str], folder: Path) -> None:
+        """Write all but the attachments, let others in, and sync everything down to the name in in/."""
+        form = folder / ("document.edxml" if isinstance(message, Document) else "status.edxml")
+        with storage_errors(folder):
+            with self._new_file(form) as file:
+                try:
+                    write_classic(message, _sources(delivery, names, folder), file.write)
+                except Rejected as error:
+                    raise NotCarried(str(error)) from error
+            with self._new_file(folder / "sealed.xml") as file:
+                file.write(delivery.sealed)
+            with self._new_file(folder / "summary.txt") as file:
+                file.write(summary(delivery, names).encode())
+            folder.chmod(self._folders.folder_mode)
+            for synced in (folder / ATTACHMENTS, folder, self._folders.incoming):
+                if synced.is_dir():
+                    sync_folder(synced)
+
+    @contextlib.contextmanager
+    def _new_file(self, path: Path) -> Iterator[BinaryIO]:
+        with os.fdopen(self._folders.create(path), "wb") as file:
+            yield file
+            _sync(file)
+
+
+def _as_received(message: Message, own_codes: Sequence[AgencyCode]) -> Message:
+    """`message` with its recipient in To: selectors (a prefix, a group) name nobody, and To is never empty."""
+    if not isinstance(message, Document):
+        return message
+    if any(organ.organ_id in own_codes for organ in message.recipients):
+        return message
+    return dataclasses.replace(message, recipients=(*message.recipients, Organ(organ_id=own_codes[0])))
+
+
+def _sources(delivery: Delivery, names: Sequence[str], folder: Path) -> list[AttachmentSource]:
+    return [
+        AttachmentSource(
+            content_id=CONTENT_ID_PREFIX + attachment.digest,
+            name=attachment.name,
+            description=attachment.description,
+            size=attachment.size,
+            open=functools.partial(_opened, folder / ATTACHMENTS / name),
+        )
+        for attachment, name in zip(delivery.attachments, names, strict=True)
+    ]
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _key_of(name: str) -> DeliveryKey | None:
+    """The key that a folder is named after, None for a name that is none."""
+    message_id, _, code = name.partition("-")
+    try:
+        return DeliveryKey(message_id, AgencyCode.parse(code)) if is_sha256_hex(message_id) else None
+    except MalformedCode:
+        return None
+
+
+def _stands(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    """Remove what an unfinished staging left; whatever resists is in the way of the next try, which says so."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
