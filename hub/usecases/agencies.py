@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -142,7 +142,7 @@ class AgencyRegister:
 
         return await self.database.read(question)
 
-    async def listing(self, prefix: str = "") -> AsyncIterator[AgencyEntry]:
+    async def listing(self, prefix: str = "") -> AsyncGenerator[AgencyEntry, None]:
         """All agencies at or below `prefix` by code, read page by page."""
         after = ""
         while entries := await self.database.read(partial(agencies.page, prefix=prefix, after=after, limit=PAGE)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -167,7 +167,7 @@ class ConnectionRegister:
 
         return await self.database.read(question)
 
-    async def listing(self) -> AsyncIterator[ConnectionRow]:
+    async def listing(self) -> AsyncGenerator[ConnectionRow, None]:
         """All connections by id, read page by page."""
         after = ""
         while rows := await self.database.read(partial(connections.page, after=after, limit=PAGE)):

@@ -1,0 +1,179 @@
+"""The hub put together: each resource opened once, in order, and closed in the reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
+
+from hub.http.directory import directory_routes
+from hub.http.enrolment import FailureLimit, enrolment_routes
+from hub.http.health import operations_routes, public_health_routes
+from hub.http.server import listening, operations_application, public_application
+from hub.settings import Address, HubFolder, HubSettings, HubTable
+from hub.store import state
+from hub.store.schema import MIGRATIONS
+from hub.usecases.agencies import AgencyRegister
+from hub.usecases.authority import HubKeys, open_keys
+from hub.usecases.connections import ConnectionRegister, TokenMint
+from hub.usecases.directory import DirectoryPublisher, DirectoryRenewal
+from hub.usecases.enrolment import Enrolment
+from hub.usecases.health import Readiness, expiring, trials_of
+from hub.usecases.peers import PeerRegister
+from hub.workers.directory_refresh import directory_refresh
+from runtime.clock import Clock, utc_now
+from runtime.database import Database, open_database
+from runtime.lifecycle import Service, run_services
+from runtime.locks import exclusive
+from runtime.migrations import upgrade
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+#: Seconds that services have to end after the HTTP server's own grace is over.
+_LAST_GRACE: Final = 5.0
+#: The log warns of certificates that have less than this left.
+_SOON: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What every program of a hub stands on: its settings, keys and database."""
+
+    folder: HubFolder
+    settings: HubSettings
+    keys: HubKeys
+    database: Database
+    clock: Clock
+
+    @property
+    def publisher(self) -> DirectoryPublisher:
+        return DirectoryPublisher(self.keys.directory, timedelta(days=self.settings.hub.directory.valid_days))
+
+    @property
+    def mint(self) -> TokenMint:
+        lifetime = timedelta(days=self.settings.hub.enrolment.token_days)
+        return TokenMint(self.keys.authority.root, lifetime, secrets.token_bytes)
+
+    @property
+    def agencies(self) -> AgencyRegister:
+        return AgencyRegister(self.database, self.publisher, self.mint, self.clock)
+
+    @property
+    def connections(self) -> ConnectionRegister:
+        return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
+
+
+@asynccontextmanager
+async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> AsyncIterator[Foundation]:
+    """Open the hub in `folder` for a command, beside the daemon or without it; nothing is migrated."""
+    settings = folder.read_settings()
+    keys = open_keys(
+        folder.authority,
+        folder.keys,
+        name=settings.hub.name,
+        passphrase=folder.passphrase(settings.hub.passphrase_file),
+    )
+    async with open_database(folder.database) as database:
+        yield Foundation(folder, settings, keys, database, clock)
+
+
+async def migrate(folder: HubFolder) -> tuple[str | None, str | None]:
+    """Bring the database to the newest schema; gives the revisions before and after."""
+    folder.read_settings()
+    async with open_database(folder.database) as database:
+        return await upgrade(database, MIGRATIONS)
+
+
+async def serve(
+    folder: HubFolder,
+    stop: asyncio.Event,
+    *,
+    announce: Callable[[HubSettings, Address], None],
+    clock: Clock = utc_now,
+) -> None:
+    """Run the hub in `folder` until `stop` is set; `announce` is told the address once the hub answers there."""
+    running = Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
+    async with AsyncExitStack() as stack:
+        foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
+        stack.enter_context(exclusive(folder.serving_lock, running))
+        before, after = await upgrade(foundation.database, MIGRATIONS)
+        if before != after:
+            log.info("database.migrated", before=before, after=after)
+        await foundation.database.read(state.epoch)
+        hub = foundation.settings.hub
+        for certificate in expiring(foundation.keys, clock, within=_SOON):
+            log.warning("certificate.expires", certificate=certificate)
+        services = _services(foundation, announce)
+        await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
+    log.info("hub.stopped", name=hub.name)
+
+
+def _services(foundation: Foundation, announce: Callable[[HubSettings, Address], None]) -> dict[str, Service]:
+    settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
+    hub = settings.hub
+    registry = _registry(keys)
+    readiness = Readiness(trials_of(database, foundation.folder.data, keys, clock))
+    enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
+    routes = [
+        *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock)),
+        *directory_routes(database),
+        *public_health_routes(readiness, registry, hub.operations.metrics_from),
+    ]
+    public = public_application(routes, PeerRegister(database, clock), hub.proxy, registry)
+
+    def ready(address: Address) -> None:
+        log.info("hub.ready", name=hub.name, address=str(address))
+        announce(settings, address)
+
+    renewal = DirectoryRenewal(database, foundation.publisher, timedelta(days=hub.directory.renew_days), clock)
+    services = {
+        "http": _listener(public, hub.address, hub, tls=keys.server_tls(), ready=ready),
+        "directory-refresh": directory_refresh(renewal),
+    }
+    if hub.operations.address is not None:
+        operations = operations_application(operations_routes(readiness, registry))
+        services["operations"] = _listener(operations, hub.operations.address, hub, tls=None, ready=_log_operations)
+    return services
+
+
+def _listener(
+    application: web.Application,
+    address: Address,
+    hub: HubTable,
+    *,
+    tls: ssl.SSLContext | None,
+    ready: Callable[[Address], None],
+) -> Service:
+    async def run(stop: asyncio.Event) -> None:
+        async with listening(application, address, hub.http, tls=tls) as bound:
+            ready(bound)
+            await stop.wait()
+
+    return run
+
+
+def _log_operations(address: Address) -> None:
+    log.info("operations.ready", address=str(address))
+
+
+def _registry(keys: HubKeys) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    expiry = Gauge(
+        "congvan_hub_certificate_expiry_timestamp_seconds",
+        "When a certificate of the hub expires.",
+        ("certificate",),
+        registry=registry,
+    )
+    for validity in keys.validities():
+        expiry.labels(validity.use).set(validity.not_after.timestamp())
+    return registry

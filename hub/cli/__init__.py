@@ -1,0 +1,19 @@
+"""`congvan hub`: the operator's commands. They open the hub's folder directly, whether the hub is running or not."""
+
+from __future__ import annotations
+
+import typer
+
+from hub.cli import agency, connection, hub_commands
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help="Run the exchange and admit agencies.",
+)
+app.command("init")(hub_commands.init)
+app.command("serve")(hub_commands.serve)
+app.command("migrate")(hub_commands.migrate)
+app.add_typer(agency.app, name="agency")
+app.add_typer(connection.app, name="connection")

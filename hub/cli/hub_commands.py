@@ -1,0 +1,96 @@
+"""`congvan hub init`, `serve` and `migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.markup import escape
+
+from hub.app import migrate as migrate_hub
+from hub.app import serve as serve_hub
+from hub.cli.options import Dir, Json
+from hub.initialisation import NewHub, initialise
+from hub.settings import SETTINGS_FILE, Address, HubFolder, HubSettings
+from runtime.clock import utc_now
+from runtime.lifecycle import stop_on_signals
+from runtime.logs import configure_logs
+from runtime.terminal import say, show_json
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    *,
+    name: Annotated[str, typer.Option(help="The hub's DNS name; it stands in every receipt, for good.")],
+    listen: Annotated[str, typer.Option(help="Where nodes reach the hub, host:port.")] = "0.0.0.0:8443",
+    address: Annotated[
+        list[str] | None,
+        typer.Option(help="A further DNS name or IP address that nodes may use; can be given several times."),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="A file (0600) whose content encrypts the private keys.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a hub: keys, certificates, database, the directory's first version.
+
+    Example: [bold]congvan hub init /srv/hub --name hub.example.gov.vn --listen 0.0.0.0:8443[/bold]
+    """
+    place = HubFolder(folder)
+    path = passphrase_file.resolve() if passphrase_file else None
+    new = NewHub(
+        name=name,
+        listen=listen,
+        addresses=tuple(address or ()),
+        passphrase_file=path,
+        passphrase=place.passphrase(path),
+    )
+    settings = asyncio.run(initialise(place, new, clock=utc_now))
+    if as_json:
+        show_json({"folder": str(folder), "name": settings.hub.name, "url": settings.hub.public_url})
+        return
+    shown = escape(shlex.quote(str(folder)))
+    say(f"[green]The hub {settings.hub.name} is in {escape(str(folder))}.[/green] Its settings: {SETTINGS_FILE}")
+    say("Next:")
+    say(f"  congvan hub serve --dir {shown}")
+    say(f"  congvan hub agency add H23 --name 'UBND tỉnh Hải Dương' --dir {shown}")
+    say("Back up the folder authority in it: whoever has it can let nodes in, and without it nobody can.")
+
+
+def serve(folder: Dir = Path()) -> None:
+    """Run the hub until SIGTERM or Ctrl-C. The database is brought to the newest schema first.
+
+    Example: [bold]congvan hub serve --dir /srv/hub[/bold]
+    """
+    place = HubFolder(folder)
+    log = place.read_settings().log
+    configure_logs(log.format, log.level)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            await serve_hub(place, stop, announce=_announce)
+
+    uvloop.run(run())
+
+
+def _announce(settings: HubSettings, address: Address) -> None:
+    say(f"{settings.hub.name} is ready at https://{address}")
+
+
+def migrate(folder: Dir = Path(), as_json: Json = False) -> None:
+    """Bring the database to the schema of this program; `serve` does so by itself.
+
+    Example: [bold]congvan hub migrate --dir /srv/hub[/bold]
+    """
+    before, after = asyncio.run(migrate_hub(HubFolder(folder)))
+    if as_json:
+        show_json({"before": before, "after": after})
+    elif before == after:
+        say(f"The database is at revision {after}, the newest.")
+    else:
+        say(f"The database was brought from revision {before or 'nothing'} to {after}.")
