@@ -185,16 +185,12 @@ def _require_valid(certificate: x509.Certificate, at: datetime, faults: Signatur
 
 
 def _require_usage(leaf: x509.Certificate, usage: Usage, faults: SignatureFaults) -> None:
-    mend = "Sign with a certificate that was issued for this use."
-    try:
-        fault = usage.fault_of_leaf(leaf)
-    except ValueError as error:
-        raise faults("certificate-usage", "The extensions of the certificate are malformed.", mend=mend) from error
+    fault = usage.fault_of_leaf(leaf)
     if fault is not None:
         raise faults(
             "certificate-usage",
             f"The certificate of {_subject(leaf)} must not sign this: {fault}.",
-            mend=mend,
+            mend="Sign with a certificate that was issued for this use.",
         )
 
 

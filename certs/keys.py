@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,6 +34,10 @@ MAXIMUM_RSA_BITS = 8192
 
 #: A certificate is world-readable; what names no secret needs no 0600.
 READABLE = 0o644
+
+_LAZILY_PARSED = ("version", "subject", "issuer", "not_valid_before_utc", "not_valid_after_utc", "extensions")
+#: The same few certificates come with thousands of messages.
+_REMEMBERED_CERTIFICATES = 1024
 
 
 def new_rsa_key(bits: int = MINIMUM_RSA_BITS) -> rsa.RSAPrivateKey:
@@ -183,11 +188,30 @@ def certificates_pem(certificates: Sequence[x509.Certificate]) -> bytes:
 def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates in `pem`, in its order; KeyRejected (`key-certificate`) if there is none or one is damaged."""
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        loaded = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise KeyRejected(
-            "key-certificate", "This holds no certificate in PEM.", mend="Give certificates in PEM."
-        ) from error
+        raise _no_certificate("This holds no certificate in PEM.") from error
+    return tuple(parse_certificate(certificate.public_bytes(serialization.Encoding.DER)) for certificate in loaded)
+
+
+@lru_cache(maxsize=_REMEMBERED_CERTIFICATES)
+def parse_certificate(der: bytes) -> x509.Certificate:
+    """The certificate in `der`; KeyRejected (`key-certificate`) if any part of it is malformed.
+
+    `cryptography` parses names, times and extensions when they are first asked for, and raises then; here they are
+    asked for at once, so that nobody after this meets the exceptions of a parser.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        for part in _LAZILY_PARSED:
+            getattr(certificate, part)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+        raise _no_certificate("This is no certificate in DER.") from error
+    return certificate
+
+
+def _no_certificate(message: str) -> KeyRejected:
+    return KeyRejected("key-certificate", message, mend="Give X.509 certificates as the authority issued them.")
 
 
 def write_certificates(path: Path, certificates: Sequence[x509.Certificate]) -> None:

@@ -47,8 +47,7 @@ def hub_named(certificate: x509.Certificate) -> str | None:
 def _only(certificate: x509.Certificate, prefix: str) -> str | None:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        # ValueError: the extension is there but malformed, so it names nobody
+    except x509.ExtensionNotFound:
         return None
     uris = [uri for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if uri.startswith(prefix)]
     return unquote(uris[0].removeprefix(prefix)) if len(uris) == 1 else None

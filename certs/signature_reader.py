@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from signxml.algorithms import SignatureMethod
@@ -15,7 +16,7 @@ from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from certs.errors import KeyRejected, SignatureFaults
-from certs.keys import accepted_public_key
+from certs.keys import accepted_public_key, parse_certificate
 from certs.signature_form import check_form, decoded, located_signature
 from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, ds, xades
 from schemas.envelope import Sha256Hex
@@ -95,8 +96,8 @@ def _certificates(signature: Element, faults: SignatureFaults) -> tuple[x509.Cer
     certificates = []
     for element in written:
         try:
-            certificates.append(x509.load_der_x509_certificate(decoded(element)))
-        except ValueError as error:
+            certificates.append(parse_certificate(decoded(element)))
+        except KeyRejected as error:
             raise faults("key-info", "An X509Certificate does not hold a certificate in DER.", element) from error
     return tuple(certificates)
 
@@ -115,7 +116,7 @@ def _check_key(signer: x509.Certificate, signature: Element, faults: SignatureFa
     method = signature[0][1]
     try:
         key = accepted_public_key(signer.public_key())
-    except (KeyRejected, ValueError) as error:
+    except (KeyRejected, ValueError, UnsupportedAlgorithm) as error:
         raise faults("key", f"The signer's key is not taken: {error}", method) from error
     fitting = SignatureMethod.RSA_SHA256 if isinstance(key, rsa.RSAPublicKey) else SignatureMethod.ECDSA_SHA256
     if method.get("Algorithm") != fitting.value:

@@ -19,14 +19,14 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.certification_path import REMEMBERED_PATHS
 from certs.errors import DIRECTORY_FAULTS, KeyRejected
-from certs.keys import accepted_public_key
+from certs.keys import accepted_public_key, parse_certificate
 from certs.sealing_key import SealingKey
 from certs.signature_profile import MAXIMUM_CERTIFICATES
 from certs.usage import DIRECTORY
@@ -127,9 +127,9 @@ def _parsed(data: bytes) -> _Envelope:
         return _Envelope(
             payload=_decoded(fields["payload"]),
             signature=_decoded(fields["signature"]),
-            certificates=tuple(x509.load_der_x509_certificate(_decoded(text)) for text in chain),
+            certificates=tuple(parse_certificate(_decoded(text)) for text in chain),
         )
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, KeyRejected) as error:
         raise DIRECTORY_FAULTS(
             "form", f"This is no signed version of a directory: {error}.", mend="Fetch it from the hub again."
         ) from error
@@ -161,7 +161,7 @@ def _sign(message: bytes, key: SealingKey) -> bytes:
 def _verify(message: bytes, signature: bytes, leaf: x509.Certificate) -> None:
     try:
         key = accepted_public_key(leaf.public_key())
-    except (KeyRejected, ValueError) as error:
+    except (KeyRejected, ValueError, UnsupportedAlgorithm) as error:
         raise DIRECTORY_FAULTS("key", f"The signer's key is not taken: {error}") from error
     try:
         if isinstance(key, rsa.RSAPublicKey):

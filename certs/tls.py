@@ -13,7 +13,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.errors import KeyRejected
-from certs.keys import certificates_pem, read_certificates, read_key
+from certs.keys import certificates_pem, parse_certificate, read_certificates, read_key
 from certs.names import connection_named
 
 _TLS_1_2_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -54,10 +54,9 @@ def client_context(
 def connection_of(certificate_der: bytes) -> str | None:
     """The connection that a client certificate (DER, as TLS gives it) belongs to; None if it names none."""
     try:
-        certificate = x509.load_der_x509_certificate(certificate_der)
-    except ValueError:
+        return connection_named(parse_certificate(certificate_der))
+    except KeyRejected:
         return None
-    return connection_named(certificate)
 
 
 def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:

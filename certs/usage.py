@@ -69,7 +69,7 @@ E_co = TypeVar("E_co", bound=x509.ExtensionType, covariant=True)
 
 
 def extension(certificate: x509.Certificate, kind: type[E_co]) -> E_co | None:
-    """The extension of that kind; None if there is none. ValueError if the extensions are malformed."""
+    """The extension of that kind; None if there is none."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
