@@ -37,7 +37,7 @@ _DECLARATION = re.compile(
     re.VERBOSE,
 )
 _BEGIN = re.compile(rb"\s*<")
-_NAMESPACE_DECLARATION = re.compile(rb"\sxmlns[:=]")
+_NAMESPACE_DECLARATION = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*=")
 _BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "a byte order mark stands before it",
     b"\xff\xfe": "it is UTF-16",
