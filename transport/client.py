@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from schemas.envelope import Sha256Hex
@@ -130,21 +133,48 @@ class HubClient:
             raise _unreachable(self._hub, error) from error
 
 
+class FixedAddress(AbstractResolver):
+    """Gives one IP address for every name: for a hub whose name is in no DNS. TLS still asks for the name."""
+
+    def __init__(self, address: str) -> None:
+        self._address = ip_address(address)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        own = socket.AF_INET6 if self._address.version == 6 else socket.AF_INET
+        if family not in (socket.AF_UNSPEC, own):
+            return []
+        return [
+            ResolveResult(
+                hostname=host, host=str(self._address), port=port, family=own, proto=0, flags=socket.AI_NUMERICHOST
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
 @contextlib.asynccontextmanager
 async def open_hub_client(
-    hub: str, tls: ssl.SSLContext, *, source_address: str | None = None
+    hub: str, tls: ssl.SSLContext, *, source_address: str | None = None, connect_to: str | None = None
 ) -> AsyncIterator[HubClient]:
-    """A client of the hub at `hub` (`https://name:port`), speaking from `source_address` if one is given."""
+    """A client of the hub at `hub` (`https://name:port`).
+
+    It speaks from `source_address`, and to the IP address `connect_to` instead of asking where the name leads, if they
+    are given.
+    """
     local = (source_address, 0) if source_address else None
-    connector = aiohttp.TCPConnector(ssl=tls, local_addr=local, limit=16, keepalive_timeout=75)
+    resolver = FixedAddress(connect_to) if connect_to else None
+    connector = aiohttp.TCPConnector(ssl=tls, local_addr=local, resolver=resolver, limit=16, keepalive_timeout=75)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         yield HubClient(session, URL(hub))
 
 
-async def fetch_authority(hub: str, *, source_address: str | None = None) -> bytes:
+async def fetch_authority(hub: str, *, source_address: str | None = None, connect_to: str | None = None) -> bytes:
     """The hub's authority (PEM), asked for before anything can be trusted: compare it with the token's fingerprint."""
     async with (
-        open_hub_client(hub, _unverified(), source_address=source_address) as client,
+        open_hub_client(hub, _unverified(), source_address=source_address, connect_to=connect_to) as client,
         client._call("GET", paths.AUTHORITY) as answer,  # noqa: SLF001 - its own module
     ):
         return await _read_at_most(answer.content, 65536)
