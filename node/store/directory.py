@@ -277,3 +277,11 @@ def _holds(table: Table, version: int | None) -> ColumnElement[bool]:
 
 def _fingerprint(certificate: bytes) -> Sha256Hex:
     return hashlib.sha256(certificate).hexdigest()
+
+
+def version_at(transaction: Transaction, at: datetime) -> int | None:
+    """The version that was the newest at the time `at`; None if there was none yet."""
+    number: int | None = transaction.scalar(
+        select(func.max(directory_versions.c.number)).where(directory_versions.c.issued_at <= at)
+    )
+    return number

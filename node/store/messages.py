@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row, insert, select
 
-from node.store.message_tables import about, attachments, envelopes, inbox, messages, outbox, small_blobs
+from node.store.message_tables import about, attachments, envelopes, handovers, messages, outbox, small_blobs
 from node.store.metadata import Transaction
 from node.store.records import AttachmentRow, MessageFacts
 from node.store.states import MessageKind
@@ -176,15 +176,41 @@ def newest_sent(transaction: Transaction, sender: AgencyCode, document_id: str) 
     )
 
 
-def newest_received(transaction: Transaction, senders: Sequence[AgencyCode], document_id: str) -> Sha256Hex | None:
-    """The newest document with that DocumentId that came from one of `senders`, or from anyone if none is named."""
+def newest_received(
+    transaction: Transaction, receiver: AgencyCode, document_id: str, *, senders: Sequence[AgencyCode]
+) -> Sha256Hex | None:
+    """The newest document with that DocumentId that came for `receiver`, from one of `senders` if any is named."""
     statement = (
         select(messages.c.message_id)
-        .join(inbox, inbox.c.message_id == messages.c.message_id)
+        .join(handovers, (handovers.c.message_id == messages.c.message_id) & (handovers.c.code == receiver))
         .where(messages.c.document_id == document_id, messages.c.kind == MessageKind.DOCUMENT)
         .order_by(messages.c.sequence.desc())
         .limit(1)
     )
     if senders:
         statement = statement.where(messages.c.sender.in_(senders))
-    return transaction.scalar(statement)
+    found: Sha256Hex | None = transaction.scalar(statement)
+    return found
+
+
+def newest_with(transaction: Transaction, document_id: str) -> Sha256Hex | None:
+    """The newest document with that DocumentId, sent or received; None if there is none."""
+    found: Sha256Hex | None = transaction.scalar(
+        select(messages.c.message_id)
+        .where(messages.c.document_id == document_id, messages.c.kind == MessageKind.DOCUMENT)
+        .order_by(messages.c.sequence.desc())
+        .limit(1)
+    )
+    return found
+
+
+def beginning_with(transaction: Transaction, digits: str, *, limit: int) -> tuple[Sha256Hex, ...]:
+    """Messages whose id begins with `digits`."""
+    return tuple(
+        transaction.scalars(
+            select(messages.c.message_id)
+            # `g` comes after every hexadecimal digit: a range, which the index answers.
+            .where(messages.c.message_id >= digits, messages.c.message_id < digits + "g")
+            .limit(limit)
+        )
+    )

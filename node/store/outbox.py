@@ -57,6 +57,14 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """Whose message one of ours is, and where it stands."""
+
+    sender: AgencyCode
+    state: OutboxState
+
+
+@dataclass(frozen=True, slots=True)
 class ReadyMessage:
     """A message that may be sent now."""
 
@@ -72,6 +80,25 @@ def known_key(transaction: Transaction, adapter: str, sender: AgencyCode, key: s
         )
     ).one_or_none()
     return None if row is None else KnownKey(row.message_id, row.fingerprint)
+
+
+def standing_of(transaction: Transaction, message_id: Sha256Hex) -> OwnMessage | None:
+    """None if the message is not one of ours."""
+    row = transaction.execute(
+        select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == message_id)
+    ).one_or_none()
+    return None if row is None else OwnMessage(row.sender, OutboxState(row.state))
+
+
+def recipients_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Recipient, ...]:
+    """Whom a message of ours goes to, in the order written."""
+    columns = outbox_recipients.c
+    rows = transaction.execute(
+        select(columns.code, columns.written, columns.name)
+        .where(columns.message_id == message_id)
+        .order_by(columns.position)
+    )
+    return tuple(Recipient(code=row.code, written=row.written, name=row.name) for row in rows)
 
 
 def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:

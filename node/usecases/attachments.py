@@ -1,18 +1,108 @@
-"""Attachments by their digest: small ones in the database, the others in the folder of blobs."""
+"""Attachments by their digest: short ones in the database, the others in the folder of blobs."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
-from runtime.blobs import BlobStore
+from node.store import messages
+from runtime.blobs import CHUNK, BlobStore
 from runtime.database import Database
+from runtime.files import storage_errors
 from schemas.envelope import Sha256Hex
+from schemas.errors import LimitExceeded, Rejected
+from schemas.limits import KIB
+
+#: Attachments up to this length are rows that commit with their message.
+SMALL: Final = 64 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAttachment:
+    """Bytes that the node has: `content` if they are short and must commit with the message, else durable already."""
+
+    digest: Sha256Hex
+    size: int
+    content: bytes | None = field(repr=False)
 
 
 class Attachments:
-    def __init__(self, database: Database, blobs: BlobStore) -> None: ...
+    """The bytes of every attachment that the node sent or received."""
 
-    def open(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The bytes as a stream of chunks. Raises Unavailable (`blob-missing`)."""
-        raise NotImplementedError
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    async def keep(self, path: Path, *, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
+        """Take the node's own copy of the file; `progress` is told of bytes as they are copied.
+
+        Raises Rejected: `file-missing`, `attachment-too-large` (more than `limit` bytes); Unavailable: `storage-full`.
+        """
+        if not path.is_file():
+            raise Rejected("file-missing", f"{path}: there is no such file.", mend="Check the path.")
+        with storage_errors(path):
+            size = path.stat().st_size
+        if size > limit:
+            raise LimitExceeded(
+                "attachment-too-large",
+                f"{path} has {size} bytes; {limit} are allowed.",
+                mend="Split the attachment, or have the limit raised here and at the hub.",
+            )
+        if size <= SMALL:
+            with storage_errors(path):
+                content = await asyncio.to_thread(path.read_bytes)
+            if len(content) <= SMALL:
+                progress(len(content))
+                return KeptAttachment(hashlib.sha256(content).hexdigest(), len(content), content)
+        return await self._keep_blob(path, limit, progress)
+
+    async def _keep_blob(self, path: Path, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
+        upload_id = f"out{secrets.token_hex(16)}"
+        digest = hashlib.sha256()
+        size = 0
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal size
+            with storage_errors(path), await asyncio.to_thread(path.open, "rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK):
+                    await asyncio.to_thread(digest.update, chunk)
+                    size += len(chunk)
+                    progress(len(chunk))
+                    yield chunk
+
+        try:
+            await self._blobs.append(upload_id, 0, chunks(), limit=limit)
+            await self._blobs.finish(upload_id, digest.hexdigest(), size)
+        except BaseException:
+            await self._blobs.abandon(upload_id)
+            raise
+        return KeptAttachment(digest.hexdigest(), size, None)
+
+    async def holds(self, digest: Sha256Hex) -> bool:
+        """Whether the bytes are here, whole."""
+        if self._blobs.size(digest) is not None:
+            return True
+        return await self.small(digest) is not None
+
+    async def small(self, digest: Sha256Hex) -> bytes | None:
+        """The bytes of a short attachment; None if it is not here, or not short."""
+        return await self._database.read(lambda transaction: messages.small_blob(transaction, digest))
+
+    @contextlib.asynccontextmanager
+    async def open(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes from `start` on, as a stream of chunks; it raises Unavailable (`blob-missing`) if they are gone."""
+        content = await self.small(digest)
+        stream = self._blobs.stream(digest, start=start) if content is None else _once(content[start:])
+        async with contextlib.aclosing(stream):
+            yield stream
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    if content:
+        yield content

@@ -1,32 +1,163 @@
-"""The node's copy of the signed directory."""
+"""The node's copy of the signed directory: kept up to date, asked for codes and for trust."""
 
 from __future__ import annotations
 
+import asyncio
+import difflib
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
+import structlog
+from cryptography import x509
+
+from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
+from certs.trust import SignerBinding, TrustAnchor
+from node.store import directory as directory_store
+from node.store.directory import Standing
+from node.store.metadata import Transaction
 from node.usecases.identity import NodeIdentity
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
+from schemas.errors import Rejected, Unavailable
 from transport.client import HubClient
+
+log = structlog.get_logger()
+
+#: Codes that are looked through for one like a mistyped code.
+_NEAR: Final = 5000
+#: Versions of which the anchors are remembered: messages in one mailbox were accepted under a few.
+_REMEMBERED: Final = 16
 
 
 class DirectoryCopy:
-    """Reads the copy. `await load()` once before use; `served_codes` then follows every version applied here."""
+    """Reads and extends the copy. `load` it once before use; `served_codes` then follows every version applied here."""
 
-    def __init__(self, database: Database, identity: NodeIdentity, clock: Clock) -> None: ...
+    def __init__(self, database: Database, identity: NodeIdentity, clock: Clock) -> None:
+        self._database = database
+        self._identity = identity
+        self._clock = clock
+        self._served: Sequence[AgencyCode] = identity.enrolled_codes
+        self._version = 0
+        self._anchors: dict[int, tuple[TrustAnchor, ...]] = {}
+        self._syncing = asyncio.Lock()
 
     async def load(self) -> None:
-        raise NotImplementedError
+        """Take what the database holds as the present state."""
+
+        def present(transaction: Transaction) -> tuple[int, tuple[AgencyCode, ...]]:
+            head = directory_store.head(transaction)
+            return head.number if head else 0, directory_store.served_codes(transaction, self._identity.connection)
+
+        self._version, served = await self._database.read(present)
+        self._served = served if self._version else self._identity.enrolled_codes
 
     @property
     def served_codes(self) -> Sequence[AgencyCode]:
-        raise NotImplementedError
+        """The active agencies that this node serves; before the first version, those it enrolled for."""
+        return self._served
+
+    @property
+    def version(self) -> int:
+        """The number of the newest version here; 0 before the first."""
+        return self._version
 
     async def agency(self, code: AgencyCode) -> AgencyEntry | None:
-        raise NotImplementedError
+        """The entry of a code, today's or an older one."""
+        return await self._database.read(lambda transaction: directory_store.agency(transaction, code))
+
+    async def served(self, code: AgencyCode) -> AgencyEntry:
+        """The entry of an agency that this node serves, by its code of today or an older one.
+
+        Raises Rejected (`sender-not-served`), or Unavailable (`directory-missing`) before the first version has come.
+        """
+        if not self._version:
+            await self.load()
+        self._require_version()
+        entry = await self.agency(code)
+        if entry is None or entry.code not in self._served:
+            served = ", ".join(str(own) for own in self._served[:20]) or "no agency"
+            raise Rejected(
+                "sender-not-served",
+                f"This node does not serve {code}.",
+                element="MessageHeader/From/OrganId",
+                mend=f"Send from an agency that it serves: {served}.",
+            )
+        return entry
+
+    async def near(self, code: AgencyCode) -> AgencyCode | None:
+        """A code of the directory that looks like `code`; None if none does."""
+        candidates = await self._database.read(
+            lambda transaction: directory_store.codes_near(transaction, code, limit=_NEAR)
+        )
+        names = [candidate.value for candidate in candidates]
+        found = await asyncio.to_thread(difflib.get_close_matches, code.value, names, n=1, cutoff=0.6)
+        return AgencyCode(found[0]) if found else None
+
+    def _require_version(self) -> None:
+        if not self._version:
+            raise Unavailable(
+                "directory-missing",
+                "The agency directory has not come from the hub yet.",
+                mend="Start `congvan node serve`, which fetches it; then try again.",
+            )
+
+    # Trust, for who verifies seals and receipts
+
+    def anchors(self, transaction: Transaction, version: int) -> tuple[TrustAnchor, ...]:
+        """The trust anchors as of `version`."""
+        found = self._anchors.get(version)
+        if found is None:
+            found = tuple(
+                TrustAnchor(x509.load_der_x509_certificate(entry.certificate), entry.prefixes)
+                for entry in directory_store.anchors(transaction, version)
+            )
+            if len(self._anchors) >= _REMEMBERED:
+                self._anchors.pop(next(iter(self._anchors)), None)
+            self._anchors[version] = found
+        return found
+
+    # Synchronisation
 
     async def sync(self, hub: HubClient) -> int:
-        """Fetch, verify and apply what is new; gives the version held then. For `node init` and the daemon."""
-        raise NotImplementedError
+        """Fetch, verify and apply what is new, version by version; gives the number of the version held then.
+
+        Raises DirectoryRejected if a version must not be applied, Unavailable if the hub cannot be asked.
+        """
+        async with self._syncing:
+            await self.load()
+            while await self._apply_next(hub):
+                await self.load()
+            return self._version
+
+    async def _apply_next(self, hub: HubClient) -> bool:
+        """Apply what one answer brings; False if nothing is missing."""
+        here = await self._database.read(directory_store.head)
+        number = here.number if here else 0
+        answer = await hub.directory(since=number)
+        if answer.latest < number:
+            log.error("directory.behind", hub_version=answer.latest, version=number)
+            return False
+        if answer.latest == number:
+            return False
+        if not answer.versions:
+            raise Unavailable("hub-answer", f"The hub speaks of version {answer.latest} and gives none after {number}.")
+        for data in answer.versions:
+            verified = await asyncio.to_thread(self._verified, data, here)
+            await self._database.write(partial(directory_store.apply, verified=verified, at=self._clock()))
+            here = verified.applied
+            log.info("directory.applied", version=here.number, digest=here.digest)
+        return True
+
+    def _verified(self, data: bytes, after: AppliedVersion | None) -> VerifiedVersion:
+        verified = verify_version(data, self._identity.hub_authority, self._clock(), after=after)
+        if verified.is_expired:
+            log.warning("directory.expired", version=verified.version.number, expires_at=verified.version.expires_at)
+        return verified
+
+
+def binding_of(standing: Standing) -> SignerBinding:
+    """What the directory says of an agency's signers."""
+    return SignerBinding(standing.agency.code, standing.status, frozenset(standing.certificates))

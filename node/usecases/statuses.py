@@ -1,17 +1,47 @@
-"""Answers about a received document: accepted, assigned, finished, refused, …"""
+"""Answers about a document: accepted, assigned, finished, refused, …"""
 
 from __future__ import annotations
 
-from adapters.sdk import Submitted
+import asyncio
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+
+from adapters.sdk import Submission, Submitted
+from node.store import directory as directory_store
+from node.store import inbox, messages, outbox
+from node.store.metadata import Transaction
+from node.usecases.answers import status_about
+from node.usecases.identity import OWN_ADAPTER
+from node.usecases.naming import message_named
 from node.usecases.submit import Submitter
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.codes import AgencyCode
-from schemas.message import StaffInfo, StatusCode
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected
+from schemas.message import Document, StaffInfo, StatusCode
+from schemas.travel import parse_envelope, read_envelope
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A document that is answered, and by whom."""
+
+    message_id: Sha256Hex
+    sealed: bytes
+    sender: AgencyCode
+    sender_name: str | None
 
 
 class Responder:
-    def __init__(self, database: Database, submitter: Submitter, clock: Clock) -> None: ...
+    """Sends statuses that a person gives, under the adapter name `node`."""
+
+    def __init__(self, database: Database, submitter: Submitter, clock: Clock) -> None:
+        self._database = database
+        self._submitter = submitter
+        self._clock = clock
 
     async def respond(
         self,
@@ -22,11 +52,77 @@ class Responder:
         staff: StaffInfo | None = None,
         from_code: AgencyCode | None = None,
     ) -> Submitted:
-        """Send a status about `document` (a message id, a unique beginning of one of at least 8 digits, or a DocumentId).
+        """Send a status about `document`: a message id, a unique beginning of at least 8 digits, or a DocumentId.
 
-        Status 13 speaks of a document that this node sent, every other of one that it received. `from_code` is needed only
-        where the document came for several agencies of this node. The same answer given twice is one message.
+        Status 13 speaks of a document that this node sent, every other of one that it received. `from_code` is needed
+        only where the document came for several agencies of this node. The same answer given twice is one message.
 
-        Raises Rejected: `document-unknown`, `document-ambiguous`, `from-ambiguous`, `sender-not-served`.
+        Raises Rejected: `message-unknown`, `message-ambiguous`, `not-a-document`, `from-ambiguous`,
+        `from-not-recipient`, and what `Submitter.submit` raises.
         """
-        raise NotImplementedError
+        question = await self._database.read(lambda transaction: _asked(transaction, document, status, from_code))
+        message = await asyncio.to_thread(_document, question)
+        answer = status_about(
+            message,
+            status,
+            sender=question.sender,
+            sender_name=question.sender_name,
+            at=self._clock(),
+            description=description,
+            staff=staff,
+        )
+        said = json.dumps([status, answer.description, asdict(staff) if staff else None], ensure_ascii=False)
+        fingerprint = hashlib.sha256(said.encode()).hexdigest()
+        return await self._submitter.submit(
+            OWN_ADAPTER,
+            Submission(
+                key=f"answer:{question.message_id}:{fingerprint}",
+                fingerprint=fingerprint,
+                message=answer,
+                about=(question.message_id,),
+            ),
+        )
+
+
+def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: AgencyCode | None) -> _Question:
+    message_id = message_named(transaction, name)
+    if status is StatusCode.TAKEN_BACK:
+        ours = outbox.standing_of(transaction, message_id)
+        sender = _only({ours.sender} if ours else (), message_id, None)
+    else:
+        entry = directory_store.agency(transaction, from_code) if from_code else None
+        sender = _only(inbox.codes_known(transaction, message_id), message_id, entry.code if entry else from_code)
+    entry = directory_store.agency(transaction, sender)
+    sealed = messages.sealed(transaction, message_id)
+    if sealed is None:
+        raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
+    return _Question(message_id, sealed, sender, entry.name if entry else None)
+
+
+def _only(codes: Collection[AgencyCode], message_id: Sha256Hex, chosen: AgencyCode | None) -> AgencyCode:
+    if chosen is not None and chosen in codes:
+        return chosen
+    if chosen is not None or not codes:
+        raise Rejected(
+            "from-not-recipient",
+            f"The message {message_id} did not come for {chosen or 'an agency of this node'}.",
+            mend="Status 13 speaks of a document that was sent from here, every other of one that was received here.",
+        )
+    if len(codes) > 1:
+        names = ", ".join(sorted(code.value for code in codes))
+        raise Rejected(
+            "from-ambiguous", f"The message {message_id} came for {names}.", mend="Say for which of them to answer."
+        )
+    (code,) = codes
+    return code
+
+
+def _document(question: _Question) -> Document:
+    message = read_envelope(parse_envelope(question.sealed)).message
+    if not isinstance(message, Document):
+        raise Rejected(
+            "not-a-document",
+            f"{question.message_id} is a status message; a status speaks of a document.",
+            mend="Name the document.",
+        )
+    return message

@@ -1,0 +1,111 @@
+"""Fetching the long attachments of a leased message, from where an earlier try broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+from node.usecases.attachments import Attachments
+from runtime.blobs import BlobStore
+from schemas.envelope import AttachmentSize, Sha256Hex
+from schemas.errors import Rejected, Unavailable
+from transport.client import HubClient
+
+#: How often in a row a download may break off without having got further.
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease that a download lives on: each ranged read renews it, so one begins every `renew_every` seconds."""
+
+    name: str
+    renew_every: float
+
+
+class Downloads:
+    """Brings attachments from the hub into the folder of blobs. `reserve` bytes of its disk stay free."""
+
+    def __init__(self, attachments: Attachments, blobs: BlobStore, hub: HubClient, *, reserve: int) -> None:
+        self._attachments = attachments
+        self._blobs = blobs
+        self._hub = hub
+        self._reserve = reserve
+        self._fetching: WeakValueDictionary[Sha256Hex, asyncio.Lock] = WeakValueDictionary()
+
+    async def fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
+        """Have the bytes of `attachment` here, durable when this returns.
+
+        Raises Unavailable: `storage-full`, what the hub or the way to it gives, `attachment-digest` if the hub's bytes
+        are others. Nothing of this is the sender's fault: the hub accepted the message with its attachments.
+        """
+        # Two messages with one attachment fetch it once: the second waits, and finds it here.
+        lock = self._fetching.setdefault(attachment.digest, asyncio.Lock())
+        async with lock:
+            if await self._attachments.holds(attachment.digest):
+                return
+            try:
+                await self._fetch(attachment, lease)
+            except Rejected as error:
+                raise Unavailable(
+                    error.code, error.message, mend="Tell the hub's operator: its store may be damaged."
+                ) from error
+
+    async def _fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
+        upload_id = _upload_id(attachment)
+        while True:
+            began = self._blobs.upload_offset(upload_id)
+            self._require_space(attachment.size - began)
+            await self._complete(attachment, lease)
+            try:
+                await self._blobs.finish(upload_id, attachment.digest, attachment.size)
+            except Rejected:
+                # What an earlier try left may have been damaged by a power cut: all of it is fetched once more.
+                if not began:
+                    raise
+            else:
+                return
+
+    async def _complete(self, attachment: AttachmentSize, lease: Lease) -> None:
+        failures = 0
+        upload_id = _upload_id(attachment)
+        while (offset := self._blobs.upload_offset(upload_id)) < attachment.size:
+            broken: Unavailable | None = None
+            try:
+                async with self._hub.blob(attachment.digest, start=offset, lease=lease.name) as chunks:
+                    timely = _for_seconds(chunks, lease.renew_every)
+                    await self._blobs.append(upload_id, offset, timely, limit=attachment.size)
+            except Unavailable as error:
+                if error.code != "hub-unreachable":
+                    raise
+                broken = error
+            failures = 0 if self._blobs.upload_offset(upload_id) > offset else failures + 1
+            if failures == _TRIES:
+                raise broken or Unavailable(
+                    "hub-answer", f"The hub has fewer bytes of {attachment.digest} than the envelope says."
+                )
+
+    def _require_space(self, size: int) -> None:
+        if self._blobs.free_bytes() < size + self._reserve:
+            raise Unavailable(
+                "storage-full",
+                f"An attachment of which {size} bytes are to come would fill the disk.",
+                mend="Free space or enlarge the disk; the document then comes by itself.",
+            )
+
+
+def _upload_id(attachment: AttachmentSize) -> str:
+    return f"in{attachment.digest}"
+
+
+async def _for_seconds(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """The chunks that come within `seconds`, at least one."""
+    ends_at = time.monotonic() + seconds
+    async for chunk in chunks:
+        yield chunk
+        if time.monotonic() >= ends_at:
+            return

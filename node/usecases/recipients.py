@@ -1,0 +1,52 @@
+"""The recipients of a document, as this node's copy of the directory knows them."""
+
+from __future__ import annotations
+
+from node.store import directory as directory_store
+from node.store.metadata import Transaction
+from node.store.outbox import Recipient
+from schemas.codes import AgencyCode
+from schemas.directory import EntryStatus
+from schemas.errors import Rejected
+from schemas.markup import nth
+from schemas.message import Document
+
+
+def resolved_recipients(transaction: Transaction, document: Document) -> tuple[Recipient, ...]:
+    """The agencies in To, each once, by their codes of today.
+
+    Raises Rejected: `recipient-unknown`, `recipient-suspended`, `recipient-retired`.
+    """
+    found: dict[AgencyCode, Recipient] = {}
+    for place, organ in enumerate(document.recipients):
+        recipient = _resolved(transaction, organ.organ_id, nth("MessageHeader/To", place) + "/OrganId")
+        found.setdefault(recipient.code, recipient)
+    return tuple(found.values())
+
+
+def _resolved(transaction: Transaction, written: AgencyCode, element: str) -> Recipient:
+    standing = directory_store.standing(transaction, written)
+    if standing is None:
+        raise Rejected(
+            "recipient-unknown",
+            f"The directory does not know the recipient {written}.",
+            element=element,
+            mend="Check the code in the directory.",
+        )
+    match standing.status:
+        case EntryStatus.ACTIVE:
+            return Recipient(code=standing.agency.code, written=written, name=standing.agency.name)
+        case EntryStatus.SUSPENDED:
+            raise Rejected(
+                "recipient-suspended",
+                f"The recipient {written} is suspended.",
+                element=element,
+                mend="Send it without this recipient, or when the operator has resumed it.",
+            )
+        case EntryStatus.RETIRED:
+            raise Rejected(
+                "recipient-retired",
+                f"The recipient {written} is retired.",
+                element=element,
+                mend="Send it to the agency that succeeded this one.",
+            )
