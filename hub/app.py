@@ -19,7 +19,7 @@ from hub.http.directory import directory_routes
 from hub.http.enrolment import FailureLimit, enrolment_routes
 from hub.http.health import operations_routes, public_health_routes
 from hub.http.server import listening, operations_application, public_application
-from hub.settings import Address, HubFolder, HubSettings, HubTable
+from hub.settings import HubFolder, HubSettings, HubTable
 from hub.store import state
 from hub.store.schema import MIGRATIONS
 from hub.usecases.agencies import AgencyRegister
@@ -30,6 +30,7 @@ from hub.usecases.enrolment import Enrolment
 from hub.usecases.health import Readiness, expiring, trials_of
 from hub.usecases.peers import PeerRegister
 from hub.workers.directory_refresh import directory_refresh
+from runtime.addresses import Address
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
 from runtime.lifecycle import Service, run_services

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from hub.settings_exchange import ExchangeSettings
-from runtime.files import storage_errors
+from runtime.addresses import Address
 from runtime.logs import LogFormat
+from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
 
@@ -24,29 +24,6 @@ ENVIRONMENT_PREFIX = "CONGVAN_HUB"
 
 #: A hub's name is the DNS name in its TLS certificate and stands in every receipt.
 HubName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$")]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `host:port`, an IPv6 address in brackets. Raises ValueError, which names the text."""
-        host, colon, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            host = ""
-        if not (host and colon and port.isascii() and port.isdecimal() and int(port) < 65536):
-            raise ValueError(f"{text!r} is no address: write host:port, such as 0.0.0.0:8443 or [::]:8443")
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class _Table(Settings):
@@ -209,25 +186,8 @@ class HubFolder:
         return self.root / "keys"
 
     def passphrase(self, file: Path | None) -> bytes | None:
-        """The passphrase of the keys, from `file` (relative to the folder) without its last line break.
-
-        Raises `passphrase-permissions` if others can read it, `passphrase-empty`.
-        """
-        if file is None:
-            return None
-        path = self.root / file
-        with storage_errors(path):
-            mode = stat.S_IMODE(path.stat().st_mode)
-            passphrase = path.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-        if mode & 0o077:
-            raise Rejected(
-                "passphrase-permissions",
-                f"{path}: others than its owner can read the passphrase (mode {mode:04o}).",
-                mend=f"Run: chmod 600 {path}",
-            )
-        if not passphrase:
-            raise Rejected("passphrase-empty", f"{path}: there is no passphrase in it.", mend="Write one into it.")
-        return passphrase
+        """The passphrase of the keys, from `file` (relative to the folder); raises as `read_passphrase` does."""
+        return read_passphrase(self.root / file) if file else None
 
     def read_settings(self) -> HubSettings:
         """Raises `hub-unfinished` or `hub-missing` for a folder without a (whole) hub, else as `load_settings`."""

@@ -15,7 +15,8 @@ from hub.app import migrate as migrate_hub
 from hub.app import serve as serve_hub
 from hub.cli.options import Dir, Json
 from hub.initialisation import NewHub, initialise
-from hub.settings import SETTINGS_FILE, Address, HubFolder, HubSettings
+from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
+from runtime.addresses import Address
 from runtime.clock import utc_now
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs

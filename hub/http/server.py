@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from hub.http.peer import identification
 from hub.http.problems import note_start, problems
-from hub.settings import Address, HttpSettings, ProxySettings
+from hub.settings import HttpSettings, ProxySettings
 from hub.usecases.peers import PeerRegister
+from runtime.addresses import Address
 from runtime.metrics import LATENCY_BUCKETS
 from schemas.errors import Rejected, Unavailable
 from schemas.limits import MIB
