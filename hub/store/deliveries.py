@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, tuple_, update
 
 from hub.store.exchange_tables import deliveries, fanouts, mailbox_entries, messages
 from hub.store.metadata import Transaction
@@ -168,15 +168,18 @@ def _completed_in(targets: Sequence[Target], places: range) -> Iterator[tuple[st
             return
 
 
-def of_message(transaction: Transaction, message: int, recipients: Collection[str]) -> dict[str, Delivery]:
-    """The deliveries of a message to those of `recipients` that have one, by recipient."""
+def find(transaction: Transaction, keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], Delivery]:
+    """The deliveries that there are among `keys` (message, recipient), by key."""
+    if not keys:
+        return {}
     rows = transaction.execute(
         select(deliveries.c.message, deliveries.c.recipient, deliveries.c.connection, deliveries.c.state).where(
-            deliveries.c.message == message, deliveries.c.recipient.in_(recipients)
+            tuple_(deliveries.c.message, deliveries.c.recipient).in_(keys)
         )
     )
     return {
-        row.recipient: Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state)) for row in rows
+        (row.message, row.recipient): Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state))
+        for row in rows
     }
 
 

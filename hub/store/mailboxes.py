@@ -154,6 +154,14 @@ def find(transaction: Transaction, connection: str, entries: Collection[int]) ->
     }
 
 
+def holds(transaction: Transaction, connection: str, message: int) -> bool:
+    """True if `connection` was handed the message, or is going to be."""
+    entry = select(_entries.entry).where(
+        _entries.message == message, _entries.connection == connection, _entries.receipt.is_(None)
+    )
+    return transaction.scalar(entry) is not None
+
+
 def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
     """What those of `entries` hand over that hand over a message, by entry."""
     rows = transaction.execute(

@@ -111,15 +111,10 @@ def known(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[
     return {row.message_id: _known(row) for row in rows}
 
 
-def numbered(transaction: Transaction, message: int) -> KnownMessage:
-    """The message of that number. It must exist."""
-    return _known(transaction.execute(select(*_KNOWN).where(messages.c.message == message)).one())
-
-
-def envelopes(transaction: Transaction, numbers: Collection[int]) -> dict[int, bytes]:
-    """The envelopes of messages, byte for byte as they came, by the messages' numbers."""
-    rows = transaction.execute(select(messages.c.message, messages.c.envelope).where(messages.c.message.in_(numbers)))
-    return {row.message: row.envelope for row in rows}
+def numbered(transaction: Transaction, numbers: Collection[int]) -> dict[int, KnownMessage]:
+    """The messages of those numbers, by number."""
+    rows = transaction.execute(select(*_KNOWN).where(messages.c.message.in_(numbers)))
+    return {row.message: _known(row) for row in rows}
 
 
 def _known(row: Row[*tuple[object, ...]]) -> KnownMessage:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, tuple_
 
 from hub.store.exchange_tables import proofs, receipts
 from hub.store.metadata import Transaction
@@ -62,11 +62,13 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
     return list(numbers)
 
 
-def stored(transaction: Transaction, messages: Collection[int], recipients: Collection[str]) -> set[ReceiptKey]:
-    """Which events of `messages` at `recipients` are receipted."""
+def stored(transaction: Transaction, deliveries: Collection[tuple[int, str]]) -> set[ReceiptKey]:
+    """Which events of the deliveries (message, recipient) are receipted."""
+    if not deliveries:
+        return set()
     rows = transaction.execute(
         select(receipts.c.message, receipts.c.recipient, receipts.c.event).where(
-            receipts.c.message.in_(messages), receipts.c.recipient.in_(recipients)
+            tuple_(receipts.c.message, receipts.c.recipient).in_(deliveries)
         )
     )
     return {ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event)) for row in rows}

@@ -38,16 +38,19 @@ class Upload:
     content: bytes | None
 
 
-def pin(transaction: Transaction, key: SubmissionKey, wanted: Sequence[Upload], *, most: int, at: datetime) -> bool:
-    """Note what `key` has brought and still lacks; False, and nothing changes, if `most` others of its connection wait.
+def pin(
+    transaction: Transaction, key: SubmissionKey, wanted: Sequence[Upload], *, most: int, at: datetime
+) -> dict[Sha256Hex, Upload] | None:
+    """Note what `key` has brought and still lacks; gives its uploads as they stand then, by digest.
 
-    An upload that is pinned already stays, unless `wanted` brings its complete bytes.
+    An upload that is pinned already stays, unless `wanted` brings its complete bytes. None, and nothing changes, if
+    `most` submissions of the connection wait already.
     """
     submission = transaction.scalar(_numbers(key))
     if submission is None:
         waiting = select(submissions.c.submission).where(submissions.c.connection == key.connection)
         if transaction.scalar(waiting.limit(1).offset(most - 1)) is not None:
-            return False
+            return None
         submission = transaction.scalar(
             insert(submissions)
             .values(connection=key.connection, from_code=key.from_code, message_id=key.message_id, touched_at=at)
@@ -76,7 +79,7 @@ def pin(transaction: Transaction, key: SubmissionKey, wanted: Sequence[Upload], 
             for upload in wanted
         ],
     )
-    return True
+    return pinned(transaction, key)
 
 
 def pinned(transaction: Transaction, key: SubmissionKey) -> dict[Sha256Hex, Upload]:

@@ -1,0 +1,220 @@
+"""Acceptance: the one transaction in which a judged envelope becomes a message that the hub answers for."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from hub.settings_exchange import ExchangeSettings
+from hub.store import blobs, deliveries, messages, receipts, submissions
+from hub.store.blobs import Blob, NamedBlob
+from hub.store.deliveries import Consignment, FanoutStep
+from hub.store.messages import NewMessage
+from hub.store.metadata import Transaction
+from hub.store.receipts import NewReceipt
+from hub.store.submissions import Upload
+from hub.usecases.judgement import Judged
+from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.waking import FANOUT, wake_mailboxes
+from runtime.blobs import BlobStore
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups
+from schemas.codes import AgencyCode
+from schemas.envelope import Envelope, Sha256Hex
+from schemas.errors import Unavailable
+from schemas.message import Document
+from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
+
+log = structlog.get_logger()
+
+#: What an entry takes in a mailbox answer beside the envelope and its attachments: receipt, proof, names.
+_ENTRY_BYTES = 4096
+
+#: A document id longer than this is left out of receipts: it is a text of the sender's, of any length.
+_DOCUMENT_ID_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An accepted message; `repeated` if it was accepted before, and then all is as it was answered then."""
+
+    message_id: Sha256Hex
+    acknowledgement: SignedReceipt
+    left_out: tuple[str, ...]
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """What the transaction found: the message was new, and its fan-out began, or was there already.
+
+    `files` are those of the submission's uploads.
+    """
+
+    acknowledgement: SignedReceipt
+    left_out: tuple[str, ...]
+    step: FanoutStep | None
+    files: tuple[str, ...]
+
+
+class Acceptances:
+    """Accepts messages whose envelopes were judged good and whose attachments are here."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        signer: ReceiptSigner,
+        wakeups: Wakeups,
+        *,
+        clock: Clock,
+        settings: ExchangeSettings,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._signer = signer
+        self._wakeups = wakeups
+        self._clock = clock
+        self._settings = settings
+
+    async def accept(self, judged: Judged, attachments: Sequence[Upload]) -> Accepted:
+        """Accept a message. When this returns, it is on the disk with all that it names.
+
+        Of two that accept one message at once, both give the acknowledgement that was stored.
+
+        Raises:
+            Unavailable: `storage-full`, `blob-missing`: nothing is accepted, the same may succeed later.
+        """
+        now = self._clock()
+        # 1. The long attachments are files under their own names, durably, before anything names them.
+        for upload in attachments:
+            if upload.content is None:
+                await self._blobs.place(upload.file, upload.digest)
+        # 2. The acknowledgement is signed: it says what the transaction is about to make true.
+        acknowledgement = await self._signer.sign(self._receipt(judged, now))
+        # 3. All of it, or nothing.
+        new = self._message(judged, attachments, now)
+        committed = await self._database.write(
+            lambda transaction: self._commit(transaction, judged, new, acknowledgement, attachments)
+        )
+        # 4. Whoever waits for it is woken; what was uploaded in vain is dropped.
+        if committed.step is not None:
+            wake_mailboxes(self._wakeups, committed.step.connections)
+            if not committed.step.finished:
+                self._wakeups.wake(FANOUT)
+            log.info(
+                "message.accepted",
+                message=new.message_id,
+                sender=new.sender,
+                kind=new.kind,
+                priority=new.priority,
+                recipients=new.recipients_count,
+            )
+        return Accepted(new.message_id, committed.acknowledgement, committed.left_out, repeated=committed.step is None)
+
+    def _commit(
+        self,
+        transaction: Transaction,
+        judged: Judged,
+        new: NewMessage,
+        acknowledgement: SignedReceipt,
+        attachments: Sequence[Upload],
+    ) -> _Committed:
+        number = messages.add(transaction, new)
+        files = submissions.drop(transaction, judged.key) if attachments else ()
+        if number is None:
+            stored = messages.acceptance(transaction, new.message_id, new.from_code)
+            if stored is None:
+                raise LookupError(f"the message {new.message_id} is here without its acceptance")
+            return _Committed(stored.acknowledgement, stored.left_out, None, files)
+        self._require_files(attachments)
+        receipts.add(
+            transaction,
+            [NewReceipt(number, None, ReceiptEvent.SUBMISSION_ACCEPTANCE, acknowledgement)],
+            at=new.accepted_at,
+        )
+        blobs.add(transaction, number, self._named(attachments))
+        consignment = Consignment(message=number, lane=new.lane, weight=new.weight, expires_at=new.expires_at)
+        step = deliveries.begin_fanout(
+            transaction,
+            consignment,
+            judged.route.targets,
+            batch=self._settings.deliveries.batch,
+            at=new.accepted_at,
+        )
+        for predecessor in judged.route.lifted:
+            deliveries.lift(transaction, predecessor, new.lane)
+        return _Committed(acknowledgement, new.left_out, step, files)
+
+    def _require_files(self, attachments: Sequence[Upload]) -> None:
+        """A sweep drops files that no message names, in a transaction of its own: see that none was dropped since."""
+        for upload in attachments:
+            if upload.content is None and self._blobs.size(upload.digest) != upload.size:
+                raise Unavailable("blob-missing", f"The attachment {upload.digest} is not on the disk.")
+
+    def _named(self, attachments: Sequence[Upload]) -> list[NamedBlob]:
+        inline = {upload.digest for upload in self._inline(attachments)}
+        return [
+            NamedBlob(Blob(upload.digest, upload.size, upload.content), inline=upload.digest in inline)
+            for upload in attachments
+        ]
+
+    def _inline(self, attachments: Sequence[Upload]) -> Iterable[Upload]:
+        """The short attachments that come along in mailbox answers, as far as the settings let them."""
+        room = self._settings.mailbox.inline_bytes
+        for upload in attachments:
+            if upload.content is not None and upload.size <= room:
+                room -= upload.size
+                yield upload
+
+    def _message(self, judged: Judged, attachments: Sequence[Upload], now: datetime) -> NewMessage:
+        envelope, route = judged.envelope, judged.route
+        return NewMessage(
+            message_id=envelope.message_id,
+            from_code=judged.key.from_code,
+            sender=judged.sender,
+            connection=judged.key.connection,
+            kind=route.kind,
+            document_id=_document_id(envelope.value),
+            priority=route.priority,
+            lane=route.lane,
+            accepted_at=now,
+            expires_at=now + self._settings.deliveries.lifetime,
+            directory_version=route.directory_version,
+            recipients_count=len(route.targets),
+            recipients_digest=recipients_digest(target.recipient for target in route.targets),
+            left_out=route.left_out,
+            weight=len(envelope.data) + sum(upload.size for upload in self._inline(attachments)) + _ENTRY_BYTES,
+            envelope=envelope.data,
+        )
+
+    def _receipt(self, judged: Judged, now: datetime) -> Receipt:
+        document_id = _document_id(judged.envelope.value)
+        return Receipt(
+            receipt_id=secrets.token_hex(16),
+            event=ReceiptEvent.SUBMISSION_ACCEPTANCE,
+            issuer=self._signer.issuer,
+            message_id=judged.envelope.message_id,
+            sender=AgencyCode(judged.key.from_code),
+            document_id=document_id if document_id and len(document_id) <= _DOCUMENT_ID_CHARACTERS else None,
+            occurred_at=now,
+            recipients_digest=recipients_digest(target.recipient for target in judged.route.targets),
+            recipients_count=len(judged.route.targets),
+            directory_version=judged.route.directory_version,
+        )
+
+
+def recipients_digest(recipients: Iterable[str]) -> Sha256Hex:
+    """SHA-256 over the recipients' codes of today: sorted, each a line of its own that ends in LF."""
+    return hashlib.sha256("".join(f"{code}\n" for code in sorted(recipients)).encode()).hexdigest()
+
+
+def _document_id(envelope: Envelope) -> str | None:
+    message = envelope.message
+    return message.document_id if isinstance(message, Document) else message.response_for.document_id

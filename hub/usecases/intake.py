@@ -1,0 +1,100 @@
+"""Attachments that come in the body of a submission, beside their envelope."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterable, Collection
+from types import TracebackType
+from typing import Final, Self
+
+from hub.store.submissions import Upload
+from hub.usecases.space import require_space
+from runtime.blobs import BlobStore
+from schemas.envelope import Envelope, Sha256Hex
+from schemas.errors import Rejected
+from schemas.limits import KIB
+
+#: Attachments up to this size live in the database, and commit with the message that names them.
+SHORT: Final = 64 * KIB
+
+
+class Intake:
+    """Takes the attachments that `envelope` names; on leaving, files that nobody kept are dropped.
+
+    What was taken is checked against its digest, and synced if it is a file.
+    """
+
+    def __init__(self, envelope: Envelope, blobs: BlobStore, *, spare: int) -> None:
+        self._sizes = {attachment.digest: attachment.size for attachment in envelope.extension.attachment_sizes}
+        self._blobs = blobs
+        self._spare = spare
+        self._files: set[str] = set()
+        self.taken: dict[Sha256Hex, Upload] = {}
+
+    async def take(self, digest: Sha256Hex, chunks: AsyncIterable[bytes]) -> None:
+        """Take the attachment with `digest`.
+
+        Raises:
+            Rejected: `attachment-unexpected`, `attachment-digest`, `attachment-too-large`.
+            Unavailable: `storage-full`.
+        """
+        size = self._sizes.get(digest)
+        if size is None or digest in self.taken:
+            raise Rejected(
+                "attachment-unexpected",
+                f"The envelope does not name the attachment {digest}, or it came twice.",
+                mend="Send each attachment that the envelope names once, and no other.",
+            )
+        name = secrets.token_hex(16)
+        content = None
+        if size <= SHORT:
+            content = await _read(digest, size, chunks)
+        else:
+            require_space(self._blobs, size, spare=self._spare)
+            self._files.add(name)
+            await self._blobs.append(name, 0, chunks, limit=size)
+            await self._blobs.check(name, digest, size)
+        self.taken[digest] = Upload(name, digest, size, file=name, complete=True, content=content)
+
+    def keep(self, files: Collection[str]) -> None:
+        """Those of the files belong to a submission or a message from now on."""
+        self._files.difference_update(files)
+
+    @property
+    def files(self) -> Collection[str]:
+        """Files that were written and belong to nobody yet."""
+        return tuple(self._files)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            await self._blobs.abandon(file)
+
+
+async def _read(digest: Sha256Hex, size: int, chunks: AsyncIterable[bytes]) -> bytes:
+    parts: list[bytes] = []
+    length = 0
+    async for chunk in chunks:
+        length += len(chunk)
+        if length > size:
+            raise Rejected("attachment-too-large", f"More than the announced {size} bytes were sent.")
+        parts.append(chunk)
+    content = b"".join(parts)
+    require_digest(content, digest, size)
+    return content
+
+
+def require_digest(content: bytes, digest: Sha256Hex, size: int) -> None:
+    """Pass if `content` is the attachment that an envelope names so; else `attachment-digest`."""
+    actual = hashlib.sha256(content).hexdigest()
+    if (actual, len(content)) != (digest, size):
+        raise Rejected(
+            "attachment-digest",
+            f"The bytes sent as {digest} are {len(content)} bytes with the digest {actual}.",
+            mend="Send the bytes that the envelope names.",
+        )

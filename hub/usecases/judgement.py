@@ -1,0 +1,133 @@
+"""Judging an envelope before anything is stored: its seal, who sealed it, what it says, whom it goes to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from certs.trust import SignerBinding, TrustAnchor
+from certs.unsealing import OpenedSeal, open_seal
+from certs.verified import Verified
+from hub.store import agencies, messages
+from hub.store.messages import StoredAcceptance
+from hub.store.metadata import Transaction
+from hub.store.submissions import SubmissionKey
+from hub.usecases.about import Speaker
+from hub.usecases.anchors import Anchors
+from hub.usecases.policy import require_admissible
+from hub.usecases.routing import Route, route
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.envelope import Envelope
+from schemas.errors import LimitExceeded, Rejected
+from schemas.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An envelope that may enter, once its attachments are there. `sender` is the agency's code of today."""
+
+    key: SubmissionKey
+    envelope: Verified[Envelope]
+    sender: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """An envelope that was accepted before, and what was answered then."""
+
+    key: SubmissionKey
+    acceptance: StoredAcceptance
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An envelope with an identity, and the rule that it breaks."""
+
+    key: SubmissionKey
+    reason: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the hub knows of a sender (its code of today, if it has another), and of the message, if it was accepted."""
+
+    sender: str
+    connection: str | None
+    binding: SignerBinding | None
+    anchors: tuple[TrustAnchor, ...]
+    acceptance: StoredAcceptance | None
+
+
+class Judge:
+    """Judges envelopes by the directory as it stands at that moment."""
+
+    def __init__(self, database: Database, anchors: Anchors, *, limits: Limits, clock: Clock) -> None:
+        self._database = database
+        self._anchors = anchors
+        self._limits = limits
+        self._clock = clock
+
+    async def judge(self, connection: str, data: bytes) -> Judged | Repeated | Refused:
+        """What becomes of the envelope `data`, submitted by `connection`.
+
+        Raises:
+            Rejected: `data` is no sealed envelope at all, or of a sender that the connection does not serve.
+        """
+        # 1. The seal holds: from here on the message has an identity.
+        opened = await self._open(data)
+        key = SubmissionKey(connection, opened.sender.value, opened.message_id)
+        # 2. The connection serves the sender; nobody else learns anything of the message.
+        standing = await self._database.read(partial(self._standing, opened))
+        if standing.connection not in (None, connection):
+            raise Rejected(
+                "sender-not-served",
+                f"This connection does not serve {opened.sender}.",
+                element="MessageHeader/From/OrganId",
+                mend="Submit it through the node that serves the agency.",
+            )
+        # 3. An accepted message is answered as before, whatever has changed since.
+        if standing.acceptance is not None and standing.connection == connection:
+            return Repeated(key, standing.acceptance)
+        try:
+            # 4. The signer may speak for the sender, now.
+            envelope = opened.bind(standing.anchors, standing.binding, self._clock())
+            # 5. It may enter, and it is known whom it goes to.
+            require_admissible(envelope.value, self._limits)
+            speaker = Speaker(standing.sender, connection)
+            found = await self._database.read(
+                partial(route, envelope=envelope.value, speaker=speaker, recipients=self._limits.recipients)
+            )
+        except Rejected as error:
+            return Refused(key, error)
+        return Judged(key, envelope, standing.sender, found)
+
+    async def _open(self, data: bytes) -> OpenedSeal:
+        try:
+            return await asyncio.to_thread(open_seal, data, self._limits)
+        except LimitExceeded as error:
+            if error.code == "message-too-large":
+                raise too_large(self._limits.envelope_bytes) from error
+            raise
+
+    def _standing(self, opened: OpenedSeal, transaction: Transaction) -> _Standing:
+        code = opened.sender.value
+        agency = agencies.resolve(transaction, [code]).get(code)
+        return _Standing(
+            agency.code if agency else code,
+            agency.connection if agency else None,
+            agencies.signer_binding(transaction, opened.sender) if agency else None,
+            self._anchors.now(transaction),
+            messages.acceptance(transaction, opened.message_id, code),
+        )
+
+
+def too_large(limit: int) -> LimitExceeded:
+    """The refusal of an envelope above the hub's limit, whoever finds it so."""
+    return LimitExceeded(
+        "envelope-too-large",
+        f"The envelope has more than {limit} bytes, which is all that this hub takes.",
+        mend="Send long content as an attachment.",
+    )

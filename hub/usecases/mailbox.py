@@ -1,0 +1,104 @@
+"""Mailboxes: a node leases what waits for it, and waits itself when nothing does."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeAlias
+
+from hub.settings_exchange import MailboxSettings
+from hub.store import directory, mailboxes
+from hub.store.mailboxes import Leased, LeaseTerms, WaitingEnvelope, WaitingReceipt
+from hub.store.metadata import Transaction
+from hub.usecases.places import Places
+from hub.usecases.waking import mailbox_of
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups, wait_for_event
+
+HandedOut: TypeAlias = WaitingEnvelope | WaitingReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Leased entries by number, in the order to serve them in; none if the wait ended without any.
+
+    The lease is `lease` for each of them, until `until`.
+    """
+
+    lease: str
+    until: datetime
+    hub_time: datetime
+    directory_version: int
+    entries: dict[int, HandedOut]
+
+
+class Mailbox:
+    """Hands out what waits for connections. `stop` ends the waits when the hub is stopped."""
+
+    def __init__(
+        self, database: Database, wakeups: Wakeups, *, clock: Clock, settings: MailboxSettings, stop: asyncio.Event
+    ) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._clock = clock
+        self._settings = settings
+        self._stop = stop
+        self._places = Places(settings.waiting, "requests to the mailbox")
+
+    async def fetch(
+        self, connection: str, *, wait: float, limit: int, listening: Callable[[], bool] = lambda: True
+    ) -> Batch:
+        """Lease up to `limit` entries; wait up to `wait` seconds for a first one, while the peer is `listening`.
+
+        Raises `too-many-requests` if too many requests of the connection wait.
+        """
+        now = asyncio.get_running_loop().time
+        end = now() + min(wait, self._settings.wait_seconds)
+        with self._places.take(connection), self._wakeups.listen(mailbox_of(connection)) as event:
+            while True:
+                # Registered first, then looked: what comes from now on sets the event.
+                waits = partial(mailboxes.waits, connection=connection, at=self._clock())
+                if await self._database.read(waits) and listening():
+                    batch = await self._lease(connection, limit)
+                    if batch.entries:
+                        return batch
+                left = end - now()
+                if left <= 0 or self._stop.is_set() or not listening():
+                    return await self._batch("", Leased((), self._clock()))
+                await wait_for_event(event, min(left, self._settings.recheck_seconds))
+
+    async def renew(self, connection: str, entry: int, lease: str) -> None:
+        """Begin the lease of an entry anew, if it is still this one."""
+        until = self._clock() + timedelta(seconds=self._settings.lease_seconds)
+        await self._database.write(
+            partial(mailboxes.renew, connection=connection, entry=entry, token=lease, until=until)
+        )
+
+    async def _lease(self, connection: str, limit: int) -> Batch:
+        terms = LeaseTerms(
+            token=secrets.token_hex(16),
+            at=self._clock(),
+            length=timedelta(seconds=self._settings.lease_seconds),
+            entries=max(1, min(limit, self._settings.entries)),
+            weight=self._settings.answer_bytes,
+        )
+        leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms))
+        return await self._batch(terms.token, leased)
+
+    async def _batch(self, lease: str, leased: Leased) -> Batch:
+        version, found = await self._database.read(partial(_contents, leased=leased))
+        return Batch(lease, leased.until, self._clock(), version, found)
+
+
+def _contents(transaction: Transaction, leased: Leased) -> tuple[int, dict[int, HandedOut]]:
+    found: dict[int, HandedOut] = {}
+    if leased.entries:
+        found |= mailboxes.envelopes(transaction, leased.entries)
+        if len(found) < len(leased.entries):
+            found |= mailboxes.waiting_receipts(transaction, leased.entries)
+    return directory.directory_version(transaction), {entry: found[entry] for entry in leased.entries}

@@ -1,0 +1,224 @@
+"""What a node reports, entered into the books: one request, one transaction.
+
+A consignment counts from any lease: the document is durably at its recipient, whatever the hub thought meanwhile. It
+supersedes an expiry or a cancellation. A refusal and a release need the lease that the entry was handed out with last,
+for another instance of the node may be at work on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from hub.store import deliveries, mailboxes, receipts
+from hub.store.deliveries import Delivery, DeliveryChange, DeliveryState
+from hub.store.mailboxes import Entry, ForwardedReceipt, Release
+from hub.store.messages import KnownMessage
+from hub.store.metadata import Transaction
+from hub.store.receipts import NewReceipt, ReceiptKey
+from hub.usecases.receipt_checks import CheckedReceipt
+from schemas.errors import Rejected
+from schemas.receipts import ReceiptEvent
+from transport.wire import ItemResult, Outcome, OutcomeKind, OutcomeResult
+
+#: A release keeps a delivery away for so many seconds at most.
+_LONGEST_RELEASE: Final = 3600.0
+_REASON_CHARACTERS: Final = 1000
+
+_HANDOVERS: Final = frozenset({ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER_FAILURE})
+
+_RECORDED: Final = ItemResult(result=OutcomeResult.RECORDED)
+_REPEATED: Final = ItemResult(result=OutcomeResult.REPEATED)
+_STALE: Final = ItemResult(result=OutcomeResult.STALE)
+_UNKNOWN: Final = ItemResult(result=OutcomeResult.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What an outcome does to a delivery: by which receipt, from which states, to which."""
+
+    event: ReceiptEvent
+    before: frozenset[DeliveryState]
+    after: DeliveryState
+
+
+_STEPS: Final = {
+    OutcomeKind.CONSIGNED: _Step(
+        ReceiptEvent.CONTENT_CONSIGNMENT,
+        frozenset({DeliveryState.QUEUED, DeliveryState.EXPIRED, DeliveryState.CANCELLED}),
+        DeliveryState.DELIVERED,
+    ),
+    OutcomeKind.REFUSED: _Step(
+        ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE, frozenset({DeliveryState.QUEUED}), DeliveryState.REFUSED
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOutcome:
+    """An outcome with its receipts verified."""
+
+    outcome: Outcome
+    receipts: tuple[CheckedReceipt, ...]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The books of one connection, as they stand in a running transaction; `write` writes what was entered."""
+
+    transaction: Transaction
+    connection: str
+    at: datetime
+    release_time: timedelta
+    _entries: dict[int, Entry]
+    _deliveries: dict[tuple[int, str], Delivery]
+    _stored: set[ReceiptKey]
+    _changes: dict[tuple[int, str], DeliveryChange] = field(default_factory=dict)
+    _new: list[tuple[KnownMessage, NewReceipt]] = field(default_factory=list)
+    _closed: list[int] = field(default_factory=list)
+    _narrowed: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _released: list[Release] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        transaction: Transaction,
+        connection: str,
+        outcomes: Sequence[CheckedOutcome],
+        further: Sequence[CheckedReceipt],
+        *,
+        at: datetime,
+        release_time: timedelta,
+    ) -> Ledger:
+        """Read all that the outcomes and the further receipts touch."""
+        entries = mailboxes.find(transaction, connection, [each.outcome.entry for each in outcomes])
+        keys = {(entry.message, code) for entry in entries.values() for code in entry.codes}
+        told = [*further, *(receipt for each in outcomes for receipt in each.receipts)]
+        keys |= {(receipt.message.message, receipt.recipient) for receipt in told if receipt.message}
+        found = deliveries.find(transaction, keys)
+        own = {key: delivery for key, delivery in found.items() if delivery.connection == connection}
+        return cls(transaction, connection, at, release_time, entries, own, receipts.stored(transaction, keys))
+
+    def enter(self, checked: CheckedOutcome) -> ItemResult:
+        """Enter one outcome; what is answered is what becomes true with `write`."""
+        entry = self._entries.get(checked.outcome.entry)
+        if entry is None:
+            return _UNKNOWN
+        match checked.outcome.outcome:
+            case OutcomeKind.RECEIVED:
+                return self._receive(entry)
+            case OutcomeKind.RELEASED:
+                return self._release(entry, checked.outcome)
+            case kind:
+                return self._settle(entry, _STEPS[kind], checked)
+
+    def enter_handover(self, receipt: CheckedReceipt) -> ItemResult:
+        """Enter a receipt of what became of a message after its consignment."""
+        event = receipt.verified.value.event
+        if event not in _HANDOVERS:
+            return refused(Rejected("receipt-event", f"{event} comes with the outcome of a mailbox entry."))
+        if receipt.message is None or (receipt.message.message, receipt.recipient) not in self._deliveries:
+            return _UNKNOWN
+        return _RECORDED if self._store(receipt, receipt.message) else _REPEATED
+
+    def write(self) -> frozenset[str]:
+        """Write what was entered; gives the connections whose mailboxes got receipts."""
+        deliveries.change(self.transaction, list(self._changes.values()), at=self.at)
+        numbers = receipts.add(self.transaction, [new for _, new in self._new], at=self.at) if self._new else []
+        forwarded = [
+            ForwardedReceipt(
+                message.connection, message.lane, message.message, number, len(new.signed.receipt + new.signed.proof)
+            )
+            for (message, new), number in zip(self._new, numbers, strict=True)
+        ]
+        mailboxes.forward(self.transaction, forwarded, at=self.at)
+        for entry, codes in self._narrowed.items():
+            mailboxes.narrow(self.transaction, entry, codes)
+        mailboxes.close(self.transaction, self._closed)
+        mailboxes.release(self.transaction, self._released)
+        return frozenset(entry.connection for entry in forwarded)
+
+    def _receive(self, entry: Entry) -> ItemResult:
+        if entry.receipt is None:
+            return refused(Rejected("outcome-mismatch", "The entry hands over a message, not a receipt."))
+        if not entry.open:
+            return _REPEATED
+        self._close(entry)
+        return _RECORDED
+
+    def _release(self, entry: Entry, outcome: Outcome) -> ItemResult:
+        if not _is_held(entry, outcome):
+            return _STALE
+        wait = self.release_time.total_seconds() if outcome.retry_after is None else outcome.retry_after
+        reason = outcome.reason[:_REASON_CHARACTERS] if outcome.reason else None
+        self._released.append(Release(entry.entry, self.at + timedelta(seconds=min(max(0.0, wait), _LONGEST_RELEASE)), reason))
+        self._entries[entry.entry] = replace(entry, lease=None)
+        return _RECORDED
+
+    def _settle(self, entry: Entry, step: _Step, checked: CheckedOutcome) -> ItemResult:
+        if entry.receipt is not None:
+            return refused(Rejected("outcome-mismatch", "The entry hands over a receipt, not a message."))
+        if not checked.receipts:
+            return refused(Rejected("receipts-missing", "The outcome brings no receipt."))
+        moved: list[tuple[CheckedReceipt, KnownMessage, Delivery]] = []
+        for receipt in checked.receipts:
+            delivery = self._deliveries.get((entry.message, receipt.recipient))
+            if delivery is None or receipt.message is None or receipt.message.message != entry.message:
+                return refused(Rejected("receipt-foreign", "The receipt is not of the message of this entry."))
+            event = receipt.verified.value.event
+            if event is not step.event:
+                return refused(Rejected("receipt-event", f"{event} is no receipt of the outcome reported."))
+            if delivery.state in step.before:
+                moved.append((receipt, receipt.message, delivery))
+            elif delivery.state is not step.after:
+                return refused(Rejected("delivery-final", f"The delivery to {receipt.recipient} is {delivery.state}."))
+        if not moved:
+            return _REPEATED
+        if step.after is DeliveryState.REFUSED and not _is_held(entry, checked.outcome):
+            return _STALE
+        for receipt, message, delivery in moved:
+            self._move(receipt, message, delivery, step.after)
+        self._narrow(entry)
+        return _RECORDED
+
+    def _move(self, receipt: CheckedReceipt, message: KnownMessage, delivery: Delivery, state: DeliveryState) -> None:
+        value = receipt.verified.value
+        why = f"{value.reason.code}: {value.reason.text}"[:_REASON_CHARACTERS] if value.reason else None
+        key = (delivery.message, delivery.recipient)
+        self._changes[key] = DeliveryChange(*key, state, why)
+        self._deliveries[key] = replace(delivery, state=state)
+        self._store(receipt, message)
+
+    def _store(self, receipt: CheckedReceipt, message: KnownMessage) -> bool:
+        """Keep a receipt and forward it; False if the event is receipted already."""
+        key = ReceiptKey(message.message, receipt.recipient, receipt.verified.value.event)
+        if key in self._stored:
+            return False
+        self._stored.add(key)
+        self._new.append((message, NewReceipt(key.message, key.recipient, key.event, receipt.signed)))
+        return True
+
+    def _narrow(self, entry: Entry) -> None:
+        """Let an open entry end, or stay for those codes alone of which nothing is known yet."""
+        left = tuple(
+            code for code in entry.codes if self._deliveries[entry.message, code].state is DeliveryState.QUEUED
+        )
+        if entry.open and left:
+            self._narrowed[entry.entry] = left
+        elif entry.open:
+            self._close(entry)
+
+    def _close(self, entry: Entry) -> None:
+        self._closed.append(entry.entry)
+        self._entries[entry.entry] = replace(entry, open=False, lease=None)
+
+
+def refused(error: Rejected) -> ItemResult:
+    """The answer to an item that breaks a rule."""
+    return ItemResult(result=OutcomeResult.REFUSED, code=error.code, detail=error.message)
+
+
+def _is_held(entry: Entry, outcome: Outcome) -> bool:
+    return entry.open and entry.lease is not None and entry.lease == outcome.lease

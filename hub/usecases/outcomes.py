@@ -1,0 +1,111 @@
+"""Outcomes: what a node reports of the entries that it leased, and the receipts that it sends later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import TypeAlias
+
+import structlog
+
+from hub.settings_exchange import ExchangeSettings
+from hub.store.metadata import Transaction
+from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, refused
+from hub.usecases.receipt_checks import CheckedReceipt, ReceiptChecks
+from hub.usecases.waking import wake_mailboxes
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups
+from schemas.errors import LimitExceeded, Rejected
+from transport.wire import Outcome, OutcomesAnswer, OutcomesRequest
+
+log = structlog.get_logger()
+
+_Outcomes: TypeAlias = Sequence[CheckedOutcome | Rejected]
+_Receipts: TypeAlias = Sequence[CheckedReceipt | Rejected]
+
+
+class Outcomes:
+    """Takes the reports of nodes."""
+
+    def __init__(
+        self, database: Database, checks: ReceiptChecks, wakeups: Wakeups, *, clock: Clock, settings: ExchangeSettings
+    ) -> None:
+        self._database = database
+        self._checks = checks
+        self._wakeups = wakeups
+        self._clock = clock
+        self._most = settings.deliveries.outcomes
+        self._release_time = timedelta(seconds=settings.mailbox.release_seconds)
+
+    async def report(self, connection: str, request: OutcomesRequest) -> OutcomesAnswer:
+        """Enter all of a report in one transaction; each item has a result of its own.
+
+        Raises:
+            LimitExceeded: `too-large`: the report has too many outcomes or receipts; nothing is entered.
+        """
+        refs = [ref for outcome in request.outcomes for ref in outcome.receipts]
+        refs.extend(request.receipts)
+        if max(len(request.outcomes), len(refs)) > self._most:
+            raise LimitExceeded(
+                "too-large",
+                f"A report has {self._most} outcomes and {self._most} receipts at most.",
+                mend="Report in several requests.",
+            )
+        # Signatures first, and who may sign for whom: no transaction waits for that.
+        checked = iter(await self._checks.check(refs, request.proofs))
+        outcomes = [_checked(outcome, list(islice(checked, len(outcome.receipts)))) for outcome in request.outcomes]
+        further = list(checked)
+        answer, senders = await self._database.write(
+            lambda transaction: self._enter(transaction, connection, outcomes, further)
+        )
+        wake_mailboxes(self._wakeups, senders)
+        _log(connection, request, answer)
+        return answer
+
+    def _enter(
+        self, transaction: Transaction, connection: str, outcomes: _Outcomes, further: _Receipts
+    ) -> tuple[OutcomesAnswer, frozenset[str]]:
+        ledger = Ledger.open(
+            transaction,
+            connection,
+            [outcome for outcome in outcomes if isinstance(outcome, CheckedOutcome)],
+            [receipt for receipt in further if isinstance(receipt, CheckedReceipt)],
+            at=self._clock(),
+            release_time=self._release_time,
+        )
+        answer = OutcomesAnswer(
+            outcomes=tuple(
+                ledger.enter(outcome) if isinstance(outcome, CheckedOutcome) else refused(outcome)
+                for outcome in outcomes
+            ),
+            receipts=tuple(
+                ledger.enter_handover(receipt) if isinstance(receipt, CheckedReceipt) else refused(receipt)
+                for receipt in further
+            ),
+        )
+        return answer, ledger.write()
+
+
+def _checked(outcome: Outcome, receipts: _Receipts) -> CheckedOutcome | Rejected:
+    """An outcome with its receipts; the first fault, if one of them does not hold."""
+    held: list[CheckedReceipt] = []
+    for receipt in receipts:
+        if isinstance(receipt, Rejected):
+            return receipt
+        held.append(receipt)
+    return CheckedOutcome(outcome, tuple(held))
+
+
+def _log(connection: str, request: OutcomesRequest, answer: OutcomesAnswer) -> None:
+    for outcome, result in zip(request.outcomes, answer.outcomes, strict=True):
+        log.info(
+            "outcome.entered",
+            connection=connection,
+            entry=outcome.entry,
+            outcome=outcome.outcome,
+            result=result.result,
+            rule=result.code,
+            reason=outcome.reason,
+        )

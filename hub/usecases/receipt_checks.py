@@ -1,0 +1,95 @@
+"""Receipts as they come from nodes: their signatures, who may sign for whom, and which message they speak of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from certs.receipts import ReceiptTrust, verify_receipt
+from certs.trust import SignerBinding, Trust
+from certs.verified import Verified
+from hub.store import agencies, messages
+from hub.store.messages import KnownMessage
+from hub.store.metadata import Transaction
+from hub.usecases.anchors import Anchors
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected
+from schemas.receipt_codec import read_receipt
+from schemas.receipts import IssuerKind, Receipt, SignedReceipt
+from transport.wire import ReceiptRef
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReceipt:
+    """A verified receipt, issued by the recipient it speaks of; with the message, if the hub holds it."""
+
+    verified: Verified[Receipt]
+    signed: SignedReceipt
+    recipient: str
+    message: KnownMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the hub knows of those that receipts name."""
+
+    trust: ReceiptTrust
+    messages: Mapping[Sha256Hex, KnownMessage]
+
+
+class ReceiptChecks:
+    """Verifies receipts of agencies by the directory as it stands."""
+
+    def __init__(self, database: Database, anchors: Anchors, clock: Clock) -> None:
+        self._database = database
+        self._anchors = anchors
+        self._clock = clock
+
+    async def check(self, refs: Sequence[ReceiptRef], proofs: Mapping[str, bytes]) -> list[CheckedReceipt | Rejected]:
+        """Each receipt verified, or why it does not hold, in the order given; `proofs` are the bytes that they name."""
+        if not refs:
+            return []
+        claimed = await asyncio.to_thread(_claimed, refs)
+        known = await self._database.read(partial(self._known, claimed))
+        return await asyncio.to_thread(lambda: [self._check(ref, proofs, known) for ref in refs])
+
+    def _known(self, claimed: Sequence[Receipt], transaction: Transaction) -> _Known:
+        issuers = {receipt.issuer.name for receipt in claimed if receipt.issuer.kind is IssuerKind.AGENCY}
+        bindings: dict[AgencyCode, SignerBinding | None] = {
+            code: agencies.signer_binding(transaction, code) for code in map(AgencyCode, issuers)
+        }
+        trust = ReceiptTrust(hub_anchors=(), agencies=Trust(self._anchors.now(transaction), bindings.get))
+        return _Known(trust, messages.known(transaction, {receipt.message_id for receipt in claimed}))
+
+    def _check(self, ref: ReceiptRef, proofs: Mapping[str, bytes], known: _Known) -> CheckedReceipt | Rejected:
+        proof = proofs.get(ref.proof)
+        if proof is None:
+            return Rejected("proof-missing", "The request does not bring the proof that the receipt names.")
+        signed = SignedReceipt(ref.receipt, proof)
+        try:
+            verified = verify_receipt(signed, known.trust, self._clock())
+        except Rejected as error:
+            return error
+        receipt = verified.value
+        if receipt.recipient is None or receipt.issuer.name != receipt.recipient.value:
+            return Rejected("receipt-issuer", f"{receipt.issuer.name} issues a receipt of what happened elsewhere.")
+        message = known.messages.get(receipt.message_id)
+        if message is not None and receipt.sender.value not in (message.from_code, message.sender):
+            return Rejected("receipt-sender", f"The message is not {receipt.sender}'s.")
+        return CheckedReceipt(verified, signed, receipt.recipient.value, message)
+
+
+def _claimed(refs: Sequence[ReceiptRef]) -> list[Receipt]:
+    """What the receipts say of themselves, to look it all up in one go; nothing of it is believed."""
+    found = []
+    for ref in refs:
+        try:
+            found.append(read_receipt(ref.receipt))
+        except Rejected:
+            continue
+    return found

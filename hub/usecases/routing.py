@@ -1,0 +1,189 @@
+"""Where a message goes: explicit recipients, selectors, and for a status the hub's own record of what it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from hub.store import agencies, deliveries, directory
+from hub.store.agencies import ResolvedAgency
+from hub.store.deliveries import Target
+from hub.store.messages import KnownMessage, MessageKind
+from hub.store.metadata import Transaction
+from hub.usecases.about import Speaker, spoken_of
+from hub.usecases.lanes import lane_of
+from schemas.codes import AgencyCode
+from schemas.directory import EntryStatus
+from schemas.envelope import Envelope, Selector, SelectorKind
+from schemas.errors import LimitExceeded, Rejected
+from schemas.markup import nth
+from schemas.message import BusinessType, Document, Organ, Priority, StatusCode, StatusMessage
+
+_KINDS = {
+    BusinessType.NEW: MessageKind.DOCUMENT,
+    BusinessType.RECALL: MessageKind.RECALL,
+    BusinessType.UPDATE: MessageKind.UPDATE,
+    BusinessType.REPLACE: MessageKind.REPLACEMENT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a message goes, each agency once, and how urgently; as the directory stood at `directory_version`.
+
+    `left_out` are codes found but not active. `lifted` are predecessors that ride in its lane from now on, if their own
+    is less urgent.
+    """
+
+    kind: MessageKind
+    targets: tuple[Target, ...]
+    left_out: tuple[str, ...]
+    directory_version: int
+    priority: Priority
+    lane: int
+    lifted: tuple[int, ...] = ()
+
+
+def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, recipients: int) -> Route:
+    """Where `envelope`, sealed by `speaker`, goes: to `recipients` agencies at most.
+
+    Raises:
+        Rejected: `recipient-unknown`, `recipient-suspended`, `recipient-retired`, `group-unknown`, `no-recipient`,
+            and those of `spoken_of`.
+        LimitExceeded: `too-many-recipients`.
+    """
+    about = spoken_of(transaction, envelope, speaker)
+    match envelope.message:
+        case Document() as document:
+            found = _Recipients(speaker)
+            _take_named(transaction, document.recipients, found)
+            for place, selector in enumerate(envelope.extension.selectors):
+                _take_selected(transaction, selector, nth("Extension/Selector", place), found)
+            if not found.taken:
+                raise Rejected(
+                    "no-recipient",
+                    "No agency that the selectors find is active.",
+                    element="Extension/Selector",
+                    mend="Send it when the operator has resumed them.",
+                )
+            kind, priority = _KINDS[document.business_type], document.priority
+            lane = lane_of(priority)
+            lifted = tuple(known.message for known in about) if kind is not MessageKind.DOCUMENT else ()
+        case StatusMessage() as status:
+            found = _Recipients(speaker)
+            _take_recorded(transaction, status, about[0], found)
+            kind, priority, lane, lifted = MessageKind.STATUS, Priority(about[0].priority), about[0].lane, ()
+        case never:
+            assert_never(never)
+    if len(found.taken) > recipients:
+        raise LimitExceeded(
+            "too-many-recipients",
+            f"The message goes to {len(found.taken)} agencies; {recipients} are allowed.",
+            element="Extension/Selector" if envelope.extension.selectors else "MessageHeader/To",
+            mend="Select fewer, or send it in parts.",
+        )
+    return Route(
+        kind=kind,
+        targets=tuple(Target(agency.connection, code) for code, agency in found.taken.items()),
+        left_out=tuple(sorted(found.left_out)),
+        directory_version=directory.directory_version(transaction),
+        priority=priority,
+        lane=lane,
+        lifted=lifted,
+    )
+
+
+class _Recipients:
+    """Recipients found so far: those taken, by their code of today, and the codes left out for they are not active."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self.taken: dict[str, ResolvedAgency] = {}
+        self.left_out: set[str] = set()
+        self._sender = speaker.code
+
+    def take(self, agency: ResolvedAgency) -> None:
+        self.taken[agency.code] = agency
+
+    def offer(self, agency: ResolvedAgency) -> None:
+        """Take an agency that nobody named: only if it is active, and not the one that sends."""
+        if agency.reach is not EntryStatus.ACTIVE:
+            self.left_out.add(agency.code)
+        elif agency.code != self._sender:
+            self.take(agency)
+
+
+def _take_named(transaction: Transaction, organs: Sequence[Organ], found: _Recipients) -> None:
+    resolved = agencies.resolve(transaction, [organ.organ_id.value for organ in organs])
+    for place, organ in enumerate(organs):
+        found.take(_active(organ.organ_id, resolved, nth("MessageHeader/To", place) + "/OrganId"))
+
+
+def _active(code: AgencyCode, resolved: Mapping[str, ResolvedAgency], element: str) -> ResolvedAgency:
+    agency = resolved.get(code.value)
+    if agency is None:
+        raise Rejected(
+            "recipient-unknown",
+            f"The directory does not know the recipient {code}.",
+            element=element,
+            mend="Check the code in the directory.",
+        )
+    match agency.reach:
+        case EntryStatus.ACTIVE:
+            return agency
+        case EntryStatus.SUSPENDED:
+            raise Rejected(
+                "recipient-suspended",
+                f"The recipient {code} is suspended.",
+                element=element,
+                mend="Send it without this recipient, or when the operator has resumed it.",
+            )
+        case EntryStatus.RETIRED:
+            raise Rejected(
+                "recipient-retired",
+                f"The recipient {code} is retired.",
+                element=element,
+                mend="Send it to the agency that succeeded this one.",
+            )
+
+
+def _take_selected(transaction: Transaction, selector: Selector, element: str, found: _Recipients) -> None:
+    match selector.kind:
+        case SelectorKind.GROUP:
+            raise Rejected(
+                "group-unknown",
+                f"There is no group of recipients named {selector.value!r}.",
+                element=element,
+                mend="Name the agencies, or select them by prefix.",
+            )
+        case SelectorKind.PREFIX:
+            # An older code stands for its agency; what lies below that agency is said by the codes of today.
+            named = agencies.resolve(transaction, [selector.value]).get(selector.value)
+            selected = list(agencies.below(transaction, named.code if named else selector.value))
+            if not selected:
+                raise Rejected(
+                    "no-recipient",
+                    f"The directory knows no agency at or below {selector.value}.",
+                    element=element,
+                    mend="Check the prefix in the directory.",
+                )
+            for agency in selected:
+                found.offer(agency)
+
+
+def _take_recorded(transaction: Transaction, status: StatusMessage, about: KnownMessage, found: _Recipients) -> None:
+    """A status goes to the sender of what it speaks of; that the sender takes a document back, to its recipients."""
+    taken_back = status.status_code is StatusCode.TAKEN_BACK
+    codes = deliveries.recipients(transaction, about.message) if taken_back else [about.sender]
+    for agency in agencies.resolve(transaction, codes).values():
+        if agency.reach is EntryStatus.ACTIVE:
+            found.take(agency)
+        else:
+            found.left_out.add(agency.code)
+    if not found.taken:
+        raise Rejected(
+            "recipient-suspended",
+            "No agency that this status goes to is active.",
+            element="Extension/About",
+            mend="Send it when the operator has resumed the agency.",
+        )

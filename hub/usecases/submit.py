@@ -1,0 +1,159 @@
+"""Submitting: an envelope is judged, its attachments come, and one transaction makes it an accepted message.
+
+Nothing is answered before that transaction, and what it names, is on the disk. What is refused leaves nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import structlog
+
+from hub.settings_exchange import ExchangeSettings
+from hub.store import submissions
+from hub.store.submissions import SubmissionKey, Upload
+from hub.usecases.acceptance import Acceptances, Accepted
+from hub.usecases.intake import Intake
+from hub.usecases.judgement import Judge, Judged, Refused, Repeated
+from hub.usecases.space import require_space
+from hub.usecases.uploads import Uploads
+from runtime.blobs import BlobStore
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.envelope import Sha256Hex
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """An attachment that is still to be uploaded, from byte `offset` on."""
+
+    upload: Upload
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A submission that waits for attachments."""
+
+    message_id: Sha256Hex
+    lacking: tuple[Lacking, ...]
+    left_out: tuple[str, ...]
+
+
+Submitted: TypeAlias = Accepted | Incomplete
+
+
+class Submissions:
+    """Takes submissions: `begin`, then an `intake` for what comes in the same body, then `end`."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        judge: Judge,
+        uploads: Uploads,
+        acceptances: Acceptances,
+        *,
+        clock: Clock,
+        settings: ExchangeSettings,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._judge = judge
+        self._uploads = uploads
+        self._acceptances = acceptances
+        self._clock = clock
+        self._settings = settings.submissions
+
+    async def begin(self, connection: str, data: bytes) -> Judged | Accepted:
+        """Judge an envelope; one that was accepted before is answered with its stored acknowledgement.
+
+        Raises:
+            Rejected: a rule does not hold. What was uploaded for the message is dropped.
+        """
+        match await self._judge.judge(connection, data):
+            case Refused(key, reason):
+                await self._drop(key)
+                log.info(
+                    "submission.refused",
+                    message=key.message_id,
+                    sender=key.from_code,
+                    connection=connection,
+                    rule=reason.code,
+                    element=reason.element,
+                )
+                raise reason
+            case Repeated(key, acceptance):
+                return Accepted(key.message_id, acceptance.acknowledgement, acceptance.left_out, repeated=True)
+            case Judged() as judged:
+                return judged
+
+    def intake(self, judged: Judged) -> Intake:
+        """Takes the attachments that come with the envelope."""
+        return Intake(judged.envelope.value, self._blobs, spare=self._settings.spare_bytes)
+
+    async def end(self, judged: Judged, intake: Intake) -> Submitted:
+        """Accept the message if all its attachments are here, else say what is lacking.
+
+        Raises:
+            Rejected: `attachment-digest`: an upload was of other bytes; it is to be sent anew.
+            Unavailable: `storage-full`, `too-many-requests`.
+        """
+        named = {size.digest: size.size for size in judged.envelope.value.extension.attachment_sizes}
+        pinned = await self._pinned(judged.key) if len(intake.taken) < len(named) else {}
+        here = {digest: upload for digest, upload in pinned.items() if upload.complete} | intake.taken
+        if len(here) < len(named):
+            return await self._wait(judged, named, pinned, intake)
+        accepted = await self._acceptances.accept(judged, [here[digest] for digest in named])
+        intake.keep(intake.files)
+        return accepted
+
+    async def _pinned(self, key: SubmissionKey) -> dict[Sha256Hex, Upload]:
+        pinned = await self._database.read(partial(submissions.pinned, key=key))
+        return {digest: await self._uploads.settle(upload) for digest, upload in pinned.items()}
+
+    async def _wait(
+        self, judged: Judged, named: Mapping[Sha256Hex, int], pinned: Mapping[Sha256Hex, Upload], intake: Intake
+    ) -> Incomplete:
+        wanted = [
+            intake.taken.get(digest) or pinned.get(digest) or _fresh(digest, size) for digest, size in named.items()
+        ]
+        lacking = sum(upload.size - self._uploads.offset(upload) for upload in wanted)
+        require_space(self._blobs, lacking, spare=self._settings.spare_bytes)
+        pin = partial(submissions.pin, key=judged.key, wanted=wanted, most=self._settings.pending, at=self._clock())
+        waiting = await self._database.write(pin)
+        if waiting is None:
+            raise Unavailable(
+                "too-many-requests",
+                f"{self._settings.pending} submissions of this connection wait for their attachments already.",
+                mend="Upload the attachments of those first; the submission is tried again by itself.",
+            )
+        files = {upload.file for upload in waiting.values()}
+        intake.keep(files)
+        await self._abandon(upload.file for upload in pinned.values() if upload.file not in files)
+        log.info("submission.incomplete", message=judged.key.message_id, sender=judged.key.from_code)
+        return Incomplete(
+            judged.key.message_id,
+            tuple(Lacking(each, self._uploads.offset(each)) for each in waiting.values() if not each.complete),
+            judged.route.left_out,
+        )
+
+    async def _drop(self, key: SubmissionKey) -> None:
+        if await self._database.read(partial(submissions.pinned, key=key)):
+            await self._abandon(await self._database.write(partial(submissions.drop, key=key)))
+
+    async def _abandon(self, files: Iterable[str]) -> None:
+        for file in files:
+            await self._blobs.abandon(file)
+
+
+def _fresh(digest: Sha256Hex, size: int) -> Upload:
+    upload = secrets.token_hex(16)
+    return Upload(upload, digest, size, file=upload, complete=False, content=None)
