@@ -57,6 +57,15 @@ def wraps(entry_name: str, attachment_name: str) -> bool:
     return True
 
 
+def is_wrapping_of_archive(data: bytes) -> bool:
+    """True if `data` begins a ZIP that a reader takes for the wrapping of an archive, even where it is the file itself.
+
+    `data` holds at least the first header, so at most 128 KiB are needed.
+    """
+    header = read_local_header(data) if data.startswith(LOCAL_HEADER) else None
+    return header is not None and _UUID_ZIP.fullmatch(header.text_name) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledContent:
     """What came of a content. `entry_name` is the entry's name in the ZIP around it, None where there was no ZIP."""

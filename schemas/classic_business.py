@@ -29,17 +29,15 @@ _BUSINESS = (
 _STAFF = ("Department", "Staff", "Email", "Mobile")
 
 
-def trace_and_business(
-    traces: ClassicElement | None, findings: Findings
-) -> tuple[tuple[TraceHeader, ...], Business | None]:
-    """What TraceHeaderList holds; nothing, and a finding, where it is absent or has no TraceHeader.
+def trace_and_business(header: ClassicFields, findings: Findings) -> tuple[tuple[TraceHeader, ...], Business | None]:
+    """What the TraceHeaderList of edXMLHeader holds; a finding where it is absent or has no TraceHeader.
 
     Raises:
         MalformedCode: an agency that the document speaks about has no code.
         MalformedMessage: what the document does to an earlier one cannot be read.
     """
+    traces = header.expected("TraceHeaderList")
     if traces is None:
-        findings.add("element-missing", "The document has no TraceHeaderList.", strict_refuses=True)
         return (), None
     fields = ClassicFields(traces, ("TraceHeader", "Bussiness"), findings, lists=("TraceHeader",))
     fields.expected("TraceHeader")

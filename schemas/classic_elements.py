@@ -63,7 +63,7 @@ class ClassicElement:
 
 
 class Findings:
-    """What was noticed so far, in the order of reading."""
+    """What was noticed so far."""
 
     def __init__(self) -> None:
         self._found: list[Finding] = []
@@ -92,12 +92,13 @@ class Findings:
         )
 
     def all(self) -> tuple[Finding, ...]:
-        """Every finding; a last one says how many more there were, if they were too many to keep."""
+        """Every finding, by its line; a last one says how many more there were, if they were too many to keep."""
+        found = sorted(self._found, key=lambda finding: finding.line or 0)
         if not self._left_out:
-            return tuple(self._found)
+            return tuple(found)
         more = Finding(
             code="findings-left-out",
             message=f"{self._left_out} more findings are left out.",
             strict_refuses=True,
         )
-        return (*self._found, more)
+        return (*found, more)

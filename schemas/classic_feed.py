@@ -151,7 +151,11 @@ class ClassicFeed:
                 if self._envelope_bytes > self._limits.envelope_bytes:
                     most = self._limits.envelope_bytes
                     raise self._too_large(f"The message has more than {most} bytes beside its attachments.")
-            self._parser.feed(chunk[start:end])
+            piece = chunk[start:end]
+            # libxml2 tells of a DOCTYPE only when it has read on to the first declaration inside.
+            if target.root is None and b"<!DOCTYPE" in piece:
+                target.doctype_line = target.line
+            self._parser.feed(piece)
             target.line += chunk.count(b"\n", start, end)
             start = end
 

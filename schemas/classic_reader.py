@@ -29,9 +29,8 @@ class ClassicMessage:
     """What a classic file says.
 
     `attachments` stand in the order of the file; their bytes went to the sinks. `warnings` are the departures from the
-    form, in the order in which they were met. `placeholder_signature` is True where the file carries a Signature that
-    is none of XML-DSig; whatever signature a classic file carries, nothing of it is verified. `root` is the file
-    element by element, texts as written.
+    form, by line. `placeholder_signature` is True where the file carries a Signature that is none of XML-DSig; whatever
+    signature a classic file carries, nothing of it is verified. `root` is the file element by element, as written.
     """
 
     message: Message

@@ -54,10 +54,11 @@ class _Open:
 
 
 class ClassicTarget:
-    """A parser target (lxml). Whoever feeds the parser sets `line` before each piece."""
+    """A parser target (lxml). Whoever feeds the parser sets `line` before each piece, and `doctype_line` before one."""
 
     def __init__(self, open_sink: SinkOpener, limits: Limits, findings: Findings) -> None:
         self.line = 1
+        self.doctype_line = 1
         self.root: ClassicElement | None = None
         self.attachments: list[ReadAttachment] = []
         self.placeholder_signature = False
@@ -86,7 +87,7 @@ class ClassicTarget:
         raise MalformedMessage(
             "doctype-forbidden",
             f"The file has a document type declaration (DOCTYPE {name}), which could define entities.",
-            line=self.line,
+            line=self.doctype_line,
             mend="Remove the declaration and write every text out.",
         )
 

@@ -55,7 +55,6 @@ _OTHER_INFO = (
     "Direction",
     "Appendixes",
 )
-_STEERING_TYPES = range(4)
 _CID = re.compile(r"\A(?:cid:)+", re.IGNORECASE)
 
 
@@ -93,7 +92,7 @@ def message_of(root: ClassicElement, findings: Findings) -> Message:
                     "status-with-document-parts", f"A status message has no {part.name}; it is left out.", part
                 )
         return _status(message_header, findings)
-    trace, business = trace_and_business(header.child("TraceHeaderList"), findings)
+    trace, business = trace_and_business(header, findings)
     fields = ClassicFields(message_header, _DOCUMENT_HEADER, findings, lists=("To", "ResponseFor"))
     signer = _sub_fields(fields, "SignerInfo", ("Competence", "Position", "FullName"), findings)
     return Document(
@@ -235,23 +234,23 @@ def _other_info(fields: ClassicFields, findings: Findings) -> OtherInfo:
 
 
 def _priority(info: ClassicFields) -> Priority:
-    if info.expected("Priority") is None:
-        return Priority.NORMAL
-    number = info.number("Priority")
-    if number is None or number not in [priority.value for priority in Priority]:
-        info.note("Priority", "priority-unknown", "Priority is none of 0 to 4; the document is read as normal.")
-        return Priority.NORMAL
-    return Priority(number)
+    known = {str(priority.value): priority for priority in Priority}
+    return known[_one_of(info, "Priority", tuple(known), "the document is read as normal")]
 
 
 def _steering_type(fields: ClassicFields) -> int:
-    if fields.expected("SteeringType") is None:
-        return 0
-    number = fields.number("SteeringType")
-    if number is None or number not in _STEERING_TYPES:
-        fields.note("SteeringType", "steering-type-unknown", "SteeringType is none of 0 to 3; it is read as 0.")
-        return 0
-    return number
+    return int(_one_of(fields, "SteeringType", ("0", "1", "2", "3"), "it is read as 0"))
+
+
+def _one_of(fields: ClassicFields, name: str, known: tuple[str, ...], otherwise: str) -> str:
+    """The word under `name` if it is one of `known`; else the first of them, and a finding that says `otherwise`."""
+    if fields.expected(name) is None:
+        return known[0]
+    word = fields.word(name) or ""
+    if word in known:
+        return word
+    fields.note(name, "number-unknown", f"{name} is {word[:60]!r}, none of {known[0]} to {known[-1]}; {otherwise}.")
+    return known[0]
 
 
 def _response_for(element: ClassicElement, findings: Findings) -> ResponseFor:
