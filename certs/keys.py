@@ -167,7 +167,7 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
         request = x509.load_pem_x509_csr(pem)
         is_signed = request.is_signature_valid
         key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except Exception as error:  # hostile bytes: see parse_certificate
         raise KeyRejected(
             "key-request", "This is no certificate request in PEM.", mend="Send a PKCS #10 request."
         ) from error
@@ -189,7 +189,7 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates in `pem`, in its order; KeyRejected (`key-certificate`) if there is none or one is damaged."""
     try:
         loaded = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise _no_certificate("This holds no certificate in PEM.") from error
     return tuple(parse_certificate(certificate.public_bytes(serialization.Encoding.DER)) for certificate in loaded)
 
@@ -205,7 +205,7 @@ def parse_certificate(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         for part in _LAZILY_PARSED:
             getattr(certificate, part)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+    except Exception as error:  # for hostile bytes it raises more than it documents: TypeError, classes of its own
         raise _no_certificate("This is no certificate in DER.") from error
     return certificate
 
