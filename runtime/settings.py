@@ -74,5 +74,5 @@ def _sentence(error: ValidationError) -> str:
         elif detail["type"] == "missing":
             complaints.append(f"{key} must be set")
         else:
-            complaints.append(f"{key}: {detail['msg']}")
+            complaints.append(f"{key}: {detail['msg'].removeprefix('Value error, ')}")
     return "; ".join(complaints) + "."

@@ -5,36 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, Limits
 
 
-def _absolute(folder: Path) -> Path:
-    if not folder.is_absolute():
+def _absolute(folder: Path | None) -> Path | None:
+    if folder is not None and not folder.is_absolute():
         raise ValueError("must be an absolute path")
     return folder
 
 
 class FiledropSettings(Settings):
-    """`folder` holds out/, in/, sent/ and failed/; if absent, the adapter's own folder in the node's does.
+    """Folders between the node and any software that can copy a file: out/ is sent, in/ is what arrived."""
 
-    An item of out/ is taken when it looked the same twice and for `settle_seconds`, the folder being looked at every
-    `poll_seconds`. What does not look whole (an edXML file that breaks off, a kind of file that is not known) is judged
-    all the same after `incomplete_seconds` without change. With `group_access` the group of the
-    folder may read what arrives, move it, and drop what is to be sent. Sizes are in bytes, as in `Limits`.
-    """
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
-    folder: Annotated[Path, AfterValidator(_absolute)] | None = None
-    settle_seconds: Annotated[float, Field(ge=0)] = 2.0
-    poll_seconds: Annotated[float, Field(gt=0)] = 1.0
-    incomplete_seconds: Annotated[float, Field(gt=0)] = 60.0
+    folder: Annotated[Path | None, BeforeValidator(lambda value: value or None), AfterValidator(_absolute)] = None
+    """The folder that holds out/, in/, sent/ and failed/, an absolute path. Empty: filedrop/ in the node's folder."""
+    poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """How often out/ is looked at."""
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """How long an item must have looked the same, and two looks at least, before it is taken."""
+    incomplete_seconds: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    """After so long without change, what does not look whole is taken all the same, to be refused with its reason: an
+    edXML file that breaks off, a file of a kind that is not known."""
     group_access: bool = False
+    """Whether the group of the folder may read what arrives, take it away, and drop what is to be sent."""
     message_bytes: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.message_bytes
+    """The largest classic edXML file that is read, attachments included."""
     attachment_bytes: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.attachment_bytes
-    attachments: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.attachments
+    """The largest attachment, unwrapped."""
     message_attachment_bytes: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.message_attachment_bytes
+    """The attachments of one message together, unwrapped."""
+    attachments: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.attachments
+    """How many attachments one message may have."""
 
     def limits(self) -> Limits:
         return Limits(

@@ -12,6 +12,9 @@ from schemas.codes import AgencyCode
 #: The adapter name under which the node itself sends (status 01, answers by command); no adapter may take it.
 OWN_ADAPTER = "node"
 
+#: The adapter name under which `congvan node send` sends; as above.
+COMMAND_ADAPTER = "command"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeIdentity:
