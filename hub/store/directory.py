@@ -58,9 +58,9 @@ def directory_version(transaction: Transaction) -> int:
 def head(transaction: Transaction) -> VersionHead | None:
     """The newest version, None before the first."""
     row = transaction.execute(
-        select(directory_versions.c.number, directory_versions.c.digest, directory_versions.c.expires_at)
-        .order_by(directory_versions.c.number.desc())
-        .limit(1)
+        select(directory_versions.c.number, directory_versions.c.digest, directory_versions.c.expires_at).where(
+            directory_versions.c.number == select(func.max(directory_versions.c.number)).scalar_subquery()
+        )
     ).one_or_none()
     return None if row is None else VersionHead(row.number, row.digest, row.expires_at)
 
