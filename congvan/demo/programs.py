@@ -42,8 +42,8 @@ class Program:
         return self._running().pid
 
     @property
-    def returncode(self) -> int | None:
-        return self._running().returncode
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
