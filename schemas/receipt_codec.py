@@ -11,7 +11,7 @@ from datetime import datetime
 
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex, is_sha256_hex
-from schemas.errors import MalformedCode, MalformedMessage, Rejected
+from schemas.errors import LimitExceeded, MalformedCode, MalformedMessage, Rejected
 from schemas.fields import Fields, attribute_of, text_of
 from schemas.instants import instant_text, parse_instant
 from schemas.limits import KIB, MIB, Limits
@@ -23,7 +23,7 @@ from schemas.validation import Grammar
 from schemas.xml import Element, fault_at, line_of, parse
 
 #: A receipt is short; only its reason and the document's id are written by others.
-RECEIPT_LIMITS = Limits(envelope_bytes=64 * KIB, elements=100, depth=4, text_bytes=16 * KIB)
+RECEIPT_LIMITS = Limits(envelope_bytes=64 * KIB, elements=100, depth=4, text_bytes=64 * KIB)
 #: A proof of some 40,000 receipts, which is more than any one transaction commits.
 PROOF_LIMITS = Limits(envelope_bytes=4 * MIB, elements=50_000, depth=16, text_bytes=64 * KIB)
 
@@ -46,6 +46,7 @@ def write_receipt(receipt: Receipt, salt: str) -> bytes:
 
     Raises:
         MalformedMessage: a value is none that receipt.xsd admits, or the event lacks what it needs.
+        LimitExceeded: the receipt would exceed `RECEIPT_LIMITS`.
         Rejected: `text-not-carried`: a text holds a character that XML cannot carry unchanged.
         ValueError: `occurred_at` is naive.
     """
@@ -56,25 +57,24 @@ def write_receipt(receipt: Receipt, salt: str) -> bytes:
     for fault in _receipt_faults(receipt):
         raise fault
     reason = receipt.reason
-    return encoded(
-        "".join((
-            f'<Receipt xmlns="{RECEIPT}">',
-            _leaf("ReceiptId", receipt.receipt_id),
-            _leaf("Event", receipt.event),
-            _issuer(receipt.issuer),
-            _leaf("MessageId", receipt.message_id),
-            _leaf("Sender", receipt.sender),
-            _leaf("Recipient", receipt.recipient),
-            _leaf("DocumentId", receipt.document_id),
-            _leaf("OccurredAt", instant_text(receipt.occurred_at)),
-            f'<Reason code="{reason.code}">{escaped(reason.text)}</Reason>' if reason else "",
-            _leaf("RecipientsDigest", receipt.recipients_digest),
-            _leaf("RecipientsCount", receipt.recipients_count),
-            _leaf("DirectoryVersion", receipt.directory_version),
-            _leaf("Salt", salt),
-            "</Receipt>",
-        ))
-    )  # fmt: skip
+    return _written(
+        RECEIPT_LIMITS,
+        f'<Receipt xmlns="{RECEIPT}">',
+        _leaf("ReceiptId", receipt.receipt_id),
+        _leaf("Event", receipt.event),
+        _issuer(receipt.issuer),
+        _leaf("MessageId", receipt.message_id),
+        _leaf("Sender", receipt.sender),
+        _leaf("Recipient", receipt.recipient),
+        _leaf("DocumentId", receipt.document_id),
+        _leaf("OccurredAt", instant_text(receipt.occurred_at)),
+        f'<Reason code="{reason.code}">{escaped(reason.text)}</Reason>' if reason else "",
+        _leaf("RecipientsDigest", receipt.recipients_digest),
+        _leaf("RecipientsCount", receipt.recipients_count),
+        _leaf("DirectoryVersion", receipt.directory_version),
+        _leaf("Salt", salt),
+        "</Receipt>",
+    )
 
 
 def read_receipt(data: bytes) -> Receipt:
@@ -114,20 +114,20 @@ def write_proof(digests: Sequence[Sha256Hex], *, issuer: Issuer, issued_at: date
 
     Raises:
         MalformedMessage: there is no digest, one stands twice or is none, or the issuer's name is none.
+        LimitExceeded: the proof would exceed `PROOF_LIMITS` (some 40,000 receipts).
         Rejected: `text-not-carried`: the issuer's name holds a character that XML cannot carry unchanged.
         ValueError: `issued_at` is naive.
     """
     for fault in _proof_faults(digests, issuer):
         raise fault
-    return encoded(
-        "".join((
-            f'<Proof xmlns="{RECEIPT}">',
-            _issuer(issuer),
-            _leaf("IssuedAt", instant_text(issued_at)),
-            *(_leaf("Digest", digest) for digest in digests),
-            "</Proof>",
-        ))
-    )  # fmt: skip
+    return _written(
+        PROOF_LIMITS,
+        f'<Proof xmlns="{RECEIPT}">',
+        _issuer(issuer),
+        _leaf("IssuedAt", instant_text(issued_at)),
+        *(_leaf("Digest", digest) for digest in digests),
+        "</Proof>",
+    )
 
 
 def parse_proof(data: bytes, *, require_signature: bool = False) -> Element:
@@ -237,6 +237,16 @@ def _require_form(root: Element, name: str) -> None:
             root, f"not-a-{name.lower()}", f"The root is {root.tag!r}, not a {name} in the namespace {RECEIPT}."
         )
     _GRAMMAR.check(root)
+
+
+def _written(limits: Limits, *pieces: str) -> bytes:
+    data = encoded("".join(pieces))
+    # Nothing is signed that every reader would refuse.
+    if len(data) > limits.envelope_bytes:
+        raise LimitExceeded(
+            "message-too-large", f"It would have {len(data)} bytes; {limits.envelope_bytes} are allowed."
+        )
+    return data
 
 
 def _leaf(name: str, value: object) -> str:

@@ -16,6 +16,8 @@ from schemas.message import Document
 
 #: As in extension.xsd.
 _LABEL_CHARACTERS = 255
+#: A DocumentId stands in each receipt, which is short: code, date, number and notation have about 90 characters.
+_DOCUMENT_ID_CHARACTERS = 1000
 #: The largest number of edXML's (32 bits, as the axis' reading libraries take) and of a size (64 bits).
 _INT = 2**31
 _LONG = 2**63
@@ -120,6 +122,13 @@ def _recipient_faults(document: Document, extension: Extension) -> Iterator[Reje
 
 
 def _document_faults(document: Document) -> Iterator[Rejected]:
+    if len(document.document_id) > _DOCUMENT_ID_CHARACTERS:
+        yield MalformedMessage(
+            "document-id-too-long",
+            f"DocumentId has {len(document.document_id)} characters; {_DOCUMENT_ID_CHARACTERS} are allowed.",
+            element="MessageHeader/DocumentId",
+            mend="Write code,date,number/notation or a UUID.",
+        )
     if not document.trace:
         yield MalformedMessage(
             "trace-missing",

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from schemas.codes import AgencyCode
-from schemas.envelope import CONTENT_ID_PREFIX, AttachmentSize, Envelope, Extension
+from schemas.envelope import (
+    CONTENT_ID_PREFIX,
+    AttachmentSize,
+    Envelope,
+    Extension,
+    SecrecyLevel,
+    Selector,
+    SelectorKind,
+)
 from schemas.message import (
+    Business,
+    BusinessDocumentInfo,
+    BusinessType,
     Document,
     DocumentCode,
     DocumentType,
     Organ,
+    OtherInfo,
+    Priority,
     PromulgationInfo,
+    Receiver,
+    ReceiverType,
     Reference,
+    ReplacementInfo,
     ResponseFor,
     SignerInfo,
+    StaffInfo,
     StatusCode,
     StatusMessage,
     TraceHeader,
@@ -56,3 +73,83 @@ STATUS = StatusMessage(
 
 DOCUMENT_ENVELOPE = Envelope(DOCUMENT, Extension(submission_id="s-1", attachment_sizes=(AttachmentSize(DIGEST, 7),)))
 STATUS_ENVELOPE = Envelope(STATUS, Extension(submission_id="s-2", about=(OTHER_DIGEST,)))
+
+FULL_ORGAN = Organ(
+    organ_id=AgencyCode("H23.12"),
+    organization_in_charge="UBND tỉnh Hải Dương",
+    organ_name="Sở Nội vụ",
+    organ_add="Hải Dương",
+    email="snv@example.gov.vn",
+    telephone="0220 000 000",
+    fax="0220 000 001",
+    website="snv.example.gov.vn",
+)
+
+#: Every optional element is there.
+FULL_ENVELOPE = Envelope(
+    Document(
+        sender=FULL_ORGAN,
+        recipients=(organ("G09", "Bộ Nội vụ"), organ("000.00.09.H53")),
+        document_id="f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        code=DocumentCode(number="12a", notation="BC-SNV"),
+        promulgation=PromulgationInfo(place="Hải Dương", date=DateText("2026/11/03")),
+        document_type=DocumentType(type=2, type_detail=18, type_name="Công văn"),
+        subject="Báo cáo",
+        content="Báo cáo kết quả",
+        signer=SignerInfo(competence="KT. GIÁM ĐỐC", position="Phó Giám đốc", full_name="Người Ký Mẫu"),
+        due_date=DateText("2026/11/20"),
+        to_places=("Như trên", "Lưu: VT"),
+        other_info=OtherInfo(
+            priority=Priority.EXPRESS_APPOINTED,
+            sphere_of_promulgation="Hành chính",
+            typer_notation="VT",
+            promulgation_amount=10,
+            page_amount=2,
+            direction="true",
+            appendixes=("Phụ lục I", "Phụ lục II"),
+        ),
+        response_for=(
+            ResponseFor(
+                organ_id=AgencyCode("G09"),
+                code="55/BNV",
+                promulgation_date=DateText("2026/10/01"),
+                document_id="G09,2026/10/01,55/BNV",
+            ),
+            ResponseFor(),
+        ),
+        steering_type=3,
+        response_for_task=("NV-1", "NV-2"),
+        application_type="QLVB",
+        trace=(
+            TraceHeader(organ_id=AgencyCode("H23.12"), timestamp=TimestampText("2026/11/03 08:00:00")),
+            TraceHeader(organ_id=None, timestamp=TimestampText("2026/11/03 08:00:05")),
+        ),
+        business=Business(
+            document_id="H23.12,2026/10/30,11/BC-SNV",
+            type=BusinessType.UPDATE,
+            reason="Cập nhật",
+            paper=True,
+            staff=StaffInfo(department="Văn thư", staff="Nguyễn Văn Mẫu", email="vt@example.gov.vn", mobile="09"),
+            document_info=BusinessDocumentInfo(
+                document_info=True,
+                document_receiver=True,
+                receivers=(
+                    Receiver(organ_id=AgencyCode("G09"), receiver_type=ReceiverType.ADDED),
+                    Receiver(organ_id=AgencyCode("H31"), receiver_type=ReceiverType.REMOVED),
+                ),
+            ),
+            replacements=(
+                ReplacementInfo(document_id="H23.12,2026/10/01,1/BC", organ_ids=(AgencyCode("G09"), AgencyCode("H31"))),
+                ReplacementInfo(document_id="H23.12,2026/10/01,2/BC"),
+            ),
+        ),
+        references=(reference(DIGEST, "a.pdf"), reference(DIGEST, "b.pdf"), reference(OTHER_DIGEST, "c.csv")),
+    ),
+    Extension(
+        submission_id="s-3",
+        about=(DIGEST, OTHER_DIGEST),
+        selectors=(Selector(SelectorKind.PREFIX, "H23"), Selector(SelectorKind.GROUP, "Các bộ")),
+        secrecy=SecrecyLevel.SECRET,
+        attachment_sizes=(AttachmentSize(DIGEST, 0), AttachmentSize(OTHER_DIGEST, 2**40)),
+    ),
+)

@@ -19,6 +19,7 @@ from tests.schemas.samples import (
     DIGEST,
     DOCUMENT,
     DOCUMENT_ENVELOPE,
+    FULL_ENVELOPE,
     OTHER_DIGEST,
     STATUS_ENVELOPE,
     organ,
@@ -30,6 +31,12 @@ from tests.schemas.strategies import carried_texts, envelopes
 @given(envelopes())
 def test_what_is_written_reads_back_the_same(envelope: Envelope) -> None:
     """Every envelope, each optional element and any text included, survives writing, parsing and reading."""
+    assert read_envelope(parse_envelope(write_envelope(envelope))) == envelope
+
+
+@pytest.mark.parametrize("envelope", [FULL_ENVELOPE, DOCUMENT_ENVELOPE, STATUS_ENVELOPE])
+def test_samples_of_each_kind_read_back_the_same(envelope: Envelope) -> None:
+    """A document with every optional element, one with none, and a status survive, whatever the generator finds."""
     assert read_envelope(parse_envelope(write_envelope(envelope))) == envelope
 
 
@@ -133,6 +140,7 @@ RULES = [
         "MessageHeader/To[3]/OrganId",
         _document(recipients=tuple(map(organ, ("H23", "H31", "H23")))),
     ),
+    ("document-id-too-long", "MessageHeader/DocumentId", _document(document_id="x" * 1001)),
     ("trace-missing", "TraceHeaderList", _document(trace=())),
     ("steering-type-unknown", "MessageHeader/SteeringType", _document(steering_type=4)),
     ("number-too-large", "MessageHeader/OtherInfo/PageAmount", _document(other_info=OtherInfo(page_amount=2**31))),
