@@ -138,7 +138,7 @@ class Authority:
         return leaf_profile(
             self.tls,
             _requested_key(key),
-            common_name=names[0],
+            holder=names[0],
             names=server_names(names),
             purpose=ExtendedKeyUsageOID.SERVER_AUTH,
             now=now,
@@ -150,7 +150,7 @@ class Authority:
         return leaf_profile(
             self.tls,
             _requested_key(key),
-            common_name=connection,
+            holder=connection,
             names=uri_names([connection_uri(connection)]),
             purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
             now=now,
@@ -162,7 +162,7 @@ class Authority:
         return leaf_profile(
             self.seals,
             _requested_key(key),
-            common_name=connection,
+            holder=connection,
             names=agency_names(codes),
             purpose=SEAL_PURPOSE,
             now=now,
@@ -183,7 +183,7 @@ class Authority:
         return leaf_profile(
             self.seals,
             _requested_key(key),
-            common_name=hub_name,
+            holder=hub_name,
             names=uri_names([hub_uri(hub_name)]),
             purpose=purpose,
             now=now,

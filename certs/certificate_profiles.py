@@ -11,10 +11,10 @@ from typing import TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ObjectIdentifier
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.keys import PrivateKey, PublicKey
-from certs.names import agency_uri
+from certs.names import agency_uri, common_name
+from certs.usage import TLS_PURPOSES
 from schemas.codes import AgencyCode
 
 #: Leaf first, then what stands above it, without the root.
@@ -22,11 +22,6 @@ Chain: TypeAlias = tuple[x509.Certificate, ...]
 
 #: A certificate is valid from a little before its making, so that a peer whose clock is behind can use it at once.
 BACKDATED = timedelta(minutes=5)
-
-#: X.520's upper bound of a common name (ub-common-name, RFC 5280 appendix A).
-_COMMON_NAME_LENGTH = 64
-
-_TLS_PURPOSES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class IssuingAuthority:
 
 def root_profile(key: PrivateKey, name: str, *, now: datetime, lifetime: timedelta) -> x509.Certificate:
     """A self-signed root, above at most one layer of issuing authorities."""
-    subject = _subject(name)
+    subject = common_name(name)
     builder = _builder(subject, subject, key.public_key(), now, now + lifetime)
     builder = _as_authority(builder, key.public_key(), path_length=1)
     return builder.sign(key, hashes.SHA256())
@@ -57,7 +52,7 @@ def issuing_profile(
 ) -> x509.Certificate:
     """An authority that issues leaves for `purposes` alone."""
     until = min(now + lifetime, root.certificate.not_valid_after_utc)
-    builder = _builder(_subject(name, f" {role}"), root.certificate.subject, key, now, until)
+    builder = _builder(common_name(name, f" {role}"), root.certificate.subject, key, now, until)
     builder = _as_authority(builder, key, path_length=0)
     # Not critical: libraries that know nothing of constraints by key usage still follow the path.
     builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -68,7 +63,7 @@ def leaf_profile(
     issuer: IssuingAuthority,
     key: PublicKey,
     *,
-    common_name: str,
+    holder: str,
     names: x509.SubjectAlternativeName | None,
     purpose: ObjectIdentifier,
     now: datetime,
@@ -76,8 +71,8 @@ def leaf_profile(
 ) -> Chain:
     """A leaf for `purpose`, and its issuer. What signs documents also carries contentCommitment (nonRepudiation)."""
     until = min(now + lifetime, issuer.certificate.not_valid_after_utc)
-    signs_documents = purpose not in _TLS_PURPOSES
-    builder = _builder(_subject(common_name), issuer.certificate.subject, key, now, until)
+    signs_documents = purpose not in TLS_PURPOSES
+    builder = _builder(common_name(holder), issuer.certificate.subject, key, now, until)
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(digital_signature=True, content_commitment=signs_documents), critical=True)
@@ -109,12 +104,6 @@ def _server_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _subject(name: str, role: str = "") -> x509.Name:
-    """The role is never cut off: it keeps an authority's certificates apart."""
-    common_name = name[: _COMMON_NAME_LENGTH - len(role)] + role
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _builder(

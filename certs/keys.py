@@ -16,10 +16,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-from cryptography.x509.oid import NameOID
 
 from certs.errors import KeyRejected
-from certs.names import agency_uri
+from certs.names import agency_uri, common_name
 from runtime.files import PRIVATE, storage_errors, write_file
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -150,11 +149,9 @@ def fingerprint(certificate: x509.Certificate) -> Sha256Hex:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def certificate_request(key: PrivateKey, common_name: str, codes: Sequence[AgencyCode]) -> bytes:
+def certificate_request(key: PrivateKey, name: str, codes: Sequence[AgencyCode]) -> bytes:
     """A PKCS #10 request in PEM, which shows that its sender holds `key`; `codes` are what it asks to speak for."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    )
+    builder = x509.CertificateSigningRequestBuilder().subject_name(common_name(name))
     if codes:
         uris = [x509.UniformResourceIdentifier(agency_uri(code)) for code in codes]
         builder = builder.add_extension(x509.SubjectAlternativeName(uris), critical=False)

@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import NameOID
 
 from schemas.codes import AgencyCode
 
@@ -20,6 +21,17 @@ _ARC = "2.25.311385563774351924629259984230064988514"
 SEAL_PURPOSE = ObjectIdentifier(f"{_ARC}.1")
 RECEIPTS_PURPOSE = ObjectIdentifier(f"{_ARC}.2")
 DIRECTORY_PURPOSE = ObjectIdentifier(f"{_ARC}.3")
+
+
+#: The upper bound of a common name (RFC 5280 appendix A); `cryptography` counts bytes of UTF-8.
+_COMMON_NAME_BYTES = 64
+
+
+def common_name(name: str, role: str = "") -> x509.Name:
+    """`name` as the common name, cut to what fits; `role` is never cut off: it keeps certificates of one name apart."""
+    most = _COMMON_NAME_BYTES - len(role.encode())
+    fitting = name.encode()[:most].decode(errors="ignore")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, fitting + role)])
 
 
 def connection_uri(connection: str) -> str:

@@ -1,0 +1,94 @@
+"""Paths are found once and remembered truly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from certs import certification_path
+from certs.certification_path import CertificationPath, CertificationPaths
+from certs.errors import SEAL_FAULTS
+from certs.keys import new_p256_key
+from certs.usage import DIRECTORY, RECEIPTS, SEALS, Usage
+from schemas.errors import Rejected
+from tests.vectors.workshop import AT, G22, Workshop
+
+
+def find(
+    paths: CertificationPaths,
+    chain: Sequence[x509.Certificate],
+    anchors: Sequence[x509.Certificate],
+    usage: Usage = SEALS,
+    at: datetime = AT,
+) -> CertificationPath:
+    """The path of `chain`'s leaf."""
+    return paths.find(chain[0], chain[1:], anchors, usage=usage, at=at, faults=SEAL_FAULTS)
+
+
+def test_a_path_leads_from_leaf_to_anchor(workshop: Workshop) -> None:
+    """The path is the whole one, and valid as long as all of it is."""
+    path = find(CertificationPaths(), workshop.g22.certificates, [workshop.foreign.root, workshop.national.root])
+    assert path.certificates == (*workshop.g22.certificates, workshop.national.root)
+    assert path.anchor == workshop.national.root
+    assert path.not_after == workshop.g22.certificate.not_valid_after_utc
+    assert path.not_before == max(certificate.not_valid_before_utc for certificate in path.certificates)
+
+
+def test_a_path_is_looked_for_once(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thousandth envelope of a connection does not pay for its certificate's path again."""
+    paths = CertificationPaths()
+    first = find(paths, workshop.g22.certificates, [workshop.national.root])
+    monkeypatch.setattr(certification_path, "_verified_chain", _never)
+    assert find(paths, workshop.g22.certificates, [workshop.national.root], at=AT + timedelta(days=1)) is first
+
+
+def test_another_question_is_not_answered_from_memory(workshop: Workshop) -> None:
+    """Other anchors, another use, fewer certificates on the way: each is judged by itself."""
+    paths = CertificationPaths()
+    find(paths, workshop.g22.certificates, [workshop.national.root])
+    for chain, anchors, usage in (
+        (workshop.g22.certificates, [workshop.foreign.root], SEALS),
+        (workshop.g22.certificates, [workshop.national.root], RECEIPTS),
+        (workshop.g22.certificates[:1], [workshop.national.root], SEALS),
+    ):
+        with pytest.raises(Rejected):
+            find(paths, chain, anchors, usage)
+
+
+def test_memory_has_a_bound(workshop: Workshop) -> None:
+    """The oldest path is forgotten, and found again when asked for."""
+    paths = CertificationPaths(capacity=2)
+    chains = [workshop.key_of(G22, workshop.national).certificates for _ in range(3)]
+    found = [find(paths, chain, [workshop.national.root]) for chain in chains]
+    assert len(paths._found) == 2
+    assert find(paths, chains[2], [workshop.national.root]) is found[2]
+    assert find(paths, chains[0], [workshop.national.root]) is not found[0]
+
+
+@pytest.mark.parametrize(("usage", "kind"), [(SEALS, "seal"), (RECEIPTS, "receipts"), (DIRECTORY, "directory")])
+def test_a_certificate_is_for_one_use(workshop: Workshop, usage: Usage, kind: str) -> None:
+    """Of all that the authority issues, each use takes its own kind and no other."""
+    key, national = new_p256_key().public_key(), workshop.national
+    issued = {
+        "server": national.issue_server(key, ["127.0.0.2"], AT),
+        "client": national.issue_client(key, "c-1", AT),
+        "seal": national.issue_seal(key, "c-1", [G22], AT),
+        "receipts": national.issue_receipts(key, "hub", AT),
+        "directory": national.issue_directory(key, "hub", AT),
+    }
+    taken = set()
+    for name, chain in issued.items():
+        try:
+            find(CertificationPaths(), chain, [national.root], usage)
+        except Rejected as refusal:
+            assert refusal.code == "seal-certificate-usage"  # noqa: PT017 - which of the five is taken is the assertion
+            continue
+        taken.add(name)
+    assert taken == {kind}
+
+
+def _never(*_: object) -> list[x509.Certificate]:
+    raise AssertionError("the path was looked for again")
