@@ -13,7 +13,8 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from datetime import datetime
 from io import BufferedRandom
 from pathlib import Path
 from typing import BinaryIO
@@ -151,7 +152,7 @@ class BlobStore:
         with storage_errors(path):
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    async def stream(self, digest: Sha256Hex, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, digest: Sha256Hex, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to, not including, `end`. Raises `blob-missing` before the first byte."""
         path = self.path(digest)
         try:
@@ -181,6 +182,15 @@ class BlobStore:
         """Every blob here, in no order: for sweeps and audits."""
         yield from (path.name for path in (self._root / "blobs").glob("??/??/*") if is_sha256_hex(path.name))
 
+    def untouched(self, since: datetime) -> Iterator[Sha256Hex]:
+        """Every blob that was put in its place before `since`, in no order."""
+        # A rename sets the time of change, where the time of modification is that of the last byte.
+        return (digest for digest in self.digests() if _is_older(self.path(digest), since))
+
+    def untouched_uploads(self, since: datetime) -> Iterator[str]:
+        """Every upload of which nothing came since then, in no order."""
+        return (path.name for path in self._uploads.iterdir() if _is_older(path, since))
+
     def free_bytes(self) -> int:
         """What the disk under the folder can still take."""
         return shutil.disk_usage(self._root).free
@@ -189,6 +199,14 @@ class BlobStore:
         if not upload_id.isalnum() or not upload_id.isascii():
             raise Rejected("upload-unknown", "There is no such upload.")
         return self._uploads / upload_id
+
+
+def _is_older(path: Path, since: datetime) -> bool:
+    try:
+        changed: float = path.stat().st_ctime
+    except FileNotFoundError:
+        return False
+    return changed < since.timestamp()
 
 
 def _open_for_append(path: Path) -> BufferedRandom:

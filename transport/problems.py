@@ -27,6 +27,7 @@ STATUSES: Final = {
     "method-not-allowed": 405,
     "upload-offset": 409,
     "submission-conflict": 409,
+    "upload-version": 412,
     "too-large": 413,
     "envelope-too-large": 413,
     "attachment-too-large": 413,

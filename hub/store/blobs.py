@@ -44,6 +44,12 @@ def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> N
     )
 
 
+def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:
+    """Those of `digests` that no message names."""
+    known = set(transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests))))
+    return [digest for digest in digests if digest not in known]
+
+
 def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Blob | None:
     """The attachment, if `connection` sent or receives a message that names it."""
     reads = or_(

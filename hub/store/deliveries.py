@@ -87,6 +87,11 @@ def begin_fanout(
     return step
 
 
+def fans_out(transaction: Transaction) -> bool:
+    """True if deliveries are left to write."""
+    return transaction.scalar(select(fanouts.c.message).limit(1)) is not None
+
+
 def continue_fanout(transaction: Transaction, *, batch: int, at: datetime) -> tuple[str, ...] | None:
     """Write the next `batch` deliveries of the most urgent message that has some left; None if none has.
 

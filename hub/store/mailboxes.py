@@ -55,6 +55,15 @@ class Entry:
     lease: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class OverdueEntry:
+    """An entry whose message was not fetched in its time, and for whom it was."""
+
+    entry: int
+    message: int
+    codes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingReceipt:
     """A stored receipt that an entry hands over. `proof` names the bytes `proof_body`."""
@@ -209,6 +218,17 @@ def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict
         .where(_entries.entry.in_(entries))
     )
     return {row.entry: _receipt(row) for row in rows}
+
+
+def overdue(transaction: Transaction, *, at: datetime, most: int) -> list[OverdueEntry]:
+    """Up to `most` entries that hand over messages, expired at `at` and leased to nobody, the oldest first."""
+    rows = transaction.execute(
+        select(_entries.entry, _entries.message, _entries.codes)
+        .where(_entries.open, _entries.expires_at <= at, _entries.available_at <= at)
+        .order_by(_entries.expires_at)
+        .limit(most)
+    )
+    return [OverdueEntry(row.entry, row.message, _codes(row.codes)) for row in rows]
 
 
 def close(transaction: Transaction, entries: Sequence[int]) -> None:

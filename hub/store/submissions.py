@@ -131,6 +131,12 @@ def drop_untouched(transaction: Transaction, *, since: datetime, spared: Collect
     return _drop(transaction, list(transaction.scalars(old)))
 
 
+def unknown_files(transaction: Transaction, files: Sequence[str]) -> list[str]:
+    """Those of `files` that no upload has."""
+    known = set(transaction.scalars(select(uploads.c.file).where(uploads.c.file.in_(files))))
+    return [file for file in files if file not in known]
+
+
 def _drop(transaction: Transaction, numbers: Sequence[int]) -> tuple[str, ...]:
     if not numbers:
         return ()

@@ -151,9 +151,10 @@ class Ledger:
     def _release(self, entry: Entry, outcome: Outcome) -> ItemResult:
         if not _is_held(entry, outcome):
             return _STALE
-        wait = self.release_time.total_seconds() if outcome.retry_after is None else outcome.retry_after
+        seconds = self.release_time.total_seconds() if outcome.retry_after is None else outcome.retry_after
+        again_at = self.at + timedelta(seconds=min(max(0.0, seconds), _LONGEST_RELEASE))
         reason = outcome.reason[:_REASON_CHARACTERS] if outcome.reason else None
-        self._released.append(Release(entry.entry, self.at + timedelta(seconds=min(max(0.0, wait), _LONGEST_RELEASE)), reason))
+        self._released.append(Release(entry.entry, again_at, reason))
         self._entries[entry.entry] = replace(entry, lease=None)
         return _RECORDED
 

@@ -1,0 +1,84 @@
+"""The exchange put together: its use cases, made from what the program opened."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Self
+
+from certs.sealing_key import SealingKey
+from hub.settings_exchange import ExchangeSettings
+from hub.usecases.acceptance import Acceptances
+from hub.usecases.anchors import Anchors
+from hub.usecases.attachments import Attachments
+from hub.usecases.expiry import Expiry
+from hub.usecases.fanout import Fanout
+from hub.usecases.judgement import Judge
+from hub.usecases.leavings import Leavings
+from hub.usecases.mailbox import Mailbox
+from hub.usecases.outcomes import Outcomes
+from hub.usecases.receipt_checks import ReceiptChecks
+from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.submit import Submissions
+from hub.usecases.trace import Traces
+from hub.usecases.uploads import Uploads
+from runtime.blobs import BlobStore
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The way of a document through the hub, use case by use case. `epoch` is that of the store."""
+
+    epoch: str
+    settings: ExchangeSettings
+    wakeups: Wakeups
+    submissions: Submissions
+    uploads: Uploads
+    mailbox: Mailbox
+    outcomes: Outcomes
+    attachments: Attachments
+    traces: Traces
+    fanout: Fanout
+    expiry: Expiry
+    leavings: Leavings
+
+    @classmethod
+    def of(
+        cls,
+        database: Database,
+        files: BlobStore,
+        *,
+        name: str,
+        epoch: str,
+        receipts_key: SealingKey,
+        settings: ExchangeSettings,
+        clock: Clock,
+        stop: asyncio.Event,
+    ) -> Self:
+        """The exchange of the hub `name`; `stop` ends the waits of those that wait for mail."""
+        wakeups = Wakeups()
+        anchors = Anchors()
+        signer = ReceiptSigner(name, receipts_key, clock)
+        judge = Judge(database, anchors, limits=settings.submissions.limits, clock=clock)
+        uploads = Uploads(database, files, clock, spare=settings.submissions.spare_bytes)
+        acceptances = Acceptances(database, files, signer, wakeups, clock=clock, settings=settings)
+        mailbox = Mailbox(database, wakeups, clock=clock, settings=settings.mailbox, stop=stop)
+        return cls(
+            epoch=epoch,
+            settings=settings,
+            wakeups=wakeups,
+            submissions=Submissions(database, files, judge, uploads, acceptances, clock=clock, settings=settings),
+            uploads=uploads,
+            mailbox=mailbox,
+            outcomes=Outcomes(
+                database, ReceiptChecks(database, anchors, clock), wakeups, clock=clock, settings=settings
+            ),
+            attachments=Attachments(database, files, mailbox, renewal=settings.mailbox.lease_seconds / 3),
+            traces=Traces(database, clock),
+            fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
+            expiry=Expiry(database, signer, wakeups, clock),
+            leavings=Leavings(database, files, uploads, clock=clock, settings=settings.submissions),
+        )
