@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from adapters.sdk import NodeApi
 from schemas.codes import AgencyCode
-from schemas.errors import Rejected
+from schemas.errors import LimitExceeded, Rejected
+from schemas.limits import KIB
 from schemas.message import Document, Organ
 from schemas.metadata import AttachmentFacts, document_from_metadata, sender_from_metadata
+
+#: Metadata is a page that a person wrote.
+METADATA_LIMIT = 256 * KIB
 
 
 async def compose_document(
@@ -64,3 +70,26 @@ async def _named(node: NodeApi, organ: Organ) -> Organ:
         return organ
     entry = await node.agency(organ.organ_id)
     return dataclasses.replace(organ, organ_name=entry.name) if entry else organ
+
+
+def parse_metadata(name: str, text: bytes) -> Mapping[str, object]:
+    """The keys in the metadata file `name` (`.toml` or `.json`) with the bytes `text`.
+
+    Raises:
+        LimitExceeded: `metadata-too-large`.
+        Rejected: `metadata-syntax`, with the place.
+    """
+    if len(text) > METADATA_LIMIT:
+        raise LimitExceeded(
+            "metadata-too-large", f"{name} has more than {METADATA_LIMIT} bytes.", mend="Keep the documents beside it."
+        )
+    try:
+        # Notepad begins a file with a byte order mark.
+        table: object = (tomllib.loads if name.endswith(".toml") else json.loads)(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise Rejected(
+            "metadata-syntax", f"{name} cannot be read: {error}.", mend="Correct it at that place."
+        ) from error
+    if not isinstance(table, dict):
+        raise Rejected("metadata-syntax", f"{name} is no table of keys.", mend='Write an object: { "subject": … }.')
+    return table

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import structlog
 
-from adapters.filedrop import spool
+from adapters import spool
 from adapters.filedrop.committed_keys import open_keys
 from adapters.filedrop.folders import DropFolders
 from adapters.filedrop.receiving import Inbox, NotCarried

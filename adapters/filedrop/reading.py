@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from adapters.classic_files import ClassicFile, read_classic_file
+from adapters.composing import METADATA_LIMIT, parse_metadata
 from adapters.content_types import content_type_of
 from adapters.filedrop.opening import open_regular
-from adapters.filedrop.spool import CHUNK, Copy, Spool
 from adapters.filedrop.watching import METADATA_NAMES, Item, ItemKind, file_state, is_changed, is_ignored
 from adapters.sdk import OutgoingAttachment
-from runtime.files import storage_errors
-from schemas.classic_reader import ClassicAttachment, read_classic
+from adapters.spool import CHUNK, Copy, Spool
 from schemas.envelope import Sha256Hex
 from schemas.errors import LimitExceeded, Rejected
-from schemas.findings import Finding
-from schemas.limits import KIB, Limits
-from schemas.message import Document, Message
+from schemas.limits import Limits
 from schemas.metadata import AttachmentFacts
-
-#: Metadata is a page that a person wrote.
-METADATA_LIMIT = 256 * KIB
-
-_ZIP = "application/zip"
 
 
 class Changed(Exception):  # noqa: N818 - says what happened; it is no error of anyone
@@ -39,12 +30,10 @@ class Changed(Exception):  # noqa: N818 - says what happened; it is no error of 
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """A classic edXML file: its message, its attachments unwrapped, what the reader noticed."""
+    """A classic edXML file, and the digest of its bytes."""
 
     digest: Sha256Hex
-    message: Message
-    attachments: tuple[OutgoingAttachment, ...]
-    warnings: tuple[Finding, ...]
+    classic: ClassicFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,67 +86,11 @@ def read_item(item: Item, spool: Spool, limits: Limits) -> Parcel:
 
 def _read_message(item: Item, spool: Spool, limits: Limits) -> ReadMessage:
     digest = hashlib.sha256()
-    sinks = _SpoolSinks(spool)
     with open_regular(item.path) as file:
-        classic = read_classic(_pieces(file, digest.update), sinks.open, limits=limits, source=item.name)
+        classic = read_classic_file(_pieces(file, digest.update), item.name, spool, limits)
         if file_state(os.fstat(file.fileno())) != item.state:
             raise Changed
-    references = classic.message.references if isinstance(classic.message, Document) else ()
-    types = {reference.content_id: reference.content_type for reference in references}
-    return ReadMessage(
-        digest=digest.hexdigest(),
-        message=classic.message,
-        attachments=tuple(
-            OutgoingAttachment(
-                name=one.name or f"attachment-{one.index + 1}",
-                content_type=_unwrapped_type(one, types.get(one.content_id)),
-                description=one.description,
-                path=sinks.kept[one.index],
-            )
-            for one in classic.attachments
-        ),
-        warnings=classic.warnings,
-    )
-
-
-def _unwrapped_type(attachment: ClassicAttachment, in_manifest: str | None) -> str:
-    """The type of the file itself: what is wrapped in a ZIP is called by the ZIP's type, often in the manifest too."""
-    if not attachment.wrapped or attachment.content_type not in ("", _ZIP):
-        return attachment.content_type or content_type_of(attachment.name)
-    return in_manifest if in_manifest not in (None, "", _ZIP) else content_type_of(attachment.name)
-
-
-class _SpoolSinks:
-    """The sinks of a message's attachments, each a file of the spool; `kept` are those that were closed whole."""
-
-    def __init__(self, spool: Spool) -> None:
-        self.kept: dict[int, Path] = {}
-        self._spool = spool
-
-    def open(self, index: int) -> _SpoolSink:
-        return _SpoolSink(self._spool.new_file(), functools.partial(self.kept.__setitem__, index))
-
-
-class _SpoolSink:
-    def __init__(self, file: BinaryIO, keep: Callable[[Path], None]) -> None:
-        self._file = file
-        self._path = Path(file.name)
-        self._keep = keep
-
-    def write(self, data: bytes) -> None:
-        with storage_errors(self._path):
-            self._file.write(data)
-
-    def close(self) -> None:
-        with storage_errors(self._path):
-            self._file.close()
-        self._keep(self._path)
-
-    def discard(self) -> None:
-        # What the buffer holds may not fit on the disk any more, and nobody wants it.
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+    return ReadMessage(digest.hexdigest(), classic)
 
 
 def _pieces(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -188,7 +121,7 @@ def _read_folder(item: Item, spool: Spool, limits: Limits) -> ReadFolder:
             )
         with _located(metadata_name), open_regular(Path(metadata_name), folder=folder) as file:
             metadata_text = file.read(METADATA_LIMIT + 1)
-            metadata = _metadata(metadata_name, metadata_text)
+            metadata = parse_metadata(metadata_name, metadata_text)
         copies = _copies(names, folder, spool, limits)
     finally:
         os.close(folder)
@@ -244,20 +177,3 @@ def _located(name: str) -> Iterator[None]:
         yield
     except Rejected as error:
         raise error.located(name) from error
-
-
-def _metadata(name: str, text: bytes) -> Mapping[str, object]:
-    if len(text) > METADATA_LIMIT:
-        raise LimitExceeded(
-            "metadata-too-large", f"{name} has more than {METADATA_LIMIT} bytes.", mend="Keep the documents beside it."
-        )
-    try:
-        # Notepad begins a file with a byte order mark.
-        table: object = (tomllib.loads if name.endswith(".toml") else json.loads)(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise Rejected(
-            "metadata-syntax", f"{name} cannot be read: {error}.", mend="Correct it at that place."
-        ) from error
-    if not isinstance(table, dict):
-        raise Rejected("metadata-syntax", f"{name} is no table of keys.", mend='Write an object: { "subject": … }.')
-    return table

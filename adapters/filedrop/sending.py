@@ -20,9 +20,9 @@ from adapters.composing import compose_document
 from adapters.filedrop.filing import SentNote, file_failed, file_sent
 from adapters.filedrop.folders import DropFolders
 from adapters.filedrop.reading import Changed, Parcel, ReadFolder, ReadMessage, read_item
-from adapters.filedrop.spool import Spool
 from adapters.filedrop.watching import Item, Watcher
 from adapters.sdk import NodeApi, Submission, Submitted
+from adapters.spool import Spool
 from runtime.clock import Clock
 from runtime.files import storage_error
 from schemas.errors import CongvanError, Rejected, Unavailable
@@ -130,8 +130,9 @@ class Outbox:
         if isinstance(parcel, ReadFolder):
             message: Message = await compose_document(self._node, parcel.metadata, parcel.facts, now=self._clock())
         else:
-            message = parcel.message
-        return Submission(key=parcel.digest, fingerprint=parcel.digest, message=message, attachments=parcel.attachments)
+            message = parcel.classic.message
+        attachments = parcel.attachments if isinstance(parcel, ReadFolder) else parcel.classic.attachments
+        return Submission(key=parcel.digest, fingerprint=parcel.digest, message=message, attachments=attachments)
 
     async def _refuse(self, item: Item, error: Rejected) -> None:
         target = await asyncio.to_thread(file_failed, item.path, error, self._clock(), self._folders)
@@ -159,5 +160,5 @@ def _note(submission: Submission, submitted: Submitted, parcel: Parcel, at: date
         document_id=document.document_id if document else None,
         subject=document.subject if document else None,
         sent_at=at,
-        warnings=parcel.warnings if isinstance(parcel, ReadMessage) else (),
+        warnings=parcel.classic.warnings if isinstance(parcel, ReadMessage) else (),
     )

@@ -1,7 +1,7 @@
-"""A private place for what is being read from out/.
+"""A private place for what is read on its way to the node.
 
-What stands in out/ can be changed, or exchanged for a link to another file, at any moment by whoever may write there.
-So the node is given copies, made from an open file: what was judged, counted and digested is then what is sent.
+A file that others may write can be changed, or exchanged for a link to another one, at any moment. So the node is given
+copies, made from an open file: what was judged, counted and digested is then what is sent.
 """
 
 from __future__ import annotations
