@@ -15,26 +15,20 @@ from lxml import etree
 from schemas.classic_elements import Findings
 from schemas.classic_target import ClassicTarget
 from schemas.errors import LimitExceeded, MalformedMessage, Rejected
-from schemas.limits import Limits
+from schemas.limits import MIB, Limits
 
 #: Enough for an XML declaration: it must be seen whole before the first byte is parsed.
 _HEAD_BYTES = 512
 _DECLARED_ENCODING = re.compile(rb"""\A\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _UTF16_NAMES = frozenset({"utf-16", "utf-16le", "utf-16be", "utf16"})
+#: What libxml2 may hold back before it reports it. Its own limit, 10 MB, is judged only when the end has come.
+_LONGEST_TOKEN = 8 * MIB
 _TAG_OR_LINE_END = re.compile(rb"[>\n]")
 
 _Codes = etree.ErrorTypes
-#: What libxml2 says of a token above 10 MB, or a name above 50,000 characters.
-_PARSER_LIMITS = frozenset(
-    {
-        _Codes.ERR_RESOURCE_LIMIT,
-        _Codes.ERR_CDATA_NOT_FINISHED,
-        _Codes.ERR_COMMENT_NOT_FINISHED,
-        _Codes.ERR_PI_NOT_FINISHED,
-        _Codes.ERR_NAME_TOO_LONG,
-    }
-)
+#: What libxml2 says of a name above 50,000 characters, and of other things that only an attack has.
+_PARSER_LIMITS = frozenset({_Codes.ERR_RESOURCE_LIMIT, _Codes.ERR_NAME_TOO_LONG})
 
 
 class ClassicFeed:
@@ -47,6 +41,7 @@ class ClassicFeed:
         self._head = b""
         self._bytes = 0
         self._envelope_bytes = 0
+        self._silent_bytes = 0
         # DOCTYPE is refused by the target before libxml2 reads what it declares. The encoding is settled here.
         self._parser = etree.XMLParser(
             target=target,  # type: ignore[arg-type] # lxml-stubs ask for bytes too, and for methods that lxml does not
@@ -155,9 +150,22 @@ class ClassicFeed:
             # libxml2 tells of a DOCTYPE only when it has read on to the first declaration inside.
             if target.root is None and b"<!DOCTYPE" in piece:
                 target.doctype_line = target.line
+            events = target.events
             self._parser.feed(piece)
+            self._require_progress(len(piece) if target.events == events else 0)
             target.line += chunk.count(b"\n", start, end)
             start = end
+
+    def _require_progress(self, silent_bytes: int) -> None:
+        """libxml2 keeps a comment, a CDATA section or a tag until its end is there: no file may make it hold much."""
+        self._silent_bytes = self._silent_bytes + silent_bytes if silent_bytes else 0
+        if self._silent_bytes > _LONGEST_TOKEN:
+            raise LimitExceeded(
+                "token-too-long",
+                f"The file has a comment, a CDATA section or a tag of more than {_LONGEST_TOKEN} bytes.",
+                line=self._target.line,
+                mend="Write an attachment as plain base64 text, not as CDATA, and leave long comments out.",
+            )
 
     def _too_large(self, message: str) -> LimitExceeded:
         return LimitExceeded(
@@ -205,7 +213,6 @@ class ClassicFeed:
                 "parser-limit",
                 f"The file exceeds a limit of the XML parser: {sentence}.",
                 line=line,
-                mend="Write an attachment as plain base64 text, not as CDATA, and leave long comments out.",
             )
         return MalformedMessage("not-well-formed", f"The file is not well-formed XML: {sentence}.", line=line)
 

@@ -59,6 +59,8 @@ class ClassicTarget:
     def __init__(self, open_sink: SinkOpener, limits: Limits, findings: Findings) -> None:
         self.line = 1
         self.doctype_line = 1
+        #: How often the parser has called.
+        self.events = 0
         self.root: ClassicElement | None = None
         self.attachments: list[ReadAttachment] = []
         self.placeholder_signature = False
@@ -92,6 +94,7 @@ class ClassicTarget:
         )
 
     def start(self, tag: str, _attributes: object) -> None:
+        self.events += 1
         self._count(len(self._open) + self._passing_over + 1)
         if self._passing_over:
             self._passing_over += 1
@@ -117,6 +120,7 @@ class ClassicTarget:
         self._open.append(_Open(element))
 
     def data(self, text: str) -> None:
+        self.events += 1
         if self._passing_over or not self._open:
             return
         if self.in_content:
@@ -132,6 +136,7 @@ class ClassicTarget:
         current.texts.append(text)
 
     def end(self, _tag: str) -> None:
+        self.events += 1
         if self._passing_over:
             self._passing_over -= 1
             return
