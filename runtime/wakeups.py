@@ -70,11 +70,17 @@ async def doorbell(path: Path, event: asyncio.Event) -> AsyncIterator[None]:
         path.unlink(missing_ok=True)
 
 
-def ring(path: Path) -> None:
-    """Wake the process that holds the doorbell at `path`; nothing happens if none does."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as bell:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            bell.sendto(b"\x01", f"/proc/self/fd/{folder}/{path.name}")
-        finally:
-            os.close(folder)
+def ring(path: Path) -> bool:
+    """Wake the process that holds the doorbell at `path`; False, and nothing happens, if none does."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as bell:
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                bell.sendto(b"\x01", f"/proc/self/fd/{folder}/{path.name}")
+            finally:
+                os.close(folder)
+    except BlockingIOError:
+        return True  # it has been rung so often that it will look anyway
+    except OSError:
+        return False
+    return True
