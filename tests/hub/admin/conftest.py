@@ -25,7 +25,8 @@ from certs.keys import (
 from certs.tls import client_context
 from hub.app import Foundation, open_foundation, serve
 from hub.initialisation import NewHub, initialise
-from hub.settings import Address, HubFolder, HubSettings
+from hub.settings import HubFolder, HubSettings
+from runtime.addresses import Address
 from transport.client import HubClient, fetch_authority, open_hub_client
 from transport.wire import EnrolmentAnswer, EnrolmentRequest
 
@@ -128,12 +129,15 @@ async def running(folder: HubFolder, clock: Clock) -> AsyncIterator[RunningHub]:
         address.set_result(bound)
 
     daemon = asyncio.create_task(serve(folder, stop, announce=announce, clock=clock))
-    await asyncio.wait({daemon, address}, return_when=asyncio.FIRST_COMPLETED)
-    if daemon.done():
+    daemon.add_done_callback(lambda _: address.cancel())
+    try:
+        bound = await address
+    except asyncio.CancelledError:
         await daemon
+        raise
     try:
         async with open_foundation(folder, clock=clock) as office:
-            yield RunningHub(f"https://127.0.0.1:{address.result().port}", office, clock, stop)
+            yield RunningHub(f"https://127.0.0.1:{bound.port}", office, clock, stop)
     finally:
         stop.set()
         await daemon
