@@ -282,6 +282,9 @@ def _fingerprint(certificate: bytes) -> Sha256Hex:
 def version_at(transaction: Transaction, at: datetime) -> int | None:
     """The version that was the newest at the time `at`; None if there was none yet."""
     number: int | None = transaction.scalar(
-        select(func.max(directory_versions.c.number)).where(directory_versions.c.issued_at <= at)
+        select(directory_versions.c.number)
+        .where(directory_versions.c.issued_at <= at)
+        .order_by(directory_versions.c.number.desc())
+        .limit(1)
     )
     return number

@@ -6,9 +6,9 @@ message of the same agency about the same document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -185,25 +185,15 @@ def lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], lane: int) 
         ).all()
 
 
-def ready(transaction: Transaction, *, lanes: int, limit: int) -> tuple[ReadyMessage, ...]:
-    """What may be sent now in lanes below `lanes`: the most urgent lane first, in it the oldest first."""
+def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
+    """What may be sent now: the most urgent lane first, in it the oldest first."""
     rows = transaction.execute(
         select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
-        .where(outbox.c.state == OutboxState.READY, outbox.c.lane < lanes)
+        .where(outbox.c.state == OutboxState.READY)
         .order_by(outbox.c.lane, outbox.c.sequence)
         .limit(limit)
     )
     return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
-
-
-def wake_rested(transaction: Transaction, now: datetime) -> datetime | None:
-    """Make ready what has rested until `now`; gives when the next one will have."""
-    transaction.execute(
-        update(outbox)
-        .where(outbox.c.state == OutboxState.RESTING, outbox.c.due_at <= now)
-        .values(state=OutboxState.READY, due_at=None)
-    )
-    return next_due(transaction)
 
 
 def next_due(transaction: Transaction) -> datetime | None:
@@ -214,14 +204,34 @@ def next_due(transaction: Transaction) -> datetime | None:
     return due_at
 
 
-def put_off(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, due_at: datetime | None) -> None:
-    """Note a failed try. The message rests until `due_at`; with None it stays ready (all messages wait for the hub)."""
-    state = OutboxState.READY if due_at is None else OutboxState.RESTING
+def wake_rested(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
+    """Make ready what has rested until `now`.
+
+    Nothing rests for more than `longest`: what is due later than that was put off before the clock was set back.
+    """
+    transaction.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.RESTING, (outbox.c.due_at <= now) | (outbox.c.due_at > now + longest))
+        .values(state=OutboxState.READY, due_at=None)
+    )
+
+
+def put_off(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, due_at: datetime) -> None:
+    """Note a failed try; the message rests until `due_at`."""
     transaction.execute(
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
-        .values(state=state, due_at=due_at, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
+        .values(state=OutboxState.RESTING, due_at=due_at, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
     )
+
+
+def wake_troubled(transaction: Transaction, codes: Collection[str]) -> int:
+    """Make ready what rests for one of these troubles: it has passed. Gives how many."""
+    return transaction.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.RESTING, outbox.c.trouble_code.in_(codes))
+        .values(state=OutboxState.READY, due_at=None)
+    ).rowcount
 
 
 def accept(transaction: Transaction, message_id: Sha256Hex, *, at: datetime, epoch: str) -> bool:

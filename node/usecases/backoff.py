@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 
 from node.settings_exchange import BackoffSettings
@@ -17,3 +18,8 @@ def wait_after(failures: int, backoff: BackoffSettings, chance: Random, *, asked
     if asked is None:
         return wait
     return max(wait, min(asked, backoff.longest) * chance.uniform(1.0, 1.2))
+
+
+def longest_rest(backoff: BackoffSettings) -> timedelta:
+    """What `wait_after` never exceeds."""
+    return timedelta(seconds=backoff.longest * 1.2)

@@ -8,10 +8,13 @@ from runtime.wakeups import Wakeups
 
 
 class Work(StrEnum):
+    """`recovery` is no work of its own: the hub is back, so that work which rested for it goes on."""
+
     SENDING = "sending"
     HANDOVER = "handover"
     REPORTING = "reporting"
     DIRECTORY = "directory"
+    RECOVERY = "recovery"
 
 
 def wake_all(wakeups: Wakeups) -> None:

@@ -1,0 +1,184 @@
+"""Sending: one message of ours, from the outbox to the hub's acknowledgement.
+
+Nothing is noted that the hub has not answered, and whatever it answered it answers again; so a node that dies at any
+step begins this anew after its restart, and uploads go on where they stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+import structlog
+
+from certs.verified import Verified
+from node.settings_exchange import SenderSettings
+from node.store import messages as message_store
+from node.store import outbox
+from node.store import receipts as receipt_store
+from node.store.metadata import Transaction
+from node.store.outbox import ReadyMessage
+from node.store.troubles import trouble_of
+from node.usecases.attachments import SMALL, Attachments
+from node.usecases.backoff import wait_after
+from node.usecases.hub_watch import is_the_hubs
+from node.usecases.receipts import ReceiptVerifier
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.envelope import Sha256Hex
+from schemas.errors import CongvanError, Rejected, Unavailable
+from schemas.receipts import Receipt, SignedReceipt
+from transport.client import HubClient
+from transport.wire import SubmissionAnswer, SubmissionState, UploadNeeded
+
+log = structlog.get_logger()
+
+#: How often a submission may stay incomplete, or an upload break off, without getting any further.
+_TRIES: Final = 3
+
+#: Refusals that tell of a step missed rather than of the message: the upload or submission has changed meanwhile.
+_BEGIN_ANEW: Final = frozenset({"upload-unknown", "upload-offset", "submission-conflict"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A message with all that goes along: its attachments, each content once, and the bytes of the short ones."""
+
+    message_id: Sha256Hex
+    sealed: bytes
+    attachments: Mapping[Sha256Hex, int]
+    short: Mapping[Sha256Hex, bytes]
+
+
+class Sending:
+    """Sends messages, one at a call; calls run side by side."""
+
+    def __init__(
+        self,
+        database: Database,
+        attachments: Attachments,
+        hub: HubClient,
+        verifier: ReceiptVerifier,
+        *,
+        settings: SenderSettings,
+        clock: Clock,
+        chance: Random,
+    ) -> None:
+        self._database = database
+        self._attachments = attachments
+        self._hub = hub
+        self._verifier = verifier
+        self._settings = settings
+        self._clock = clock
+        self._chance = chance
+
+    async def send(self, message: ReadyMessage) -> None:
+        """Bring a message to the hub and note what became of it: accepted, refused, or put off until later.
+
+        Raises Unavailable if the trouble is the hub's or our own standing there: then others wait as well.
+        """
+        try:
+            answer = await self._submit(message.message_id)
+            acknowledgement = await self._acknowledged(message.message_id, answer)
+        except CongvanError as error:
+            await self._note_failure(message, error)
+            return
+        signed, receipt = acknowledgement
+        await self._database.write(lambda transaction: _accept(transaction, signed, receipt, answer, self._clock))
+        log.info("message.accepted", message=message.message_id, attempts=message.attempts + 1)
+
+    async def _submit(self, message_id: Sha256Hex) -> SubmissionAnswer:
+        outgoing = await self._database.read(lambda transaction: self._outgoing(transaction, message_id))
+        answer = await self._hub.submit(outgoing.sealed, outgoing.short)
+        before: tuple[UploadNeeded, ...] = ()
+        stalled = 0
+        while answer.state is SubmissionState.INCOMPLETE:
+            stalled = stalled + 1 if answer.uploads == before else 0
+            if stalled == _TRIES:
+                raise Unavailable(
+                    "hub-answer", f"The hub keeps asking for attachments of {message_id} that it was sent."
+                )
+            before = answer.uploads
+            for needed in answer.uploads:
+                if outgoing.attachments.get(needed.digest) != needed.size:
+                    raise Unavailable("hub-answer", f"The hub asks for an attachment that {message_id} does not name.")
+                await self._upload(needed)
+            # The short ones came with the first request; if the hub did not keep them, it asks for them as well.
+            answer = await self._hub.submit(outgoing.sealed, {})
+        return answer
+
+    def _outgoing(self, transaction: Transaction, message_id: Sha256Hex) -> _Outgoing:
+        sealed = message_store.sealed(transaction, message_id)
+        if sealed is None:
+            raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
+        sizes = {row.digest: row.size for row in message_store.attachments_of(transaction, message_id)}
+        short: dict[Sha256Hex, bytes] = {}
+        room = self._settings.inline_bytes
+        for digest, size in sizes.items():
+            if size <= min(room, SMALL) and (content := message_store.small_blob(transaction, digest)) is not None:
+                short[digest] = content
+                room -= size
+        return _Outgoing(message_id, sealed, sizes, short)
+
+    async def _upload(self, needed: UploadNeeded) -> None:
+        """Send what the hub lacks of an attachment, going on from there when the transfer breaks off."""
+        offset, failures = needed.offset, 0
+        while offset < needed.size:
+            try:
+                async with self._attachments.open(needed.digest, start=offset) as chunks:
+                    reached = await self._hub.upload(needed.location, offset, chunks)
+            except Unavailable as error:
+                if error.code != "hub-unreachable":
+                    raise
+                reached = await self._hub.upload_offset(needed.location)
+                if reached <= offset and failures + 1 == _TRIES:
+                    raise
+            failures = 0 if reached > offset else failures + 1
+            if failures == _TRIES:
+                raise Unavailable("hub-answer", f"The hub takes no byte of the attachment {needed.digest}.")
+            offset = reached
+
+    async def _acknowledged(self, message_id: Sha256Hex, answer: SubmissionAnswer) -> tuple[SignedReceipt, Receipt]:
+        """The acknowledgement, if it proves that the hub accepted this very message."""
+        if answer.acknowledgement is None:
+            raise Unavailable("hub-answer", f"The hub says that it accepted {message_id}, and brings no receipt of it.")
+        signed = SignedReceipt(answer.acknowledgement.receipt, answer.acknowledgement.proof)
+        try:
+            verified: Verified[Receipt] = await self._verifier.verify_acceptance(signed, message_id)
+        except Rejected as error:
+            # The hub is at fault, not the message: it waits until an acknowledgement comes that holds.
+            log.error("acknowledgement.refused", message=message_id, rule=error.code, reason=error.message)
+            raise Unavailable(
+                "acknowledgement-refused",
+                f"The hub's acknowledgement does not hold: {error.message}",
+                mend="Tell the hub's operator; the message is sent again by itself.",
+            ) from error
+        return signed, verified.value
+
+    async def _note_failure(self, message: ReadyMessage, error: CongvanError) -> None:
+        trouble = trouble_of(error)
+        if not (isinstance(error, Unavailable) or is_the_hubs(error) or error.code in _BEGIN_ANEW):
+            await self._database.write(
+                lambda transaction: outbox.refuse(transaction, message.message_id, trouble, at=self._clock())
+            )
+            log.warning("message.refused", message=message.message_id, rule=error.code, reason=error.message)
+            return
+        asked = error.retry_after if isinstance(error, Unavailable) else None
+        wait = wait_after(message.attempts + 1, self._settings.backoff, self._chance, asked=asked)
+        due_at = self._clock() + timedelta(seconds=wait)
+        await self._database.write(
+            lambda transaction: outbox.put_off(transaction, message.message_id, trouble, due_at=due_at)
+        )
+        log.warning("message.put-off", message=message.message_id, rule=error.code, seconds=round(wait, 1))
+        if is_the_hubs(error):
+            raise Unavailable(error.code, error.message, mend=error.mend) from error
+
+
+def _accept(
+    transaction: Transaction, signed: SignedReceipt, receipt: Receipt, answer: SubmissionAnswer, clock: Clock
+) -> None:
+    if outbox.accept(transaction, receipt.message_id, at=receipt.occurred_at, epoch=answer.epoch):
+        receipt_store.add(transaction, receipt, signed, at=clock())

@@ -1,0 +1,184 @@
+"""A pool of workers over a queue in the database: some rows at once, each by one worker, in the queue's order.
+
+When work fails for a reason that is not the row's, the pool pauses, longer each time; then one row probes, and when it
+comes through the others follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from node.settings_exchange import BackoffSettings
+from node.usecases.backoff import wait_after
+from node.usecases.work import Work
+from runtime.clock import Clock
+from runtime.wakeups import Wakeups, wait_for_event
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+RowT = TypeVar("RowT")
+
+#: A wake-up can be lost, so the queue is looked at again now and then (seconds).
+_RECHECK: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[RowT]):
+    """What a look at a queue found: rows that may be worked on, in order; when the next resting one is due."""
+
+    rows: Sequence[RowT]
+    next_due: datetime | None
+
+
+class WorkQueue(Protocol[RowT]):
+    """Where a pool takes its rows from, and what it does with one. `name` and `work` name it in logs and wake-ups.
+
+    Up to `parallel` rows are worked on at once, and none rests for more than `longest_rest`.
+    """
+
+    name: str
+    work: Work
+    parallel: int
+    longest_rest: timedelta
+
+    async def look(self, limit: int) -> Found[RowT]:
+        """The first `limit` rows."""
+
+    async def wake_due(self) -> None:
+        """Make ready what has rested long enough."""
+
+    async def recover(self) -> None:
+        """Make ready what rested for the hub, which is back."""
+
+    def key(self, row: RowT) -> Hashable:
+        """What tells rows apart."""
+
+    def admits(self, row: RowT, running: Collection[RowT]) -> bool:
+        """Whether a worker may take `row` while `running` are being worked on."""
+
+    async def do(self, row: RowT) -> None:
+        """Work on a row and note what became of it. Raises Unavailable if others would fail as well."""
+
+
+class Pool(Generic[RowT]):
+    """Works on a queue until it is stopped; what is under way then is finished, or cancelled by the lifecycle."""
+
+    def __init__(
+        self,
+        queue: WorkQueue[RowT],
+        wakeups: Wakeups,
+        *,
+        clock: Clock,
+        backoff: BackoffSettings,
+        chance: Random,
+    ) -> None:
+        self._queue = queue
+        self._wakeups = wakeups
+        self._clock = clock
+        self._backoff = backoff
+        self._chance = chance
+        self._running: dict[Hashable, RowT] = {}
+        self._failures = 0
+        self._paused_until = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        with (
+            self._wakeups.listen(self._queue.work) as work,
+            self._wakeups.listen(Work.RECOVERY) as recovery,
+        ):
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(_set_when(stop, work)),
+                    group.create_task(self._recover(recovery, work)),
+                ]
+                while not stop.is_set():
+                    await self._start_work(group, work)
+                for helper in helpers:
+                    helper.cancel()
+
+    async def _start_work(self, group: asyncio.TaskGroup, work: asyncio.Event) -> None:
+        """Start what may be started, then wait until there is a reason to look again."""
+        pause = self._paused_until - asyncio.get_running_loop().time()
+        if pause > 0:
+            await wait_for_event(work, pause)
+            return
+        try:
+            found = await self._queue.look(self._queue.parallel + len(self._running))
+            if found.next_due is not None and self._is_due(found.next_due):
+                await self._queue.wake_due()
+                return
+        except Unavailable as error:
+            self._fail(error)
+            return
+        for row in found.rows:
+            key = self._queue.key(row)
+            if key not in self._running and self._admits(row):
+                self._running[key] = row
+                group.create_task(self._do(key, row, work))
+        await wait_for_event(work, self._seconds_until(found.next_due))
+
+    def _admits(self, row: RowT) -> bool:
+        most = 1 if self._failures else self._queue.parallel
+        return len(self._running) < most and self._queue.admits(row, self._running.values())
+
+    async def _do(self, key: Hashable, row: RowT, work: asyncio.Event) -> None:
+        try:
+            await self._queue.do(row)
+        except Unavailable as error:
+            self._fail(error)
+        except Exception:
+            # A fault of ours: one message must not end the daemon that carries all the others.
+            log.exception(f"{self._queue.name}.failed", row=str(row))
+            self._fail(None)
+        else:
+            self._failures = 0
+            self._paused_until = 0.0
+        finally:
+            del self._running[key]
+            work.set()
+
+    def _fail(self, error: Unavailable | None) -> None:
+        self._failures += 1
+        seconds = wait_after(self._failures, self._backoff, self._chance, asked=error.retry_after if error else None)
+        self._paused_until = asyncio.get_running_loop().time() + seconds
+        log.warning(
+            f"{self._queue.name}.paused",
+            seconds=round(seconds, 1),
+            rule=error.code if error else "internal",
+            reason=error.message if error else None,
+        )
+
+    async def _recover(self, recovery: asyncio.Event, work: asyncio.Event) -> None:
+        while True:
+            await recovery.wait()
+            recovery.clear()
+            # Every node of the hub sees it come back at the same moment.
+            await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+            try:
+                await self._queue.recover()
+            except Unavailable as error:
+                log.warning(f"{self._queue.name}.paused", rule=error.code, reason=error.message)
+            self._failures, self._paused_until = 0, 0.0
+            work.set()
+
+    def _is_due(self, due_at: datetime) -> bool:
+        # What is due later than anything can rest was put off before the clock was set back.
+        return not timedelta(0) < due_at - self._clock() <= self._queue.longest_rest
+
+    def _seconds_until(self, due_at: datetime | None) -> float:
+        if due_at is None:
+            return _RECHECK
+        return min(_RECHECK, max(0.0, (due_at - self._clock()).total_seconds()))
+
+
+async def _set_when(stop: asyncio.Event, work: asyncio.Event) -> None:
+    await stop.wait()
+    work.set()

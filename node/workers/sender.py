@@ -1,0 +1,62 @@
+"""The sender: brings the outbox to the hub, the most urgent first.
+
+Express documents have workers of their own, so that no number of large ordinary attachments can take all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from node.settings_exchange import SenderSettings
+from node.store import outbox
+from node.store.metadata import Transaction
+from node.store.outbox import ReadyMessage
+from node.usecases.backoff import longest_rest
+from node.usecases.hub_watch import HUB_TROUBLES
+from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.sending import Sending
+from node.usecases.work import Work
+from node.workers.pool import Found
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.envelope import Sha256Hex
+
+
+class OutboxQueue:
+    """The outbox, as a `node.workers.pool.WorkQueue`."""
+
+    name = "sender"
+    work = Work.SENDING
+
+    def __init__(self, database: Database, sending: Sending, *, settings: SenderSettings, clock: Clock) -> None:
+        self._database = database
+        self._sending = sending
+        self._express_reserve = settings.express_reserve
+        self._clock = clock
+        self.parallel = settings.parallel
+        self.longest_rest = longest_rest(settings.backoff)
+
+    async def look(self, limit: int) -> Found[ReadyMessage]:
+        def seen(transaction: Transaction) -> Found[ReadyMessage]:
+            return Found(outbox.ready(transaction, limit=limit), outbox.next_due(transaction))
+
+        return await self._database.read(seen)
+
+    async def wake_due(self) -> None:
+        await self._database.write(partial(outbox.wake_rested, now=self._clock(), longest=self.longest_rest))
+
+    async def recover(self) -> None:
+        await self._database.write(partial(outbox.wake_troubled, codes=HUB_TROUBLES))
+
+    def key(self, row: ReadyMessage) -> Sha256Hex:
+        return row.message_id
+
+    def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:
+        if row.lane == EXPRESS_LANE:
+            return True
+        ordinary = sum(1 for other in running if other.lane != EXPRESS_LANE)
+        return ordinary < max(1, self.parallel - self._express_reserve)
+
+    async def do(self, row: ReadyMessage) -> None:
+        await self._sending.send(row)
