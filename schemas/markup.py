@@ -40,7 +40,7 @@ def nth(path: str, place: int) -> str:
 
 
 def _place_in(markup: str, end: int) -> str:
-    """The path of the element that is open at `end`, as `schemas.xml.element_path` gives it."""
+    """The path of the element open at `end`, as `schemas.xml.element_path` gives it (no empty-element tags in C14N)."""
     path: list[str] = []
     counts: list[dict[str, int]] = [{}]
     for tag in _TAG.finditer(markup, 0, end):

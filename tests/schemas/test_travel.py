@@ -162,6 +162,7 @@ RULES = [
         _extended(attachment_sizes=(AttachmentSize(DIGEST, -1),)),
     ),
     ("digest-malformed", "Extension/About[2]", _extended(about=(DIGEST, "3A" * 32))),
+    ("digest-malformed", "Extension/AttachmentSize", _extended(attachment_sizes=(AttachmentSize("7f", 7),))),
     ("submission-id-malformed", "Extension/SubmissionId", _extended(submission_id="")),
     ("selector-malformed", "Extension/Selector", _extended(selectors=(Selector(SelectorKind.GROUP, "x" * 256),))),
     ("malformed-code", "Extension/Selector", _extended(selectors=(Selector(SelectorKind.PREFIX, "h23"),))),
