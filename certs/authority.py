@@ -40,7 +40,7 @@ from certs.keys import (
     write_certificates,
     write_key,
 )
-from certs.names import DIRECTORY_PURPOSE, RECEIPTS_PURPOSE, SEAL_PURPOSE, connection_uri, hub_uri
+from certs.names import DIRECTORY_PURPOSE, RECEIPTS_PURPOSE, SEAL_PURPOSE, common_name, connection_uri, hub_uri
 from runtime.files import make_private_folder
 from schemas.codes import AgencyCode
 
@@ -138,7 +138,7 @@ class Authority:
         return leaf_profile(
             self.tls,
             _requested_key(key),
-            holder=names[0],
+            subject=common_name(names[0]),
             names=server_names(names),
             purpose=ExtendedKeyUsageOID.SERVER_AUTH,
             now=now,
@@ -150,7 +150,7 @@ class Authority:
         return leaf_profile(
             self.tls,
             _requested_key(key),
-            holder=connection,
+            subject=common_name(connection),
             names=uri_names([connection_uri(connection)]),
             purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
             now=now,
@@ -162,7 +162,7 @@ class Authority:
         return leaf_profile(
             self.seals,
             _requested_key(key),
-            holder=connection,
+            subject=common_name(connection),
             names=agency_names(codes),
             purpose=SEAL_PURPOSE,
             now=now,
@@ -180,10 +180,12 @@ class Authority:
     def _issue_to_hub(
         self, key: bytes | PublicKey, hub_name: str, purpose: ObjectIdentifier, now: datetime, lifetime: timedelta
     ) -> Chain:
+        # The root mostly has the hub's name, too, and a verifier takes a leaf of the root's name for the root.
+        role = " Receipts" if purpose == RECEIPTS_PURPOSE else " Directory"
         return leaf_profile(
             self.seals,
             _requested_key(key),
-            holder=hub_name,
+            subject=common_name(hub_name, role),
             names=uri_names([hub_uri(hub_name)]),
             purpose=purpose,
             now=now,

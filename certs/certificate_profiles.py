@@ -63,7 +63,7 @@ def leaf_profile(
     issuer: IssuingAuthority,
     key: PublicKey,
     *,
-    holder: str,
+    subject: x509.Name,
     names: x509.SubjectAlternativeName | None,
     purpose: ObjectIdentifier,
     now: datetime,
@@ -72,7 +72,7 @@ def leaf_profile(
     """A leaf for `purpose`, and its issuer. What signs documents also carries contentCommitment (nonRepudiation)."""
     until = min(now + lifetime, issuer.certificate.not_valid_after_utc)
     signs_documents = purpose not in TLS_PURPOSES
-    builder = _builder(common_name(holder), issuer.certificate.subject, key, now, until)
+    builder = _builder(subject, issuer.certificate.subject, key, now, until)
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(digital_signature=True, content_commitment=signs_documents), critical=True)

@@ -21,7 +21,7 @@ from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.errors import LimitExceeded, Rejected
 from schemas.limits import Limits
-from tests.vectors.attacks.certificates import _as_seal, _key_usage
+from tests.vectors.attacks.certificates import as_seal, key_usage
 from tests.vectors.workshop import AT, G22, H23, Workshop, envelope_from, unrestricted_chain
 
 OLDER_H23 = AgencyCode("000.00.00.H23")
@@ -168,8 +168,8 @@ def test_a_time_is_an_instant_in_any_zone(workshop: Workshop) -> None:
 def test_a_certificate_of_another_authority_may_be_silent_about_seals(workshop: Workshop) -> None:
     """Seal certificates of other authorities carry no usage of ours; without one for TLS they are taken."""
     for extensions in (
-        ((_key_usage(), True),),
-        ((_key_usage(), True), (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)),
+        ((key_usage(), True),),
+        ((key_usage(), True), (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)),
     ):
         private, issuing = new_p256_key(), workshop.national.seals
         chain = unrestricted_chain((issuing.certificate,), issuing.key, private, extensions=extensions)
@@ -181,7 +181,7 @@ def test_a_certificate_of_another_authority_may_be_silent_about_seals(workshop: 
 def test_an_agencys_own_certificate_can_be_the_anchor(workshop: Workshop) -> None:
     """An operator may trust one certificate alone, and nothing of the authority that issued it."""
     private, issuing = new_p256_key(), workshop.foreign.seals
-    chain = unrestricted_chain((issuing.certificate,), issuing.key, private, extensions=_as_seal())
+    chain = unrestricted_chain((issuing.certificate,), issuing.key, private, extensions=as_seal())
     workshop.bind(G22, chain)
     anchors = (TrustAnchor(chain[0], ("G22",)),)
     data = seal(envelope_from(), SealingKey(private, chain[:1]), AT).data

@@ -45,7 +45,7 @@ def certificate_not_yet_valid(workshop: Workshop) -> bytes:
 def authority_expired(workshop: Workshop) -> bytes:
     """The signer's certificate outlives the authority that issued it."""
     key, issuing = new_p256_key(), workshop.lapsed.seals
-    chain = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=_as_seal())
+    chain = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=as_seal())
     return _sealed_and_bound(workshop, chain, key)
 
 
@@ -63,7 +63,7 @@ def authority_self_made(workshop: Workshop) -> bytes:
     forged = unrestricted_chain(
         (workshop.national.root,), authority_key, authority_key, extensions=_as_authority(0), name=_name(namesake[0])
     )
-    chain = unrestricted_chain(forged[:1], authority_key, key, extensions=_as_seal())
+    chain = unrestricted_chain(forged[:1], authority_key, key, extensions=as_seal())
     return _sealed_and_bound(workshop, chain, key)
 
 
@@ -78,7 +78,7 @@ def chain_missing(workshop: Workshop) -> bytes:
 def issued_by_an_agency(workshop: Workshop) -> bytes:
     """An agency issues a certificate with its own seal key, as if it were an authority."""
     key = new_p256_key()
-    chain = unrestricted_chain(workshop.g22.certificates, workshop.g22.private_key, key, extensions=_as_seal())
+    chain = unrestricted_chain(workshop.g22.certificates, workshop.g22.private_key, key, extensions=as_seal())
     return _sealed_and_bound(workshop, chain, key)
 
 
@@ -87,7 +87,7 @@ def issued_below_an_issuing_authority(workshop: Workshop) -> bytes:
     """A second authority below one that may have none below it (path length 0)."""
     authority_key, key = new_p256_key(), new_p256_key()
     authority = _chain(workshop, authority_key, *_as_authority(0), name="Below")
-    chain = unrestricted_chain(authority, authority_key, key, extensions=_as_seal())
+    chain = unrestricted_chain(authority, authority_key, key, extensions=as_seal())
     return _sealed_and_bound(workshop, chain, key)
 
 
@@ -96,7 +96,7 @@ def issued_by_the_authority_for_tls(workshop: Workshop) -> bytes:
     """A certificate for seals by the authority that may issue for TLS alone."""
     key = new_p256_key()
     issuing = workshop.national.tls
-    chain = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=_as_seal())
+    chain = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=as_seal())
     return _sealed_and_bound(workshop, chain, key)
 
 
@@ -170,7 +170,7 @@ def sealed_with_the_key_for_the_directory(workshop: Workshop) -> bytes:
 @refused_as("seal-certificate-usage")
 def sealed_without_commitment(workshop: Workshop) -> bytes:
     """A certificate whose key usage leaves out contentCommitment: a key for logging in, not for signing documents."""
-    return _sealed_by_national(workshop, ((_key_usage(content_commitment=False), True),))
+    return _sealed_by_national(workshop, ((key_usage(content_commitment=False), True),))
 
 
 @refused_as("seal-certificate-usage")
@@ -183,19 +183,19 @@ def sealed_by_the_authority_itself(workshop: Workshop) -> bytes:
 @refused_as("seal-key")
 def key_of_1024_bits(workshop: Workshop) -> bytes:
     """An RSA key of 1024 bits."""
-    return _sealed_by_national(workshop, _as_seal(), rsa.generate_private_key(65537, 1024))
+    return _sealed_by_national(workshop, as_seal(), rsa.generate_private_key(65537, 1024))
 
 
 @refused_as("seal-key")
 def key_on_another_curve(workshop: Workshop) -> bytes:
     """A key on P-384, which the profile does not take."""
-    return _sealed_by_national(workshop, _as_seal(), ec.generate_private_key(ec.SECP384R1()))
+    return _sealed_by_national(workshop, as_seal(), ec.generate_private_key(ec.SECP384R1()))
 
 
 _Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
 
 
-def _key_usage(*, content_commitment: bool = True, key_cert_sign: bool = False) -> x509.KeyUsage:
+def key_usage(*, content_commitment: bool = True, key_cert_sign: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=content_commitment,
@@ -209,17 +209,17 @@ def _key_usage(*, content_commitment: bool = True, key_cert_sign: bool = False) 
     )
 
 
-_KEY_USAGE = (_key_usage(), True)
+_KEY_USAGE = (key_usage(), True)
 
 
-def _as_seal() -> _Extensions:
+def as_seal() -> _Extensions:
     return (_KEY_USAGE, (x509.ExtendedKeyUsage([SEAL_PURPOSE]), False))
 
 
 def _as_authority(path_length: int | None) -> _Extensions:
     return (
         (x509.BasicConstraints(ca=True, path_length=path_length), True),
-        (_key_usage(key_cert_sign=True), True),
+        (key_usage(key_cert_sign=True), True),
     )
 
 
