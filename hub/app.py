@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from hub.http.directory import directory_routes
 from hub.http.enrolment import FailureLimit, enrolment_routes
+from hub.http.exchange import exchange_routes
 from hub.http.health import operations_routes, public_health_routes
 from hub.http.server import listening, operations_application, public_application
 from hub.settings import HubFolder, HubSettings, HubTable
@@ -27,15 +28,19 @@ from hub.usecases.authority import HubKeys, open_keys
 from hub.usecases.connections import ConnectionRegister, TokenMint
 from hub.usecases.directory import DirectoryPublisher, DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
+from hub.usecases.exchange import Exchange
 from hub.usecases.health import Readiness, expiring, trials_of
 from hub.usecases.peers import PeerRegister
 from hub.workers.directory_refresh import directory_refresh
+from hub.workers.exchange import exchange_services
 from runtime.addresses import Address
+from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
+from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
@@ -110,16 +115,38 @@ async def serve(
         before, after = await upgrade(foundation.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
-        await foundation.database.read(state.epoch)
-        hub = foundation.settings.hub
         for certificate in expiring(foundation.keys, clock, within=_SOON):
             log.warning("certificate.expires", certificate=certificate)
-        services = _services(foundation, announce)
+        hub = foundation.settings.hub
+        exchange = await _exchange(foundation, stop)
+        rung = asyncio.Event()
+        await stack.enter_async_context(doorbell(folder.doorbell, rung))
+        services = {
+            **_admission(foundation, exchange, announce),
+            **exchange_services(exchange),
+            "doorbell": _doorbell(rung, exchange.wakeups),
+        }
         await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
     log.info("hub.stopped", name=hub.name)
 
 
-def _services(foundation: Foundation, announce: Callable[[HubSettings, Address], None]) -> dict[str, Service]:
+async def _exchange(foundation: Foundation, stop: asyncio.Event) -> Exchange:
+    return Exchange.of(
+        foundation.database,
+        BlobStore(foundation.folder.data),
+        name=foundation.settings.hub.name,
+        epoch=await foundation.database.read(state.epoch),
+        receipts_key=foundation.keys.receipts,
+        settings=foundation.settings.exchange,
+        clock=foundation.clock,
+        stop=stop,
+    )
+
+
+def _admission(
+    foundation: Foundation, exchange: Exchange, announce: Callable[[HubSettings, Address], None]
+) -> dict[str, Service]:
+    """The listeners, and what keeps the directory valid."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
     registry = _registry(keys)
@@ -128,6 +155,7 @@ def _services(foundation: Foundation, announce: Callable[[HubSettings, Address],
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock)),
         *directory_routes(database),
+        *exchange_routes(exchange),
         *public_health_routes(readiness, registry, hub.operations.metrics_from),
     ]
     public = public_application(routes, PeerRegister(database, clock), hub.proxy, registry)
@@ -159,6 +187,24 @@ def _listener(
         async with listening(application, address, hub.http, tls=tls) as bound:
             ready(bound)
             await stop.wait()
+
+    return run
+
+
+def _doorbell(rung: asyncio.Event, wakeups: Wakeups) -> Service:
+    """A command beside this process changed something, or the hub stops: whoever waits looks about at once."""
+
+    async def run(stop: asyncio.Event) -> None:
+        async def ring_at_stop() -> None:
+            await stop.wait()
+            rung.set()
+
+        async with asyncio.TaskGroup() as ringers:
+            ringers.create_task(ring_at_stop())
+            while not stop.is_set():
+                await rung.wait()
+                rung.clear()
+                wakeups.wake_all()
 
     return run
 

@@ -33,6 +33,11 @@ class Wakeups:
         for event in self._events.get(key, ()):
             event.set()
 
+    def wake_all(self) -> None:
+        """Wake every waiter: something changed, and nobody knows whom it concerns."""
+        for key in self._events:
+            self.wake(key)
+
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """True if `event` was set within `seconds`; it is cleared for the next wait."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import ssl
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -123,23 +122,25 @@ async def test_health_is_open_and_says_no_more(hub: RunningHub) -> None:
     assert await call(hub, "GET", "/readyz") == (200, {"ready": True})
 
 
+async def faults(hub: RunningHub, data_folder: Path) -> dict[str, str]:
+    """What readiness finds wrong, by part."""
+    readiness = Readiness(trials_of(hub.office.database, data_folder, hub.office.keys, hub.clock))
+    return {report.part: report.fault for report in await readiness.reports() if report.fault}
+
+
 async def test_readiness_tries_the_parts(hub: RunningHub, folder: HubFolder) -> None:
-    """A hub whose folder cannot be written is not ready; the report names the part and the fault."""
-    shutil.rmtree(folder.data)
-    assert await call(hub, "GET", "/readyz") == (503, {"ready": False})
-    readiness = Readiness(trials_of(hub.office.database, folder.data, hub.office.keys, hub.clock))
-    faults = {report.part: report.fault for report in await readiness.reports() if report.fault}
-    assert "folder" in faults
-    assert "there is no such file or folder" in faults["folder"]
+    """A folder that cannot be written is found by writing into it, and the fault is told with the part."""
+    assert await faults(hub, folder.data) == {}
+    assert "there is no such file or folder" in (await faults(hub, folder.root / "gone"))["folder"]
 
 
-async def test_expired_certificates_are_not_ready(hub: RunningHub, clock: Clock, folder: HubFolder) -> None:
+async def test_expired_certificates_are_not_ready(hub: RunningHub, folder: HubFolder) -> None:
     """A hub whose certificate has expired, or whose directory has, says so itself."""
-    clock.now = hub.office.keys.server.not_valid_after_utc
-    readiness = Readiness(trials_of(hub.office.database, folder.data, hub.office.keys, clock))
-    faults = {report.part: report.fault for report in await readiness.reports() if report.fault}
-    assert set(faults) == {"certificates", "directory"}
-    assert "tls" in str(faults["certificates"])
+    hub.clock.now = hub.office.keys.server.not_valid_after_utc
+    assert await call(hub, "GET", "/readyz") == (503, {"ready": False})
+    found = await faults(hub, folder.data)
+    assert set(found) == {"certificates", "directory"}
+    assert "tls" in found["certificates"]
 
 
 async def test_a_report_is_given_again_for_a_moment() -> None:
