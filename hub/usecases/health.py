@@ -1,75 +1,18 @@
-"""Whether the hub can do its work: each part is tried, none is taken at its word."""
+"""What a hub is ready by: its parts, and how each is tried."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, TypeAlias
 
 from hub.store import directory, state
 from hub.usecases.authority import HubKeys
 from runtime.clock import Clock
 from runtime.database import Database
-from runtime.files import storage_errors, write_file
-from schemas.errors import CongvanError, Unavailable
+from runtime.readiness import PartReport, Readiness, Trial, try_folder
+from schemas.errors import Unavailable
 
-#: Seconds that a part may take to answer.
-PATIENCE: Final = 5.0
-#: Seconds that a report is given again. Anybody may ask, and each trial writes to the disk.
-FRESH: Final = 2.0
-#: Enough bytes that a full disk shows.
-_TRIAL: Final = bytes(8192)
-
-#: Tries one part; raises if it does not work.
-Trial: TypeAlias = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class PartReport:
-    """How one part answered: `fault` says what is wrong, None if nothing is."""
-
-    part: str
-    fault: str | None
-    milliseconds: float
-
-
-class Readiness:
-    """Tries all parts at once, and remembers the outcome for a moment."""
-
-    def __init__(self, trials: Mapping[str, Trial]) -> None:
-        self._trials = trials
-        self._asking = asyncio.Lock()
-        self._reports: tuple[PartReport, ...] = ()
-        self._reported_at = float("-inf")
-
-    async def reports(self) -> tuple[PartReport, ...]:
-        """One report for each part, at most two seconds old."""
-        async with self._asking:
-            if time.monotonic() - self._reported_at >= FRESH:
-                self._reports = tuple(
-                    await asyncio.gather(*(_report(part, trial) for part, trial in self._trials.items()))
-                )
-                self._reported_at = time.monotonic()
-            return self._reports
-
-
-async def _report(part: str, trial: Trial) -> PartReport:
-    began = time.monotonic()
-    fault: str | None = None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await trial()
-    except TimeoutError:
-        fault = f"no answer within {PATIENCE:g} seconds"
-    except CongvanError as error:
-        fault = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a part breaks with, the report is about that part
-        fault = repr(error)
-    return PartReport(part, fault, round((time.monotonic() - began) * 1000, 1))
+__all__ = ["PartReport", "Readiness", "expiring", "trials_of"]
 
 
 def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:
@@ -83,7 +26,7 @@ def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock
         await database.write(lambda transaction: state.probe(transaction, now))
 
     async def folder() -> None:
-        await asyncio.to_thread(_write_and_drop, data_folder / ".probe")
+        await try_folder(data_folder)
 
     async def certificates() -> None:
         now = clock()
@@ -113,9 +56,3 @@ def expiring(keys: HubKeys, clock: Clock, *, within: timedelta) -> list[str]:
         for validity in keys.validities()
         if validity.not_after <= limit
     ]
-
-
-def _write_and_drop(path: Path) -> None:
-    write_file(path, _TRIAL)
-    with storage_errors(path):
-        path.unlink()
