@@ -149,8 +149,16 @@ def nested(depth: int) -> bytes:
     return put(b"</edXML:edXMLHeader>", SIGNATURE.replace(b"<SignedInfo/>", inside))
 
 
-ATTRIBUTES = b" ".join(b'x%d="1"' % number for number in range(33))
-NAMESPACES = b" ".join(b'xmlns:x%d="u"' % number for number in range(1001))
+def decorated(attributes: int) -> bytes:
+    """An envelope in whose Signature one element has that many attributes."""
+    return nested(1).replace(b"<a>", b"<a " + b" ".join(b'x%d="1"' % number for number in range(attributes)) + b">")
+
+
+def declaring(namespaces: int) -> bytes:
+    """An envelope that declares a namespace that many times."""
+    more = namespaces - DOCUMENT.count(b" xmlns") - 1
+    return nested(1).replace(b"<a>", b"<a " + b" ".join(b'xmlns:x%d="u"' % number for number in range(more)) + b">")
+
 
 LIMITS = [
     ("message-too-large", DOCUMENT, replace(DEFAULT_LIMITS, envelope_bytes=len(DOCUMENT) - 1)),
@@ -162,8 +170,8 @@ LIMITS = [
     ("text-too-long", nested(1).replace(b"<a>", b"<a Id='" + b"x" * 1_100_000 + b"'>"), DEFAULT_LIMITS),
     ("too-many-recipients", DOCUMENT, replace(DEFAULT_LIMITS, recipients=1)),
     ("too-many-attachments", DOCUMENT, replace(DEFAULT_LIMITS, attachments=0)),
-    ("too-many-attributes", nested(1).replace(b"<a>", b"<a " + ATTRIBUTES + b">"), DEFAULT_LIMITS),
-    ("too-many-namespaces", nested(1).replace(b"<a>", b"<a " + NAMESPACES + b">"), DEFAULT_LIMITS),
+    ("too-many-attributes", decorated(33), DEFAULT_LIMITS),
+    ("too-many-namespaces", declaring(1001), DEFAULT_LIMITS),
 ]
 
 
@@ -182,6 +190,8 @@ def test_what_exceeds_a_limit_is_refused_as_such(code: str, data: bytes, limits:
         (DOCUMENT, replace(DEFAULT_LIMITS, elements=DOCUMENT.count(b"</"))),
         (nested(28), DEFAULT_LIMITS),
         (DOCUMENT, replace(DEFAULT_LIMITS, recipients=2, attachments=1)),
+        (decorated(32), DEFAULT_LIMITS),
+        (declaring(1000), DEFAULT_LIMITS),
         (swap(b"V/v", b"xmlns " * 1001), DEFAULT_LIMITS),
         (swap(b"V/v", "ệ".encode() * 349_000), DEFAULT_LIMITS),
     ],
