@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, connection, hub_commands
+from hub.cli import agency, connection, hub_commands, traffic
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     help="Run the exchange and admit agencies.",
@@ -15,5 +16,7 @@ app = typer.Typer(
 app.command("init")(hub_commands.init)
 app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
+app.command("balance")(traffic.balance)
+app.command("trace")(traffic.trace)
 app.add_typer(agency.app, name="agency")
 app.add_typer(connection.app, name="connection")

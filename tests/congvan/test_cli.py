@@ -1,0 +1,45 @@
+"""The front door: programs are imported when they are called, not before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from typer.testing import CliRunner
+
+from congvan.cli import PROGRAMS, app
+
+
+def test_help_names_every_program_and_imports_none() -> None:
+    """`congvan --help` answers without importing a server, a database or cryptography."""
+    seen = "import sys; from typer.testing import CliRunner; from congvan.cli import app; "
+    seen += "print(CliRunner().invoke(app, ['--help']).output); "
+    seen += (
+        "print('imported', sorted({'aiohttp', 'sqlalchemy', 'cryptography', 'lxml', 'hub', 'node'} & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout
+    assert "imported []" in output
+    for program in PROGRAMS:
+        assert program in output
+
+
+@pytest.mark.parametrize("program", ["hub"])
+def test_a_program_is_called_through_the_front_door(program: str) -> None:
+    """A program's own help comes from the program."""
+    result = CliRunner().invoke(app, [program, "--help"])
+    assert result.exit_code == 0
+    assert "serve" in result.output
+
+
+def test_an_unknown_program_is_an_error() -> None:
+    """A mistyped program is named, with exit status 2."""
+    result = CliRunner().invoke(app, ["hubb"])
+    assert result.exit_code == 2
+    assert "hubb" in result.output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """`congvan --version` says which release runs."""
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"congvan {metadata.version('congvan')}"
