@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from node.store.message_tables import about, handover_predecessors, handovers, outbox
 from node.store.messages import RecordedMessage
@@ -23,6 +23,7 @@ from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
 WAITING = tuple(state for state in HandoverState if state.is_waiting)
+_TIMED = (HandoverState.RESTING, HandoverState.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,22 @@ def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyHandover, ...]:
     return tuple(ReadyHandover(row.message_id, row.code, row.attempts) for row in rows)
 
 
-def wake_due(transaction: Transaction, now: datetime) -> datetime | None:
-    """Make ready what has rested, or was held, until `now`; gives when the next one is due."""
-    is_due = and_(handovers.c.state.in_((HandoverState.RESTING, HandoverState.HELD)), handovers.c.due_at <= now)
+def next_due(transaction: Transaction) -> datetime | None:
+    """When the first resting hand-over is to be tried again, or the first hold ends."""
+    due_times = transaction.scalars(
+        select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
+    )
+    return min((due_at for due_at in due_times if due_at is not None), default=None)
+
+
+def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
+    """Make ready what has rested, or was held, until `now`.
+
+    Nothing rests or is held for more than `longest`: what is due later was put off before the clock was set back.
+    """
     freed = transaction.execute(
         update(handovers)
-        .where(is_due)
+        .where(handovers.c.state.in_(_TIMED), (handovers.c.due_at <= now) | (handovers.c.due_at > now + longest))
         .values(state=HandoverState.READY, due_at=None)
         .returning(handovers.c.message_id, handovers.c.code)
     ).all()
@@ -138,12 +149,6 @@ def wake_due(transaction: Transaction, now: datetime) -> datetime | None:
                 handover_predecessors.c.message_id == row.message_id, handover_predecessors.c.code == row.code
             )
         )
-    due_times = transaction.scalars(
-        select(func.min(handovers.c.due_at))
-        .where(handovers.c.state.in_((HandoverState.RESTING, HandoverState.HELD)))
-        .group_by(handovers.c.state)
-    )
-    return min((due_at for due_at in due_times if due_at is not None), default=None)
 
 
 def put_off(

@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from node.store import handovers
 from node.store import messages as message_store
+from node.store.message_tables import envelopes, inbox, messages
 from node.store.message_tables import handovers as handover_table
-from node.store.message_tables import inbox, messages
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
+from node.store.records import AttachmentRow
 from runtime.columns import insert_or
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -27,6 +28,21 @@ class ReceivedMessage:
     codes: Sequence[AgencyCode]
     signer: str
     signer_fingerprint: Sha256Hex
+    signed_at: datetime
+    accepted_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """A received message as it is kept; `sender` is the agency's code of the day it came."""
+
+    sealed: bytes
+    sender: AgencyCode
+    lane: int
+    about: tuple[Sha256Hex, ...]
+    attachments: tuple[AttachmentRow, ...]
+    signer: str
     signed_at: datetime
     accepted_at: datetime
     received_at: datetime
@@ -72,3 +88,26 @@ def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | N
         .where(messages.c.message_id == message_id)
     )
     return sender
+
+
+def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
+    """A received message whole; None if it is not here."""
+    row = transaction.execute(
+        select(inbox, messages.c.sender, messages.c.lane, envelopes.c.sealed)
+        .join(messages, messages.c.message_id == inbox.c.message_id)
+        .join(envelopes, envelopes.c.message_id == inbox.c.message_id)
+        .where(inbox.c.message_id == message_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    return StoredMessage(
+        sealed=row.sealed,
+        sender=row.sender,
+        lane=row.lane,
+        about=message_store.about_of(transaction, message_id),
+        attachments=message_store.attachments_of(transaction, message_id),
+        signer=row.signer,
+        signed_at=row.signed_at,
+        accepted_at=row.accepted_at,
+        received_at=row.received_at,
+    )

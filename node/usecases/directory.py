@@ -132,6 +132,12 @@ class DirectoryCopy:
                 await self.load()
             return self._version
 
+    async def warn_if_expired(self) -> None:
+        """Say in the log that the copy is older than its signer meant it to be; it is used all the same."""
+        state = await self._database.read(directory_store.state)
+        if state.expires_at is not None and state.expires_at <= self._clock():
+            log.warning("directory.expired", version=state.version, expires_at=state.expires_at)
+
     async def _apply_next(self, hub: HubClient) -> bool:
         """Apply what one answer brings; False if nothing is missing."""
         here = await self._database.read(directory_store.head)
@@ -152,10 +158,7 @@ class DirectoryCopy:
         return True
 
     def _verified(self, data: bytes, after: AppliedVersion | None) -> VerifiedVersion:
-        verified = verify_version(data, self._identity.hub_authority, self._clock(), after=after)
-        if verified.is_expired:
-            log.warning("directory.expired", version=verified.version.number, expires_at=verified.version.expires_at)
-        return verified
+        return verify_version(data, self._identity.hub_authority, self._clock(), after=after)
 
 
 def binding_of(standing: Standing) -> SignerBinding:

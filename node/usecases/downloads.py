@@ -19,12 +19,21 @@ from transport.client import HubClient
 _TRIES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """The lease that a download lives on: each ranged read renews it, so one begins every `renew_every` seconds."""
+    """The lease that a download lives on: each ranged read renews it, so one begins every `renew_every` seconds.
 
-    name: str
+    `token` changes when the lease has lapsed all the same and the hub has handed the entry out again.
+    """
+
+    entry: int
+    token: str
     renew_every: float
+
+    @property
+    def name(self) -> str:
+        """As the protocol's header names it."""
+        return f"{self.entry}:{self.token}"
 
 
 class Downloads:

@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from certs.receipts import ReceiptTrust, sign_receipts, verify_receipt
 from certs.trust import SignerBinding, Trust, TrustAnchor
@@ -21,6 +22,9 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.receipt_codec import read_receipt
 from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
+
+#: A DocumentId longer than this is left out of receipts: it is a text of the sender's, of any length.
+_DOCUMENT_ID_CHARACTERS: Final = 255
 
 
 class ReceiptVerifier:
@@ -103,7 +107,7 @@ def receipt_of(
         message_id=message_id,
         sender=sender,
         recipient=issuer,
-        document_id=document_id,
+        document_id=document_id if document_id and len(document_id) <= _DOCUMENT_ID_CHARACTERS else None,
         occurred_at=at,
         reason=reason,
     )

@@ -18,6 +18,7 @@ import structlog
 from node.settings_exchange import BackoffSettings
 from node.usecases.backoff import wait_after
 from node.usecases.work import Work
+from node.workers.stopping import woken_by
 from runtime.clock import Clock
 from runtime.wakeups import Wakeups, wait_for_event
 from schemas.errors import Unavailable
@@ -90,19 +91,12 @@ class Pool(Generic[RowT]):
         self._paused_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        with (
-            self._wakeups.listen(self._queue.work) as work,
-            self._wakeups.listen(Work.RECOVERY) as recovery,
-        ):
-            async with asyncio.TaskGroup() as group:
-                helpers = [
-                    group.create_task(_set_when(stop, work)),
-                    group.create_task(self._recover(recovery, work)),
-                ]
+        with self._wakeups.listen(self._queue.work) as work, self._wakeups.listen(Work.RECOVERY) as recovery:
+            async with woken_by(stop, work), asyncio.TaskGroup() as group:
+                recovering = group.create_task(self._recover(recovery, work))
                 while not stop.is_set():
                     await self._start_work(group, work)
-                for helper in helpers:
-                    helper.cancel()
+                recovering.cancel()
 
     async def _start_work(self, group: asyncio.TaskGroup, work: asyncio.Event) -> None:
         """Start what may be started, then wait until there is a reason to look again."""
@@ -177,8 +171,3 @@ class Pool(Generic[RowT]):
         if due_at is None:
             return _RECHECK
         return min(_RECHECK, max(0.0, (due_at - self._clock()).total_seconds()))
-
-
-async def _set_when(stop: asyncio.Event, work: asyncio.Event) -> None:
-    await stop.wait()
-    work.set()

@@ -1,0 +1,197 @@
+"""Consigning: messages that have arrived whole enter the record, with all that follows from it, in one transaction.
+
+What commits together: the message and its bytes, a hand-over for each agency, a receipt for each (one signature for
+all of an agency), status 01 to the document's sender, and what the hub is to be told. Nothing of it leaves before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from node.store import inbox, outbox, recipients, reports
+from node.store import messages as message_store
+from node.store import receipts as receipt_store
+from node.store.inbox import ReceivedMessage
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from node.store.outbox import OutboxEntry
+from node.usecases.addressing import codes_of
+from node.usecases.identity import NodeIdentity
+from node.usecases.judging import Arrived
+from node.usecases.own_statuses import Occasion, own_status
+from node.usecases.receipts import receipt_of, signed_together
+from node.usecases.work import Work
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.message import Document, StatusCode, StatusMessage
+from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+from transport.wire import OutcomeKind
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that has arrived with all its attachments; `short` are the bytes of those that commit with it."""
+
+    message: Arrived
+    short: Mapping[Sha256Hex, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Consigned:
+    """What is made, before the transaction, for an agency that has not had the message yet."""
+
+    receipt: Receipt
+    signed: SignedReceipt
+    status: OutboxEntry | None
+
+
+class Consigning:
+    """Takes arrivals into the record. `hold` is how long a message waits here for the one that it speaks of."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: NodeIdentity,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        hold: timedelta,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._wakeups = wakeups
+        self._clock = clock
+        self._hold = hold
+
+    async def consign(self, arrivals: Sequence[Arrival]) -> None:
+        """Durable when this returns; a message that had come before is answered with the receipt that it has.
+
+        Raises Unavailable (`storage-full`): then nothing of any of them is in the record.
+        """
+        now = self._clock()
+        made = await asyncio.to_thread(self._made, arrivals, now)
+
+        def enter(transaction: Transaction) -> None:
+            for arrival in arrivals:
+                self._enter(transaction, arrival, made, now)
+
+        await self._database.write(enter)
+        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING):
+            self._wakeups.wake(work)
+        for arrival in arrivals:
+            log.info(
+                "message.arrived" if arrival.message.new else "message.repeated",
+                message=arrival.message.message_id,
+                sender=str(arrival.message.sender.code),
+                recipients=[str(code) for code in arrival.message.codes],
+            )
+
+    def _made(self, arrivals: Sequence[Arrival], now: datetime) -> dict[tuple[Sha256Hex, AgencyCode], _Consigned]:
+        """Receipts and statuses for every agency that has not had its message yet, signed and sealed."""
+        fresh = [(arrival.message, code) for arrival in arrivals for code in arrival.message.new]
+        receipts = [_receipt(message, code, now) for message, code in fresh]
+        signed = signed_together(receipts, self._identity, now)
+        return {
+            (message.message_id, code): _Consigned(receipt, proof, self._arrival_status(message, code, now))
+            for (message, code), receipt, proof in zip(fresh, receipts, signed, strict=True)
+        }
+
+    def _arrival_status(self, message: Arrived, code: AgencyCode, now: datetime) -> OutboxEntry | None:
+        document = message.envelope.value.message
+        if not isinstance(document, Document):
+            return None
+        occasion = Occasion(
+            message_id=message.message_id,
+            document=document,
+            sender=message.sender.code,
+            receiver=code,
+            receiver_name=message.codes[code].name,
+            lane=message.lane,
+        )
+        return own_status(occasion, StatusCode.ARRIVED, self._identity, at=now)
+
+    def _enter(
+        self,
+        transaction: Transaction,
+        arrival: Arrival,
+        made: Mapping[tuple[Sha256Hex, AgencyCode], _Consigned],
+        now: datetime,
+    ) -> None:
+        message = arrival.message
+        received = ReceivedMessage(
+            message=RecordedMessage(
+                message_id=message.message_id,
+                envelope=message.envelope.value,
+                data=message.envelope.data,
+                sender=message.sender.code,
+                lane=message.lane,
+            ),
+            codes=message.new,
+            signer=message.signer,
+            signer_fingerprint=message.envelope.signer_fingerprint,
+            signed_at=message.envelope.signed_at,
+            accepted_at=message.acceptance.occurred_at,
+            received_at=now,
+        )
+        added = inbox.add(transaction, received, hold_until=now + self._hold)
+        message_store.add_small_blobs(transaction, arrival.short)
+        for code in added:
+            consigned = made[message.message_id, code]
+            receipt_store.add(transaction, consigned.receipt, consigned.signed, at=now)
+            if consigned.status is not None:
+                outbox.add(transaction, consigned.status)
+        if added and isinstance(message.envelope.value.message, StatusMessage):
+            _note_status(transaction, message, message.envelope.value.message, now)
+        reports.add_outcome(
+            transaction,
+            message.entry.entry,
+            message.entry.lease,
+            OutcomeKind.CONSIGNED,
+            receipts=[_number(transaction, message.message_id, code) for code in message.codes],
+        )
+
+
+def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:
+    return receipt_of(
+        ReceiptEvent.CONTENT_CONSIGNMENT,
+        issuer=code,
+        message_id=message.message_id,
+        sender=message.acceptance.sender,
+        document_id=message.acceptance.document_id,
+        at=now,
+    )
+
+
+def _number(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> int:
+    """Where the receipt is kept that answers the hub, whether it is from today or from an earlier arrival."""
+    number = receipt_store.number_of(
+        transaction, message_id, ReceiptEvent.CONTENT_CONSIGNMENT, Issuer(IssuerKind.AGENCY, code.value), code
+    )
+    if number is None:
+        raise LookupError(f"the message {message_id} is here for {code} without its receipt")
+    return number
+
+
+def _note_status(transaction: Transaction, message: Arrived, status: StatusMessage, now: datetime) -> None:
+    """What a recipient says of a message of ours stands with that recipient in the outbox."""
+    for message_id in message.envelope.value.extension.about:
+        recipient = recipients.recipient_among(transaction, message_id, codes_of(message.sender))
+        if recipient is not None:
+            recipients.note_status(
+                transaction,
+                message_id,
+                recipient,
+                status.status_code,
+                text=status.description,
+                at=status.timestamp.instant or now,
+            )

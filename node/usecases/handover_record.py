@@ -1,0 +1,190 @@
+"""What hand-overs came to, entered into the record: state, receipt, and status 02 where the software refused.
+
+What several came to while the last commit was under way commits together, with one signature for an agency's receipts.
+An outcome that cannot be recorded is kept and tried again, rather than handing the message over once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+import structlog
+
+from adapters.sdk import Accepted, Later, Never, Refused
+from node.settings_exchange import BackoffSettings
+from node.store import handovers, outbox, reports
+from node.store import receipts as receipt_store
+from node.store.handovers import ReadyHandover
+from node.store.metadata import Transaction
+from node.store.outbox import OutboxEntry
+from node.store.records import Trouble
+from node.store.states import HandoverState
+from node.usecases.backoff import wait_after
+from node.usecases.handover import Attempt
+from node.usecases.identity import NodeIdentity
+from node.usecases.own_statuses import Occasion, own_status
+from node.usecases.reasons import plain_reason
+from node.usecases.receipts import receipt_of, signed_together
+from node.usecases.together import Together
+from node.usecases.work import Work
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.wakeups import Wakeups
+from schemas.errors import Unavailable
+from schemas.message import Document, StatusCode
+from schemas.receipts import Reason, Receipt, ReceiptEvent, SignedReceipt
+
+log = structlog.get_logger()
+
+#: The codes of what adapters answer, as receipts and lists name them.
+_REFUSED: Final = "software-refused"
+_NEVER: Final = "adapter-cannot"
+_LATER: Final = "adapter-later"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A hand-over that has ended, with what is made of that before the transaction."""
+
+    receipt: Receipt
+    signed: SignedReceipt
+    status: OutboxEntry | None
+
+
+class HandoverRecord:
+    """Records attempts; what is recorded together costs one commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: NodeIdentity,
+        wakeups: Wakeups,
+        *,
+        backoff: BackoffSettings,
+        clock: Clock,
+        chance: Random,
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._wakeups = wakeups
+        self._backoff = backoff
+        self._clock = clock
+        self._chance = chance
+        self._together: Together[Attempt] = Together(self._record)
+
+    async def record(self, attempt: Attempt) -> None:
+        """Durable when this returns."""
+        await self._together(attempt)
+
+    async def _record(self, attempts: list[Attempt]) -> None:
+        now = self._clock()
+        ended = await asyncio.to_thread(self._made, attempts, now)
+
+        def enter(transaction: Transaction) -> None:
+            for attempt in attempts:
+                self._enter(transaction, attempt, ended, now)
+
+        failures = 0
+        while True:
+            try:
+                await self._database.write(enter)
+                break
+            except Unavailable as error:
+                failures += 1
+                log.error("handover.not-recorded", count=len(attempts), rule=error.code, reason=error.message)
+                await asyncio.sleep(wait_after(failures, self._backoff, self._chance))
+        for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER):
+            self._wakeups.wake(work)
+        for attempt in attempts:
+            _log(attempt)
+
+    def _made(self, attempts: Sequence[Attempt], now: datetime) -> Mapping[ReadyHandover, _Ended]:
+        """Receipts, signed together, and statuses, sealed, for the hand-overs that have ended."""
+        ended = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted | Refused)]
+        receipts = [_receipt(attempt, now) for attempt in ended]
+        signed = signed_together(receipts, self._identity, now)
+        return {
+            attempt.row: _Ended(receipt, proof, self._refusal_status(attempt, now))
+            for attempt, receipt, proof in zip(ended, receipts, signed, strict=True)
+        }
+
+    def _refusal_status(self, attempt: Attempt, now: datetime) -> OutboxEntry | None:
+        document = attempt.delivery.message
+        if not isinstance(attempt.outcome, Refused) or not isinstance(document, Document):
+            return None
+        occasion = Occasion(
+            message_id=attempt.row.message_id,
+            document=document,
+            sender=attempt.stored.sender,
+            receiver=attempt.row.code,
+            receiver_name=None,
+            lane=attempt.stored.lane,
+        )
+        reason = plain_reason(attempt.outcome.reason)
+        return own_status(occasion, StatusCode.REFUSED, self._identity, at=now, description=reason)
+
+    def _enter(
+        self, transaction: Transaction, attempt: Attempt, ended: Mapping[ReadyHandover, _Ended], now: datetime
+    ) -> None:
+        row = attempt.row
+        trouble: Trouble | None = None
+        match attempt.outcome:
+            case Later(reason, seconds):
+                trouble = Trouble(code=_LATER, text=plain_reason(reason))
+                longest = self._backoff.longest
+                wait = min(seconds, longest) if seconds is not None else self._wait(row)
+                due_at = now + timedelta(seconds=max(0.0, wait))
+                handovers.put_off(transaction, row.message_id, row.code, trouble, due_at)
+                return
+            case Never(reason):
+                trouble = Trouble(
+                    code=_NEVER, text=plain_reason(reason), mend="Put right what it names, then drive it again."
+                )
+                handovers.finish(transaction, row.message_id, row.code, HandoverState.PARKED, trouble=trouble, at=now)
+                return
+            case Refused(reason):
+                state, trouble = HandoverState.REFUSED, Trouble(code=_REFUSED, text=plain_reason(reason))
+            case Accepted():
+                state = HandoverState.HANDED_OVER
+        if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
+            made = ended[row]
+            stored = receipt_store.add(transaction, made.receipt, made.signed, at=now)
+            reports.add_receipts(transaction, [stored.number])
+            if made.status is not None:
+                outbox.add(transaction, made.status)
+
+    def _wait(self, row: ReadyHandover) -> float:
+        return wait_after(row.attempts + 1, self._backoff, self._chance)
+
+
+def _receipt(attempt: Attempt, now: datetime) -> Receipt:
+    document_id = (
+        attempt.delivery.message.document_id
+        if isinstance(attempt.delivery.message, Document)
+        else attempt.delivery.message.response_for.document_id
+    )
+    outcome = attempt.outcome
+    return receipt_of(
+        ReceiptEvent.CONTENT_HANDOVER_FAILURE if isinstance(outcome, Refused) else ReceiptEvent.CONTENT_HANDOVER,
+        issuer=attempt.row.code,
+        message_id=attempt.row.message_id,
+        sender=attempt.delivery.message.sender.organ_id,
+        document_id=document_id,
+        at=now,
+        reason=Reason(_REFUSED, plain_reason(outcome.reason)) if isinstance(outcome, Refused) else None,
+    )
+
+
+def _log(attempt: Attempt) -> None:
+    where = {"message": attempt.row.message_id, "recipient": str(attempt.row.code)}
+    match attempt.outcome:
+        case Accepted():
+            log.info("message.handed-over", **where)
+        case Later(reason) | Refused(reason) | Never(reason):
+            event = {Later: "put-off", Refused: "refused-by-software", Never: "parked"}[type(attempt.outcome)]
+            log.warning(f"handover.{event}", **where, reason=plain_reason(reason))

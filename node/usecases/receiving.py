@@ -1,0 +1,178 @@
+"""Receiving: what a mailbox hands out becomes messages in the inbox, or is answered with a refusal or a release.
+
+Messages that came whole are consigned at once, together. Those with long attachments are fetched on the side, each by
+itself, so that a large document holds up no other; a few at a time, and express documents besides ordinary ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from node.settings_exchange import ReceiverSettings
+from node.usecases.attachments import Attachments
+from node.usecases.consigning import Arrival, Consigning
+from node.usecases.downloads import Downloads, Lease
+from node.usecases.judging import Arrived, Judge, RefusedArrival
+from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.receipt_intake import ReceiptIntake
+from node.usecases.returns import Return, Returns, released
+from schemas.envelope import AttachmentSize, Sha256Hex
+from schemas.errors import Unavailable
+from transport.wire import EnvelopeEntry, MailboxAnswer, ReceiptEntry
+
+log = structlog.get_logger()
+
+#: Seconds until a message is offered again that found all places for downloads taken, or the disk full.
+_WHEN_A_PLACE_IS_FREE = 5.0
+_WHEN_THERE_IS_SPACE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A message whose long attachments are still to be fetched, on the lease that it came with."""
+
+    arrival: Arrival
+    missing: tuple[AttachmentSize, ...]
+    lease: Lease
+
+
+class Receiving:
+    """Takes the answers of the mailbox. What it gives back is to be run by `complete`, beside the next answers."""
+
+    def __init__(
+        self,
+        attachments: Attachments,
+        downloads: Downloads,
+        *,
+        judge: Judge,
+        consigning: Consigning,
+        receipts: ReceiptIntake,
+        returns: Returns,
+        settings: ReceiverSettings,
+    ) -> None:
+        self._attachments = attachments
+        self._downloads = downloads
+        self._judge = judge
+        self._consigning = consigning
+        self._receipts = receipts
+        self._returns = returns
+        self._most_downloads = settings.downloads
+        self._running: dict[Sha256Hex, Download] = {}
+
+    async def take(self, answer: MailboxAnswer) -> tuple[Download, ...]:
+        """Take in, refuse or release every entry of `answer`; gives the messages that are to be completed.
+
+        Raises Unavailable (`storage-full`, `database-…`) if nothing can be taken in now; the entries are released.
+        """
+        receipts = [entry for entry in answer.entries if isinstance(entry, ReceiptEntry)]
+        envelopes = [entry for entry in answer.entries if isinstance(entry, EnvelopeEntry)]
+        try:
+            later = await self._receipts.take(receipts, answer.proofs)
+            returns = [released(entry, error) for entry, error in later]
+            whole, downloads = await self._sorted(envelopes, answer, returns)
+            if whole:
+                await self._consigning.consign(whole)
+        except Unavailable as error:
+            error.retry_after = error.retry_after or _WHEN_THERE_IS_SPACE
+            await self._returns.tell([released(entry, error) for entry in answer.entries])
+            raise
+        await self._returns.tell(returns)
+        for download in downloads:
+            self._running[download.arrival.message.message_id] = download
+        return tuple(downloads)
+
+    async def complete(self, download: Download) -> None:
+        """Fetch what is missing of a message and take it in; or release it, when that does not work now."""
+        message = download.arrival.message
+        try:
+            for attachment in download.missing:
+                await self._downloads.fetch(attachment, download.lease)
+            await self._consigning.consign([download.arrival])
+        except Unavailable as error:
+            log.warning("download.failed", message=message.message_id, rule=error.code, reason=error.message)
+            error.retry_after = error.retry_after or _WHEN_THERE_IS_SPACE
+            await self._returns.tell([released(message.entry, error, lease=download.lease.token)])
+        finally:
+            self._running.pop(message.message_id, None)
+
+    async def _sorted(
+        self, entries: Sequence[EnvelopeEntry], answer: MailboxAnswer, returns: list[Return]
+    ) -> tuple[list[Arrival], list[Download]]:
+        """Messages that are here whole, and messages to complete; what becomes of the others is added to `returns`."""
+        offered = [entry for entry in entries if not self._is_running(entry)]
+        judged = await asyncio.gather(*(self._judged(entry, answer) for entry in offered))
+        whole: list[Arrival] = []
+        downloads: list[Download] = []
+        for entry, found in zip(offered, judged, strict=True):
+            if isinstance(found, Unavailable):
+                log.error("message.released", message=entry.message_id, rule=found.code, reason=found.message)
+                returns.append(released(entry, found))
+            elif isinstance(found, RefusedArrival):
+                returns.append(await self._returns.refused(found))
+            elif isinstance(found, Arrival):
+                whole.append(found)
+            elif self._has_place(found, downloads):
+                downloads.append(found)
+            else:
+                returns.append(released(entry, _busy()))
+        return whole, downloads
+
+    async def _judged(
+        self, entry: EnvelopeEntry, answer: MailboxAnswer
+    ) -> Arrival | Download | RefusedArrival | Unavailable:
+        try:
+            judged = await self._judge.judge(entry, answer.proofs)
+            if isinstance(judged, RefusedArrival):
+                return judged
+            return await self._with_attachments(judged, answer)
+        except Unavailable as error:
+            return error
+
+    async def _with_attachments(self, message: Arrived, answer: MailboxAnswer) -> Arrival | Download:
+        """The message with the attachments that came along; what is neither among them nor here is to be fetched."""
+        short: dict[Sha256Hex, bytes] = {}
+        missing: list[AttachmentSize] = []
+        for attachment in message.envelope.value.extension.attachment_sizes if message.new else ():
+            content = message.entry.attachments.get(attachment.digest)
+            if content is not None:
+                short[attachment.digest] = await asyncio.to_thread(_checked, attachment, content)
+            elif not await self._attachments.holds(attachment.digest):
+                missing.append(attachment)
+        arrival = Arrival(message, short)
+        if not missing:
+            return arrival
+        lease = (message.entry.leased_until - answer.hub_time).total_seconds()
+        return Download(arrival, tuple(missing), Lease(message.entry.entry, message.entry.lease, max(lease / 3, 1.0)))
+
+    def _is_running(self, entry: EnvelopeEntry) -> bool:
+        """Whether the message is being fetched already; its lease has lapsed then, and it goes on with the new one."""
+        running = self._running.get(entry.message_id)
+        if running is not None:
+            running.lease.token = entry.lease
+        return running is not None
+
+    def _has_place(self, download: Download, others: Sequence[Download]) -> bool:
+        is_express = download.arrival.message.lane == EXPRESS_LANE
+        alike = sum(
+            1
+            for other in (*self._running.values(), *others)
+            if (other.arrival.message.lane == EXPRESS_LANE) is is_express
+        )
+        return alike < self._most_downloads
+
+
+def _checked(attachment: AttachmentSize, content: bytes) -> bytes:
+    if (hashlib.sha256(content).hexdigest(), len(content)) != (attachment.digest, attachment.size):
+        raise Unavailable("attachment-digest", f"The hub hands out other bytes than those of {attachment.digest}.")
+    return content
+
+
+def _busy() -> Unavailable:
+    busy = Unavailable("downloads-busy", "As many attachments as this node fetches at once are on their way.")
+    busy.retry_after = _WHEN_A_PLACE_IS_FREE
+    return busy

@@ -1,0 +1,63 @@
+"""The hand-over worker: brings the inbox to the agencies' software, the most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from functools import partial
+
+from node.settings_exchange import HandoverSettings
+from node.store import handovers
+from node.store.handovers import ReadyHandover
+from node.store.metadata import Transaction
+from node.usecases.backoff import longest_rest
+from node.usecases.handover import HandingOver
+from node.usecases.handover_record import HandoverRecord
+from node.usecases.work import Work
+from node.workers.pool import Found
+from runtime.clock import Clock
+from runtime.database import Database
+
+
+class InboxQueue:
+    """The hand-overs that are due, as a `node.workers.pool.WorkQueue`."""
+
+    name = "handover"
+    work = Work.HANDOVER
+
+    def __init__(
+        self,
+        database: Database,
+        handing_over: HandingOver,
+        record: HandoverRecord,
+        *,
+        settings: HandoverSettings,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._handing_over = handing_over
+        self._record = record
+        self._clock = clock
+        self.parallel = settings.parallel
+        self.longest_rest = max(longest_rest(settings.backoff), timedelta(seconds=settings.hold))
+
+    async def look(self, limit: int) -> Found[ReadyHandover]:
+        def seen(transaction: Transaction) -> Found[ReadyHandover]:
+            return Found(handovers.ready(transaction, limit=limit), handovers.next_due(transaction))
+
+        return await self._database.read(seen)
+
+    async def wake_due(self) -> None:
+        await self._database.write(partial(handovers.wake_due, now=self._clock(), longest=self.longest_rest))
+
+    async def recover(self) -> None:
+        """Nothing here waits for the hub."""
+
+    def key(self, row: ReadyHandover) -> tuple[str, str]:
+        return row.message_id, row.code.value
+
+    def admits(self, row: ReadyHandover, running: Collection[ReadyHandover]) -> bool:  # noqa: ARG002 - a WorkQueue
+        return True
+
+    async def do(self, row: ReadyHandover) -> None:
+        await self._record.record(await self._handing_over.attempt(row))

@@ -1,0 +1,46 @@
+"""The reporter: tells the hub what is queued for it, in batches, as soon as there is something."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import structlog
+
+from node.settings_exchange import BackoffSettings
+from node.usecases.backoff import wait_after
+from node.usecases.reporting import Reporting
+from node.usecases.work import Work
+from node.workers.stopping import woken_by
+from runtime.wakeups import Wakeups, wait_for_event
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+#: A wake-up can be lost, so the queue is looked at again now and then (seconds).
+_RECHECK = 15.0
+
+
+class Reporter:
+    """A service."""
+
+    def __init__(self, reporting: Reporting, wakeups: Wakeups, *, backoff: BackoffSettings, chance: Random) -> None:
+        self._reporting = reporting
+        self._wakeups = wakeups
+        self._backoff = backoff
+        self._chance = chance
+
+    async def run(self, stop: asyncio.Event) -> None:
+        failures = 0
+        with self._wakeups.listen(Work.REPORTING) as work, self._wakeups.listen(Work.RECOVERY) as recovery:
+            async with woken_by(stop, work, recovery):
+                while not stop.is_set():
+                    try:
+                        if not await self._reporting.report():
+                            await wait_for_event(work, _RECHECK)
+                        failures = 0
+                    except Unavailable as error:
+                        failures += 1
+                        seconds = wait_after(failures, self._backoff, self._chance, asked=error.retry_after)
+                        log.warning("reporter.paused", seconds=round(seconds, 1), rule=error.code, reason=error.message)
+                        await wait_for_event(recovery, seconds)

@@ -1,0 +1,138 @@
+"""All loops of the exchange, put together: what `congvan node serve` runs beside its adapters and its HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from node.settings_exchange import ExchangeSettings
+from node.store.handovers import ReadyHandover
+from node.store.outbox import ReadyMessage
+from node.usecases.attachments import Attachments
+from node.usecases.consigning import Consigning
+from node.usecases.directory import DirectoryCopy
+from node.usecases.downloads import Downloads
+from node.usecases.handover import AdapterRoute, HandingOver
+from node.usecases.handover_record import HandoverRecord
+from node.usecases.hub_watch import HubWatch
+from node.usecases.identity import NodeIdentity
+from node.usecases.judging import Judge
+from node.usecases.receipt_intake import ReceiptIntake
+from node.usecases.receipts import ReceiptVerifier
+from node.usecases.receiving import Receiving
+from node.usecases.reporting import Reporting
+from node.usecases.returns import Returns
+from node.usecases.sending import Sending
+from node.workers.directory_sync import DirectorySync
+from node.workers.handover import InboxQueue
+from node.workers.pool import Pool
+from node.workers.receiver import Receiver
+from node.workers.reporter import Reporter
+from node.workers.sender import OutboxQueue
+from runtime.blobs import BlobStore
+from runtime.clock import Clock
+from runtime.database import Database
+from runtime.lifecycle import Service
+from runtime.wakeups import Wakeups
+from transport.client import HubClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeParts:
+    """What the loops stand on. `route` gives the adapter that hands over to an agency."""
+
+    database: Database
+    blobs: BlobStore
+    attachments: Attachments
+    directory: DirectoryCopy
+    identity: NodeIdentity
+    hub: HubClient
+    route: AdapterRoute
+    wakeups: Wakeups
+    settings: ExchangeSettings
+    clock: Clock
+    chance: Random
+
+
+def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
+    """The services by name, for `runtime.lifecycle.run_services`."""
+    verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
+    return {
+        "sender": _sender(parts, verifier).run,
+        "receiver": _receiver(parts, verifier).run,
+        "handover": _handover(parts).run,
+        "reporter": Reporter(
+            Reporting(parts.database, parts.hub, parts.settings.reports),
+            parts.wakeups,
+            backoff=parts.settings.reports.backoff,
+            chance=parts.chance,
+        ).run,
+        "directory": DirectorySync(
+            parts.directory, parts.hub, settings=parts.settings.directory, chance=parts.chance
+        ).run,
+    }
+
+
+def _sender(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
+    settings = parts.settings.sender
+    sending = Sending(
+        parts.database,
+        parts.attachments,
+        parts.hub,
+        verifier,
+        settings=settings,
+        clock=parts.clock,
+        chance=parts.chance,
+    )
+    queue = OutboxQueue(parts.database, sending, settings=settings, clock=parts.clock)
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+
+
+def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
+    settings = parts.settings.receiver
+    receiving = Receiving(
+        parts.attachments,
+        Downloads(parts.attachments, parts.blobs, parts.hub, reserve=settings.reserve_bytes),
+        judge=Judge(parts.database, parts.directory, verifier, parts.settings.limits.limits()),
+        consigning=Consigning(
+            parts.database,
+            parts.identity,
+            parts.wakeups,
+            parts.clock,
+            hold=timedelta(seconds=parts.settings.handover.hold),
+        ),
+        receipts=ReceiptIntake(parts.database, verifier, parts.wakeups, parts.clock),
+        returns=Returns(parts.hub, parts.identity, parts.clock),
+        settings=settings,
+    )
+    watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)
+    return Receiver(
+        parts.hub,
+        receiving,
+        directory=parts.directory,
+        watch=watch,
+        blobs=parts.blobs,
+        settings=settings,
+        chance=parts.chance,
+    )
+
+
+def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
+    settings = parts.settings.handover
+    queue = InboxQueue(
+        parts.database,
+        HandingOver(parts.database, parts.route, timeout=settings.timeout),
+        HandoverRecord(
+            parts.database,
+            parts.identity,
+            parts.wakeups,
+            backoff=settings.backoff,
+            clock=parts.clock,
+            chance=parts.chance,
+        ),
+        settings=settings,
+        clock=parts.clock,
+    )
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
