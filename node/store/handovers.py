@@ -152,14 +152,24 @@ def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta) -> 
 
 
 def put_off(
-    transaction: Transaction, message_id: Sha256Hex, code: AgencyCode, trouble: Trouble, due_at: datetime
+    transaction: Transaction,
+    message_id: Sha256Hex,
+    code: AgencyCode,
+    trouble: Trouble,
+    *,
+    at: datetime,
+    due_at: datetime,
 ) -> None:
-    """Note a failed try; the next is at `due_at`."""
+    """Note a try that failed at the time `at`; the next is at `due_at`."""
     transaction.execute(
         update(handovers)
         .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
         .values(
-            state=HandoverState.RESTING, due_at=due_at, attempts=handovers.c.attempts + 1, **trouble_values(trouble)
+            state=HandoverState.RESTING,
+            since=at,
+            due_at=due_at,
+            attempts=handovers.c.attempts + 1,
+            **trouble_values(trouble),
         )
     )
 
@@ -208,11 +218,11 @@ def finish(
     return True
 
 
-def drive_again(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode | None) -> int:
+def drive_again(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode | None, *, at: datetime) -> int:
     """Make parked hand-overs of a message (to one agency, or to all) ready once more; gives how many."""
     parked = [handovers.c.message_id == message_id, handovers.c.state == HandoverState.PARKED]
     if code is not None:
         parked.append(handovers.c.code == code)
     return transaction.execute(
-        update(handovers).where(*parked).values(state=HandoverState.READY, attempts=0, **NO_TROUBLE)
+        update(handovers).where(*parked).values(state=HandoverState.READY, since=at, attempts=0, **NO_TROUBLE)
     ).rowcount

@@ -105,6 +105,7 @@ outbox = Table(
     Column("state", String(16), nullable=False),
     Column("lane", SmallInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("tried_at", Instant),
     Column("due_at", Instant),
     Column("accepted_at", Instant),
     Column("epoch", String(64)),

@@ -216,12 +216,14 @@ def wake_rested(transaction: Transaction, now: datetime, *, longest: timedelta) 
     )
 
 
-def put_off(transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, due_at: datetime) -> None:
-    """Note a failed try; the message rests until `due_at`."""
+def put_off(
+    transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, at: datetime, due_at: datetime
+) -> None:
+    """Note a try that failed at the time `at`; the message rests until `due_at`."""
     transaction.execute(
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
-        .values(state=OutboxState.RESTING, due_at=due_at, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
+        .values(state=OutboxState.RESTING, due_at=due_at, **_tried(at), **trouble_values(trouble))
     )
 
 
@@ -234,19 +236,21 @@ def wake_troubled(transaction: Transaction, codes: Collection[str]) -> int:
     ).rowcount
 
 
-def accept(transaction: Transaction, message_id: Sha256Hex, *, at: datetime, epoch: str) -> bool:
-    """The hub has the message. False if that was known."""
+def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: datetime, epoch: str, at: datetime) -> bool:
+    """The hub has the message since `accepted_at`, by its clock. False if that was known."""
     changed = transaction.execute(
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state != OutboxState.ACCEPTED)
-        .values(state=OutboxState.ACCEPTED, due_at=None, accepted_at=at, epoch=epoch, **NO_TROUBLE)
+        .values(
+            state=OutboxState.ACCEPTED, due_at=None, accepted_at=accepted_at, epoch=epoch, **_tried(at), **NO_TROUBLE
+        )
     ).rowcount
     if not changed:
         return False
     transaction.execute(
         update(outbox_recipients)
         .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
-        .values(delivery=DeliveryState.ACCEPTED, since=at)
+        .values(delivery=DeliveryState.ACCEPTED, since=accepted_at)
     )
     _free(transaction, _release_successors(transaction, message_id))
     return True
@@ -274,7 +278,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
     changed = transaction.execute(
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
-        .values(state=OutboxState.REFUSED, due_at=None, attempts=outbox.c.attempts + 1, **trouble_values(trouble))
+        .values(state=OutboxState.REFUSED, due_at=None, **_tried(at), **trouble_values(trouble))
     ).rowcount
     transaction.execute(
         update(outbox_recipients)
@@ -282,6 +286,10 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
         .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
     )
     return changed > 0
+
+
+def _tried(at: datetime) -> dict[str, object]:
+    return {"attempts": outbox.c.attempts + 1, "tried_at": at}
 
 
 def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:

@@ -62,8 +62,8 @@ class RecipientRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
-    """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `next_attempt_at` when
-    it is tried again (None: at once); after a refusal `trouble` is the reason."""
+    """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `tried_at` when last,
+    `next_attempt_at` when it is tried again (None: at once); after a refusal `trouble` is the reason."""
 
     message: MessageFacts
     adapter: str
@@ -72,6 +72,7 @@ class OutboxRow:
     created_at: datetime
     accepted_at: datetime | None
     attempts: int
+    tried_at: datetime | None
     next_attempt_at: datetime | None
     trouble: Trouble | None
     recipients: tuple[RecipientRow, ...]

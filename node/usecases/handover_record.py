@@ -139,7 +139,7 @@ class HandoverRecord:
                 longest = self._backoff.longest
                 wait = min(seconds, longest) if seconds is not None else self._wait(row)
                 due_at = now + timedelta(seconds=max(0.0, wait))
-                handovers.put_off(transaction, row.message_id, row.code, trouble, due_at)
+                handovers.put_off(transaction, row.message_id, row.code, trouble, at=now, due_at=due_at)
                 return
             case Never(reason):
                 trouble = Trouble(

@@ -2,38 +2,119 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
+from node.store import contact, figures, listing, reports
+from node.store import directory as directory_store
+from node.store import messages as message_store
+from node.store import receipts as receipt_store
+from node.store.metadata import Transaction
 from node.store.records import BalanceRow, InboxRow, MessageStory, NodeStatus, OutboxRow
+from node.store.states import HandoverState, OutboxState
 from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
+from node.usecases.naming import message_named
+from node.usecases.stories import arrival_steps, own_steps, receipt_step, word_step
 from runtime.blobs import BlobStore
 from runtime.database import Database
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected
+
+#: Messages that speak of one, in its story: thousands of recipients say more of a document than anyone reads.
+_WORDS: Final = 1000
+
+_NOT_HANDED_OVER: Final = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING, HandoverState.PARKED)
 
 
 class Queries:
-    def __init__(
-        self, database: Database, blobs: BlobStore, directory: DirectoryCopy, identity: NodeIdentity
-    ) -> None: ...
+    """Reads the record, each answer in one snapshot; works beside the daemon and without it."""
+
+    def __init__(self, database: Database, blobs: BlobStore, directory: DirectoryCopy, identity: NodeIdentity) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._directory = directory
+        self._identity = identity
 
     async def outbox(self, *, waiting: bool = False, refused: bool = False, limit: int = 50) -> tuple[OutboxRow, ...]:
         """The newest messages of ours, newest first; only those that wait, or were refused, if so asked."""
-        raise NotImplementedError
+        states = [
+            state
+            for state in OutboxState
+            if (waiting and state.is_waiting) or (refused and state is OutboxState.REFUSED)
+        ]
+        return await self._database.read(partial(listing.outbox_rows, states=states or None, limit=limit))
 
     async def inbox(self, *, waiting: bool = False, limit: int = 50) -> tuple[InboxRow, ...]:
         """The newest messages received, newest first; only those not yet handed over, if so asked."""
-        raise NotImplementedError
+        if waiting:
+            return await self._database.read(partial(listing.inbox_rows_with, states=_NOT_HANDED_OVER, limit=limit))
+        return await self._database.read(partial(listing.inbox_rows, limit=limit))
 
     async def story(self, name: str) -> MessageStory:
-        """The story of the message `name`: its id, a unique beginning of it of at least 8 digits, or a DocumentId (the
-        newest message that carries it). Raises Rejected: `message-unknown`, `message-ambiguous`."""
-        raise NotImplementedError
+        """The story of the message `name`: its id, a unique beginning of at least 8 digits, or a DocumentId.
 
-    async def sealed(self, message_id: str) -> bytes:
-        """The envelope's bytes as they travel. Raises Rejected: `message-unknown`."""
-        raise NotImplementedError
+        A DocumentId means the newest document that carries it. Raises Rejected: `message-unknown`, `message-ambiguous`.
+        """
+        return await self._database.read(partial(_story, name=name))
+
+    async def sealed(self, name: str) -> bytes:
+        """The envelope's bytes as they travel; `name` as for `story`, and so the errors."""
+        return await self._database.read(partial(_sealed, name=name))
 
     async def status(self) -> NodeStatus:
-        raise NotImplementedError
+        """How the node does."""
+        return await self._database.read(self._status)
 
     async def balance(self) -> tuple[BalanceRow, ...]:
-        """A row for each agency that this node sends for, and last the sum."""
-        raise NotImplementedError
+        """A row for each agency whose messages the hub has accepted, by code; and last the sum."""
+        return await self._database.read(figures.balance)
+
+    def _status(self, transaction: Transaction) -> NodeStatus:
+        return NodeStatus(
+            connection=self._identity.connection,
+            hub=self._identity.hub,
+            served_codes=tuple(self._directory.served_codes),
+            contact=contact.last_contact(transaction),
+            directory=directory_store.state(transaction),
+            outbox=figures.outbox_counts(transaction),
+            oldest_waiting_at=figures.oldest_waiting(transaction),
+            inbox=figures.inbox_count(transaction),
+            handovers=figures.handover_counts(transaction),
+            reports_waiting=reports.count(transaction),
+            free_bytes=self._blobs.free_bytes(),
+        )
+
+
+def _story(transaction: Transaction, name: str) -> MessageStory:
+    message_id = message_named(transaction, name)
+    ours = listing.outbox_row(transaction, message_id)
+    received = listing.inbox_row(transaction, message_id)
+    facts = message_store.facts(transaction, message_id)
+    assert facts is not None  # noqa: S101 - its name was found among the messages
+    receipts = receipt_store.of_message(transaction, message_id)
+    steps = [receipt_step(receipt) for receipt in receipts]
+    if ours is not None:
+        steps.extend(own_steps(ours))
+    if received is not None:
+        steps.extend(arrival_steps(received))
+    for speaking in listing.speaking_of(transaction, message_id, limit=_WORDS):
+        row = listing.outbox_row(transaction, speaking) or listing.inbox_row(transaction, speaking)
+        if row is not None:
+            steps.append(word_step(row))
+    return MessageStory(
+        message=facts,
+        outbox=ours,
+        inbox=received,
+        attachments=message_store.attachments_of(transaction, message_id),
+        receipts=receipts,
+        events=tuple(sorted(steps, key=lambda step: step.at)),
+    )
+
+
+def _sealed(transaction: Transaction, name: str) -> bytes:
+    message_id: Sha256Hex = message_named(transaction, name)
+    data = message_store.sealed(transaction, message_id)
+    if data is None:
+        raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
+    return data

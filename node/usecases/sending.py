@@ -168,9 +168,10 @@ class Sending:
             return
         asked = error.retry_after if isinstance(error, Unavailable) else None
         wait = wait_after(message.attempts + 1, self._settings.backoff, self._chance, asked=asked)
-        due_at = self._clock() + timedelta(seconds=wait)
+        now = self._clock()
+        due_at = now + timedelta(seconds=wait)
         await self._database.write(
-            lambda transaction: outbox.put_off(transaction, message.message_id, trouble, due_at=due_at)
+            lambda transaction: outbox.put_off(transaction, message.message_id, trouble, at=now, due_at=due_at)
         )
         log.warning("message.put-off", message=message.message_id, rule=error.code, seconds=round(wait, 1))
         if is_the_hubs(error):
@@ -180,5 +181,6 @@ class Sending:
 def _accept(
     transaction: Transaction, signed: SignedReceipt, receipt: Receipt, answer: SubmissionAnswer, clock: Clock
 ) -> None:
-    if outbox.accept(transaction, receipt.message_id, at=receipt.occurred_at, epoch=answer.epoch):
-        receipt_store.add(transaction, receipt, signed, at=clock())
+    now = clock()
+    if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=answer.epoch, at=now):
+        receipt_store.add(transaction, receipt, signed, at=now)

@@ -214,6 +214,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("lane", sa.SmallInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("tried_at", sa.BigInteger()),
         sa.Column("due_at", sa.BigInteger()),
         sa.Column("accepted_at", sa.BigInteger()),
         sa.Column("epoch", sa.String(length=64)),

@@ -1,0 +1,67 @@
+"""The story of a message: what is on record of it, as steps in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from node.store.records import InboxRow, OutboxRow, ReceiptRow, StoryEvent, Trouble
+from node.store.states import HandoverState, MessageKind, OutboxState
+
+#: Words for the hand-overs that have ended.
+_HANDED = {
+    HandoverState.HANDED_OVER: "Handed over to the agency's software.",
+    HandoverState.REFUSED: "Refused by the agency's software",
+    HandoverState.PARKED: "Parked: the adapter cannot take it",
+}
+
+
+def own_steps(row: OutboxRow) -> Iterator[StoryEvent]:
+    """What happened to a message of ours on its way to the hub."""
+    sender = row.message.sender
+    yield StoryEvent(at=row.created_at, event="message.submitted", code=sender, text=f"Submitted by {row.adapter}.")
+    if row.state is OutboxState.REFUSED and row.tried_at is not None:
+        yield StoryEvent(at=row.tried_at, event="message.refused", code=sender, text=_sentence("Refused", row.trouble))
+    elif row.trouble is not None and row.tried_at is not None:
+        text = _sentence(f"Tried {row.attempts} times; it waits", row.trouble)
+        yield StoryEvent(at=row.tried_at, event="message.put-off", code=sender, text=text)
+
+
+def arrival_steps(row: InboxRow) -> Iterator[StoryEvent]:
+    """What happened to a received message here."""
+    yield StoryEvent(at=row.accepted_at, event="message.accepted", code=row.message.sender, text="Accepted by the hub.")
+    for handover in row.handovers:
+        yield StoryEvent(at=row.received_at, event="message.arrived", code=handover.code, text="Arrived at this node.")
+        if handover.state in _HANDED:
+            text = _sentence(_HANDED[handover.state], handover.trouble)
+            yield StoryEvent(at=handover.since, event=f"message.{handover.state}", code=handover.code, text=text)
+        elif handover.trouble is not None:
+            text = _sentence(f"Tried {handover.attempts} times; it waits", handover.trouble)
+            yield StoryEvent(at=handover.since, event="handover.put-off", code=handover.code, text=text)
+
+
+def receipt_step(receipt: ReceiptRow) -> StoryEvent:
+    """What a receipt attests."""
+    return StoryEvent(
+        at=receipt.occurred_at,
+        event=f"receipt.{receipt.event}",
+        code=receipt.recipient,
+        text=_sentence(f"{receipt.issuer.name} attests {receipt.event}", receipt.trouble),
+    )
+
+
+def word_step(row: OutboxRow | InboxRow) -> StoryEvent:
+    """A message that speaks of the one whose story it is: a status, a recall, an update, a replacement."""
+    facts = row.message
+    at = row.created_at if isinstance(row, OutboxRow) else row.received_at
+    if facts.kind is MessageKind.STATUS:
+        text = f"Status {facts.status} of {facts.sender}: {facts.description or 'no words'}"
+        return StoryEvent(at=at, event=f"status.{facts.status}", code=facts.sender, text=text)
+    name = facts.business.name.lower() if facts.business is not None else "document"
+    text = f"{facts.sender} speaks of it in {facts.document_id} ({name})."
+    return StoryEvent(at=at, event=f"document.{name}", code=facts.sender, text=text)
+
+
+def _sentence(what: str, trouble: Trouble | None) -> str:
+    if trouble is None:
+        return what if what.endswith(".") else what + "."
+    return f"{what.removesuffix('.')}: {trouble.text} (rule: {trouble.code})"
