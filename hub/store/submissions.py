@@ -111,6 +111,11 @@ def complete(transaction: Transaction, upload: str, content: bytes | None) -> No
     transaction.execute(update(uploads).where(uploads.c.upload == upload).values(complete=True, content=content))
 
 
+def lose(transaction: Transaction, upload: str) -> None:
+    """The bytes of an upload that was complete are gone."""
+    transaction.execute(update(uploads).where(uploads.c.upload == upload).values(complete=False))
+
+
 def drop(transaction: Transaction, key: SubmissionKey) -> tuple[str, ...]:
     """Forget a submission; gives the files that its uploads may have left."""
     return _drop(transaction, list(transaction.scalars(_numbers(key))))

@@ -182,7 +182,7 @@ class Acceptances:
             connection=judged.key.connection,
             kind=route.kind,
             document_id=_document_id(envelope.value),
-            priority=route.priority,
+            priority=int(route.priority),
             lane=route.lane,
             accepted_at=now,
             expires_at=now + self._settings.deliveries.lifetime,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from certs.trust import SignerBinding, TrustAnchor
 from certs.unsealing import OpenedSeal, open_seal
@@ -22,6 +23,8 @@ from runtime.database import Database
 from schemas.envelope import Envelope
 from schemas.errors import LimitExceeded, Rejected
 from schemas.limits import Limits
+
+_SENDER: Final = "MessageHeader/From/OrganId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,19 @@ class Judge:
             raise Rejected(
                 "sender-not-served",
                 f"This connection does not serve {opened.sender}.",
-                element="MessageHeader/From/OrganId",
+                element=_SENDER,
                 mend="Submit it through the node that serves the agency.",
             )
         # 3. An accepted message is answered as before, whatever has changed since.
         if standing.acceptance is not None and standing.connection == connection:
             return Repeated(key, standing.acceptance)
+        # 4. The signer may speak for the sender, now.
         try:
-            # 4. The signer may speak for the sender, now.
             envelope = opened.bind(standing.anchors, standing.binding, self._clock())
+        except Rejected as error:
+            error.element = error.element or _SENDER
+            return Refused(key, error)
+        try:
             # 5. It may enter, and it is known whom it goes to.
             require_admissible(envelope.value, self._limits)
             speaker = Speaker(standing.sender, connection)

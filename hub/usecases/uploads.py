@@ -82,7 +82,13 @@ class Uploads:
 
     async def settle(self, upload: Upload) -> Upload:
         """The upload as it stands, checked if all its bytes are here. Raises `attachment-digest`."""
-        if upload.complete or self._blobs.upload_offset(upload.file) != upload.size:
+        if upload.complete:
+            if upload.content is not None or self._is_held(upload):
+                return upload
+            # An acceptance failed after it had put the file in its place, where a sweep took it for a leaving.
+            await self._database.write(partial(submissions.lose, upload=upload.upload))
+            return replace(upload, complete=False)
+        if self._blobs.upload_offset(upload.file) != upload.size:
             return upload
         content = None
         if upload.size <= SHORT:
@@ -111,6 +117,9 @@ class Uploads:
             await asyncio.shield(self._database.write(progress))
         await self.settle(upload)
         return position
+
+    def _is_held(self, upload: Upload) -> bool:
+        return upload.size in (self._blobs.upload_offset(upload.file), self._blobs.size(upload.digest))
 
     async def _find(self, connection: str, upload_id: str) -> Upload:
         upload = await self._database.read(partial(submissions.upload_of, connection=connection, upload=upload_id))

@@ -1,0 +1,396 @@
+"""A real exchange in a folder of the test's own: real database, files, seals, HTTP on loopback.
+
+TLS is left out, and with it the certificate that says who asks: a header does, in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler, Middleware
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Connection
+from yarl import URL
+
+from certs.authority import Authority
+from certs.keys import fingerprint, new_p256_key
+from certs.receipts import sign_receipts
+from certs.sealing import Sealed, SealingKey, seal
+from hub.http.exchange import exchange_routes
+from hub.http.peer import FOUND, Peer
+from hub.http.problems import note_start, problems
+from hub.settings_exchange import ExchangeSettings
+from hub.store import agencies, connections, directory
+from hub.store.schema import MIGRATIONS
+from hub.usecases.exchange import Exchange
+from runtime.blobs import BlobStore
+from runtime.database import Database, open_database
+from runtime.migrations import upgrade
+from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry, EntryStatus
+from schemas.envelope import Envelope
+from schemas.errors import CongvanError
+from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
+from tests.hub.exchange.documents import digest_of
+from transport.client import HubClient
+from transport.wire import (
+    EnvelopeEntry,
+    ItemResult,
+    MailboxAnswer,
+    Outcome,
+    OutcomeKind,
+    OutcomesAnswer,
+    OutcomesRequest,
+    ReceiptEntry,
+    ReceiptRef,
+    SubmissionAnswer,
+)
+
+HUB = "hub.example.test"
+NOW = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
+
+_CONNECTION = "Test-Connection"
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that stands until a test sets it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as the hub sees it: it seals, submits, fetches and reports for its codes."""
+
+    connection: str
+    codes: tuple[str, ...]
+    key: SealingKey
+    client: HubClient
+    session: aiohttp.ClientSession
+    clock: Clock
+
+    def seal(self, envelope: Envelope) -> Sealed:
+        return seal(envelope, self.key, self.clock())
+
+    async def send(self, envelope: Envelope, *attachments: bytes) -> SubmissionAnswer:
+        """Seal and submit in one go, the attachments in the same body."""
+        data = self.seal(envelope).data
+        return await self.client.submit(data, {digest_of(content): content for content in attachments})
+
+    async def fetch(self, limit: int = 100, wait: float = 0) -> MailboxAnswer:
+        return await self.client.mailbox(wait=wait, limit=limit)
+
+    async def envelopes(self, limit: int = 100) -> list[EnvelopeEntry]:
+        """The envelopes that wait; receipts that wait as well are passed over."""
+        return [entry for entry in (await self.fetch(limit)).entries if isinstance(entry, EnvelopeEntry)]
+
+    async def receipts(self, limit: int = 100) -> list[ReceiptEntry]:
+        return [entry for entry in (await self.fetch(limit)).entries if isinstance(entry, ReceiptEntry)]
+
+    def receipt(
+        self, message_id: str, sender: str, code: str, event: ReceiptEvent, *, issuer: str | None = None
+    ) -> SignedReceipt:
+        """A receipt signed with this node's key; an honest one if `issuer` is left out."""
+        failed = event.endswith("Failure")
+        (signed,) = sign_receipts(
+            [
+                Receipt(
+                    receipt_id=secrets.token_hex(8),
+                    event=event,
+                    issuer=Issuer(IssuerKind.AGENCY, issuer or code),
+                    message_id=message_id,
+                    sender=AgencyCode(sender),
+                    recipient=AgencyCode(code),
+                    occurred_at=self.clock(),
+                    reason=Reason("seal-digest", "Nội dung đã bị thay đổi") if failed else None,
+                )
+            ],
+            self.key,
+            issued_at=self.clock(),
+        )
+        return signed
+
+    async def report(
+        self,
+        entry: EnvelopeEntry,
+        sender: str,
+        kind: OutcomeKind = OutcomeKind.CONSIGNED,
+        *,
+        codes: tuple[str, ...] | None = None,
+        lease: str | None = None,
+    ) -> ItemResult:
+        """Report one leased envelope as consigned or refused, for all its codes or some."""
+        consigned = kind is OutcomeKind.CONSIGNED
+        event = ReceiptEvent.CONTENT_CONSIGNMENT if consigned else ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE
+        signed = [self.receipt(entry.message_id, sender, code, event) for code in codes or entry.recipients]
+        outcome = Outcome(
+            entry=entry.entry, lease=lease or entry.lease, outcome=kind, receipts=tuple(map(ref_of, signed))
+        )
+        answer = await self.client.report(OutcomesRequest(outcomes=(outcome,), proofs=proofs_of(signed)))
+        return answer.outcomes[0]
+
+    async def received(self, entry: ReceiptEntry) -> ItemResult:
+        outcome = Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.RECEIVED)
+        return (await self.client.report(OutcomesRequest(outcomes=(outcome,)))).outcomes[0]
+
+    async def hand_over(self, message_id: str, sender: str, code: str) -> OutcomesAnswer:
+        """Send a handover receipt."""
+        signed = self.receipt(message_id, sender, code, ReceiptEvent.CONTENT_HANDOVER)
+        return await self.client.report(OutcomesRequest(receipts=(ref_of(signed),), proofs=proofs_of([signed])))
+
+
+def ref_of(signed: SignedReceipt) -> ReceiptRef:
+    return ReceiptRef(receipt=signed.receipt, proof=str(hash(signed.proof)))
+
+
+def proofs_of(signed: list[SignedReceipt]) -> dict[str, bytes]:
+    return {str(hash(each.proof)): each.proof for each in signed}
+
+
+class RequestsUnderWay:
+    """Believes the header that says who asks, and knows when no request is under way."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @property
+    def identify(self) -> Middleware:
+        @web.middleware
+        async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+            request[FOUND] = Peer(request.headers[_CONNECTION])
+            self._count += 1
+            self._none.clear()
+            try:
+                return await handler(request)
+            finally:
+                self._count -= 1
+                if not self._count:
+                    self._none.set()
+
+        return identify
+
+    async def ended(self) -> None:
+        await self._none.wait()
+
+
+@dataclass(slots=True)
+class World:
+    """A running exchange, and the office that admits agencies to it."""
+
+    folder: Path
+    database: Database
+    files: BlobStore
+    exchange: Exchange
+    authority: Authority
+    clock: Clock
+    url: URL
+    stack: contextlib.AsyncExitStack
+    requests: RequestsUnderWay
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    async def join(self, connection: str, *codes: str, older: Mapping[str, str] | None = None) -> Node:
+        """Admit agencies that one new connection serves; `older` gives older codes of some."""
+        key = new_p256_key()
+        chain = self.authority.issue_seal(key.public_key(), connection, [], self.clock())
+        sealing = SealingKey(key, chain)
+        aliases = older or {}
+        await self.database.write(partial(self._admit, connection, codes, aliases, sealing))
+        return await self.node(connection, codes, sealing)
+
+    async def node(self, connection: str, codes: tuple[str, ...], key: SealingKey) -> Node:
+        session = await self.stack.enter_async_context(
+            aiohttp.ClientSession(headers={_CONNECTION: connection}, auto_decompress=False)
+        )
+        node = Node(connection, codes, key, HubClient(session, self.url), session, self.clock)
+        self.nodes[connection] = node
+        return node
+
+    def _admit(
+        self,
+        connection: str,
+        codes: tuple[str, ...],
+        older: Mapping[str, str],
+        key: SealingKey,
+        transaction: Connection,
+    ) -> None:
+        now = self.clock()
+        connections.add(transaction, connection, connection, at=now)
+        connections.add_seal(
+            transaction, connection, key.fingerprint, key.certificate.public_bytes(Encoding.DER), at=now
+        )
+        for code in codes:
+            entry = AgencyEntry(
+                code=AgencyCode(code),
+                name=code,
+                older_codes=(AgencyCode(older[code]),) if code in older else (),
+                connection=connection,
+            )
+            agencies.add(transaction, entry, at=now)
+        self._publish(transaction)
+
+    async def set_status(self, code: str, standing: EntryStatus) -> None:
+        def work(transaction: Connection) -> None:
+            agencies.set_status(transaction, AgencyCode(code), standing)
+            self._publish(transaction)
+
+        await self.database.write(work)
+
+    def trust(self, transaction: Connection) -> None:
+        """Believe the authority for every code."""
+        root = self.authority.root
+        directory.put_anchor(transaction, fingerprint(root), root.public_bytes(Encoding.DER), ("",), at=self.clock())
+        self._publish(transaction)
+
+    def _publish(self, transaction: Connection) -> None:
+        """Count a version of the directory; what stands in it is of no interest here."""
+        directory.append(
+            transaction,
+            directory.directory_version(transaction) + 1,
+            digest="0" * 64,
+            document=b"{}",
+            issued_at=self.clock(),
+            expires_at=self.clock() + timedelta(days=30),
+        )
+
+    async def count(self, table: str) -> int:
+        """How many rows a table has."""
+        return await self.database.read(
+            lambda transaction: transaction.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+        )
+
+    async def is_empty(self) -> bool:
+        """True if nothing at all is stored of any submission, in the database or among the files."""
+        tables = ("messages", "blobs", "deliveries", "mailbox_entries", "receipts", "submissions", "uploads")
+        counts = [await self.count(table) for table in tables]
+        files = [path for path in (self.folder / "attachments").rglob("*") if path.is_file()]
+        return not any(counts) and not files
+
+
+Running: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[World]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every test stands on and none changes: an authority, the hub's key, and a database of the newest schema."""
+
+    authority: Authority
+    hub_key: SealingKey
+    database: Path
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    folder = tmp_path_factory.mktemp("ground")
+    made_at = NOW - timedelta(days=1)
+    authority = Authority.create(folder / "authority", "Test", now=made_at)
+    key = new_p256_key()
+
+    async def migrate() -> None:
+        async with open_database(folder / "hub.db") as database:
+            await upgrade(database, MIGRATIONS)
+
+    asyncio.run(migrate())
+    return Ground(
+        authority, SealingKey(key, authority.issue_receipts(key.public_key(), HUB, made_at)), folder / "hub.db"
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings() -> ExchangeSettings:
+    """The settings as they come; a module overrides this to test one."""
+    return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 0}})
+
+
+@pytest.fixture
+def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings) -> Running:
+    """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
+    shutil.copy(ground.database, tmp_path / "hub.db")
+
+    @contextlib.asynccontextmanager
+    async def run() -> AsyncIterator[World]:
+        async with contextlib.AsyncExitStack() as stack:
+            database = await stack.enter_async_context(open_database(tmp_path / "hub.db"))
+            files = BlobStore(tmp_path / "attachments")
+            stop, requests = asyncio.Event(), RequestsUnderWay()
+            exchange = Exchange.of(
+                database,
+                files,
+                name=HUB,
+                epoch="epoch-1",
+                receipts_key=ground.hub_key,
+                settings=settings,
+                clock=clock,
+                stop=stop,
+            )
+            application = web.Application(middlewares=[requests.identify, problems])
+            application.on_response_prepare.append(note_start)
+            application.add_routes(exchange_routes(exchange))
+            server = TestServer(application, host="127.0.0.1")
+            await server.start_server()
+            stack.push_async_callback(server.close)
+            stack.callback(stop.set)
+            url = server.make_url("/")
+            world = World(tmp_path, database, files, exchange, ground.authority, clock, url, stack, requests)
+            if not await world.count("trust_anchors"):
+                await database.write(world.trust)
+            yield world
+
+    return run
+
+
+@pytest.fixture
+async def world(running: Running) -> AsyncIterator[World]:
+    async with running() as world:
+        yield world
+
+
+@pytest.fixture
+async def g22(world: World) -> Node:
+    """The node of the Government Office, G22."""
+    return await world.join("vpcp", "G22")
+
+
+@pytest.fixture
+async def h23(world: World) -> Node:
+    """The node of Hải Dương, which serves H23 and two units below it."""
+    return await world.join("haiduong", "H23", "H23.12", "H23.13", older={"H23": "000.00.00.H23"})
+
+
+@pytest.fixture
+async def h31(world: World) -> Node:
+    """The node of Hưng Yên, H31."""
+    return await world.join("hungyen", "H31")
+
+
+async def rejection(call: Awaitable[object]) -> CongvanError:
+    """The error that `call` ends with."""
+    with pytest.raises(CongvanError) as caught:
+        await call
+    return caught.value

@@ -1,0 +1,273 @@
+"""Attachments that do not fit into the submission: uploaded in pieces, pinned to it, read by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from hub.settings_exchange import ExchangeSettings
+from schemas.directory import EntryStatus
+from schemas.errors import Rejected, Unavailable
+from tests.hub.exchange.conftest import Node, Running, World, rejection
+from tests.hub.exchange.documents import digest_of, document
+from transport.wire import SubmissionState, UploadNeeded
+
+LONG = bytes(range(256)) * 1200
+SHORT = b"%PDF-1.4 ng\xe1\xba\xafn"
+
+
+async def _chunks(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def _upload(node: Node, needed: UploadNeeded, contents: Iterable[bytes]) -> None:
+    content = next(content for content in contents if digest_of(content) == needed.digest)
+    await node.client.upload(needed.location, needed.offset, _chunks(content[needed.offset :]))
+
+
+async def test_missing_attachments_are_asked_for_and_then_the_document_is_accepted(
+    world: World, g22: Node, h23: Node
+) -> None:
+    """Until all attachments are here nothing is accepted; then the same envelope is, and recipients read them."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG, SHORT, b""])).data
+    answer = await g22.client.submit(data, {})
+    assert answer.state is SubmissionState.INCOMPLETE
+    assert {(each.digest, each.size, each.offset) for each in answer.uploads} == {
+        (digest_of(content), len(content), 0) for content in (LONG, SHORT, b"")
+    }
+    assert await world.count("messages") == 0
+    for needed in answer.uploads:
+        await _upload(g22, needed, [LONG, SHORT, b""])
+    assert (await g22.client.submit(data, {})).state is SubmissionState.ACCEPTED
+    (entry,) = await h23.envelopes()
+    assert entry.attachments == {digest_of(SHORT): SHORT, digest_of(b""): b""}
+    async with h23.client.blob(digest_of(LONG), start=0, lease=f"{entry.entry}:{entry.lease}") as chunks:
+        assert b"".join([chunk async for chunk in chunks]) == LONG
+    assert (await world.count("submissions"), await world.count("uploads")) == (0, 0)
+
+
+async def test_an_upload_goes_on_where_it_broke_off(world: World, g22: Node, h23: Node, running: Running) -> None:
+    """What came before the connection broke, or the hub was stopped, need not be sent again."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    assert await g22.client.upload(needed.location, 0, _chunks(LONG[:100_000])) == 100_000
+    assert await g22.client.upload_offset(needed.location) == 100_000
+    async with running() as restarted:
+        again = await restarted.node("vpcp", ("G22",), g22.key)
+        (still,) = (await again.client.submit(data, {})).uploads
+        assert (still.location, still.offset) == (needed.location, 100_000)
+        await _upload(again, still, [LONG])
+        assert (await again.client.submit(data, {})).state is SubmissionState.ACCEPTED
+
+
+async def test_an_offset_that_is_not_the_uploads_is_refused(g22: Node, h23: Node) -> None:
+    """Bytes go where the upload stands, or nowhere."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    await g22.client.upload(needed.location, 0, _chunks(LONG[:1000]))
+    error = await rejection(g22.client.upload(needed.location, 999, _chunks(LONG[999:])))
+    assert error.code == "upload-offset"
+    assert await g22.client.upload_offset(needed.location) == 1000
+
+
+@pytest.mark.parametrize("content", [LONG, SHORT], ids=["long", "short"])
+async def test_other_bytes_are_refused_and_can_be_sent_anew(content: bytes, world: World, g22: Node, h23: Node) -> None:
+    """A complete upload with another digest is dropped; the right bytes can follow."""
+    data = g22.seal(document("G22", "H23", attachments=[content])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    error = await rejection(g22.client.upload(needed.location, 0, _chunks(content[::-1])))
+    assert error.code == "attachment-digest"
+    assert await g22.client.upload_offset(needed.location) == 0
+    await g22.client.upload(needed.location, 0, _chunks(content))
+    assert (await g22.client.submit(data, {})).state is SubmissionState.ACCEPTED
+
+
+async def test_more_bytes_than_announced_are_refused(g22: Node, h23: Node) -> None:
+    """An upload takes no more than the envelope announces."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    error = await rejection(g22.client.upload(needed.location, 0, _chunks(LONG, b"more")))
+    assert error.code == "attachment-too-large"
+
+
+async def test_an_upload_is_known_to_its_connection_alone(g22: Node, h23: Node) -> None:
+    """For another connection an upload does not exist."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    stranger = await rejection(h23.client.upload(needed.location, 0, _chunks(LONG)))
+    nothing = await rejection(h23.client.upload("/v1/uploads/" + "0" * 32, 0, _chunks(LONG)))
+    assert (stranger.code, str(stranger)) == (nothing.code, str(nothing))
+    assert stranger.code == "upload-unknown"
+
+
+async def test_the_digest_of_anothers_attachment_is_as_if_it_did_not_exist(
+    world: World, g22: Node, h23: Node, h31: Node
+) -> None:
+    """A sender that names bytes which the hub holds for others has to bring them, like bytes that nobody has."""
+    await g22.send(document("G22", "H23", attachments=[LONG]), LONG)
+    unknown = bytes(reversed(LONG))
+    answers = [
+        await h31.client.submit(h31.seal(document("H31", "H23", attachments=[content])).data, {})
+        for content in (LONG, unknown)
+    ]
+    assert [answer.state for answer in answers] == [SubmissionState.INCOMPLETE] * 2
+    assert [(each.size, each.offset) for answer in answers for each in answer.uploads] == [(len(LONG), 0)] * 2
+    held, missing = [await rejection(_read(h31, digest_of(content))) for content in (LONG, unknown)]
+    assert (held.code, str(held)) == (missing.code, str(missing))
+    assert held.code == "blob-unknown"
+
+
+async def _read(node: Node, digest: str) -> bytes:
+    async with node.client.blob(digest, start=0, lease="1:0") as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+async def test_two_clients_that_begin_at_once_share_the_uploads(world: World, g22: Node, h23: Node) -> None:
+    """Two submissions of one envelope are told the same places to upload to."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    answers = await asyncio.gather(*(g22.client.submit(data, {}) for _ in range(4)))
+    assert len({answer.uploads for answer in answers}) == 1
+    assert await world.count("submissions") == 1
+
+
+async def test_what_came_in_a_body_is_kept_while_the_rest_is_lacking(world: World, g22: Node, h23: Node) -> None:
+    """Attachments that a first submission brought, short or long, are not asked for again."""
+    other = LONG[::-1]
+    data = g22.seal(document("G22", "H23", attachments=[LONG, SHORT, other])).data
+    answer = await g22.client.submit(data, {digest_of(LONG): LONG, digest_of(SHORT): SHORT})
+    assert [each.digest for each in answer.uploads] == [digest_of(other)]
+    assert (await g22.client.submit(data, {digest_of(other): other})).state is SubmissionState.ACCEPTED
+    assert sorted(world.files.digests()) == sorted([digest_of(LONG), digest_of(other)])
+    assert not list((world.folder / "attachments" / "uploads").iterdir())
+
+
+async def test_a_later_writer_takes_an_upload_over(world: World, g22: Node, h23: Node) -> None:
+    """A writer whose network is gone does not keep the next one away: the later one goes on."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    halted, go_on = asyncio.Event(), asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield LONG[:280_000]
+        halted.set()
+        await go_on.wait()
+
+    first = asyncio.create_task(g22.client.upload(needed.location, 0, stalling()))
+    await halted.wait()
+    while (offset := await g22.client.upload_offset(needed.location)) == 0:  # noqa: ASYNC110 - it can only be asked for
+        await asyncio.sleep(0.01)
+    error = await rejection(g22.client.upload(needed.location, offset + 1, _chunks(b"x")))
+    assert error.code == "upload-offset"
+    offset = await g22.client.upload_offset(needed.location)
+    assert offset == 280_000
+    assert await g22.client.upload(needed.location, offset, _chunks(LONG[offset:])) == len(LONG)
+    go_on.set()
+    assert (await rejection(first)).code in {"upload-busy", "hub-unreachable"}
+    assert (await g22.client.submit(data, {})).state is SubmissionState.ACCEPTED
+
+
+async def test_a_refused_envelope_drops_what_was_uploaded_for_it(world: World, g22: Node, h23: Node) -> None:
+    """When the recipient is suspended before the submission is complete, nothing of it stays."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    await g22.client.upload(needed.location, 0, _chunks(LONG[:1000]))
+    await world.set_status("H23", EntryStatus.SUSPENDED)
+    assert (await rejection(g22.client.submit(data, {}))).code == "recipient-suspended"
+    assert await world.is_empty()
+
+
+class TestProtocol:
+    """The rules of tus 1.0.0 that no client of ours breaks."""
+
+    async def _location(self, g22: Node) -> str:
+        data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+        return (await g22.client.submit(data, {})).uploads[0].location
+
+    async def test_head_tells_offset_and_length(self, g22: Node, h23: Node) -> None:
+        """HEAD says how far an upload is and how long it will be, not to be cached."""
+        url = g22.client._hub.with_path(await self._location(g22))
+        async with g22.session.head(url, headers={"Tus-Resumable": "1.0.0"}) as answer:
+            assert answer.status == 200
+            shown = {name: answer.headers[name] for name in ("Upload-Offset", "Upload-Length", "Tus-Resumable")}
+            assert shown == {"Upload-Offset": "0", "Upload-Length": str(len(LONG)), "Tus-Resumable": "1.0.0"}
+            assert answer.headers["Cache-Control"] == "no-store"
+
+    async def test_another_version_is_refused_with_ours(self, g22: Node, h23: Node) -> None:
+        """A request of another version, or of none, gets 412 and the version that is spoken here."""
+        url = g22.client._hub.with_path(await self._location(g22))
+        for headers in ({"Tus-Resumable": "0.2.2"}, {}):
+            async with g22.session.patch(url, headers={**headers, "Upload-Offset": "0"}) as answer:
+                assert (answer.status, answer.headers["Tus-Version"]) == (412, "1.0.0")
+
+    async def test_options_tells_the_version_and_the_longest_upload(self, g22: Node) -> None:
+        """OPTIONS says what the server can do."""
+        async with g22.session.options(g22.client._hub.with_path("/v1/uploads")) as answer:
+            assert (answer.status, answer.headers["Tus-Version"]) == (204, "1.0.0")
+            assert int(answer.headers["Tus-Max-Size"]) > 0
+
+    async def test_a_patch_needs_its_type_and_its_offset(self, g22: Node, h23: Node) -> None:
+        """A PATCH of another media type, or without an offset, changes nothing."""
+        url = g22.client._hub.with_path(await self._location(g22))
+        version = {"Tus-Resumable": "1.0.0"}
+        for headers, status in (
+            ({"Content-Type": "application/octet-stream", "Upload-Offset": "0"}, 415),
+            ({"Content-Type": "application/offset+octet-stream"}, 400),
+            ({"Content-Type": "application/offset+octet-stream", "Upload-Offset": "-1"}, 400),
+            ({"Content-Type": "application/offset+octet-stream", "Upload-Offset": "7"}, 409),
+        ):
+            async with g22.session.patch(url, data=b"x", headers={**version, **headers}) as answer:
+                assert answer.status == status
+                assert answer.headers["Tus-Resumable"] == "1.0.0"
+        assert await g22.client.upload_offset(str(url.path)) == 0
+
+
+class TestRoom:
+    """Attachments are not taken at the cost of the database."""
+
+    @pytest.fixture
+    def settings(self) -> ExchangeSettings:
+        return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 1 << 60, "pending": 1}})
+
+    async def test_attachments_wait_when_the_disk_has_no_room(self, world: World, g22: Node, h23: Node) -> None:
+        """A submission that would leave too little free is told to come later, and leaves nothing."""
+        data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+        for attachments in ({}, {digest_of(LONG): LONG}):
+            error = await rejection(g22.client.submit(data, attachments))
+            assert isinstance(error, Unavailable)
+            assert error.code == "storage-full"
+        assert await world.is_empty()
+
+
+class TestPending:
+    """How many submissions of a connection wait for attachments is bounded."""
+
+    @pytest.fixture
+    def settings(self) -> ExchangeSettings:
+        return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 0, "pending": 2}})
+
+    async def test_one_submission_too_many_waits_until_another_ends(
+        self, world: World, g22: Node, h23: Node, h31: Node
+    ) -> None:
+        """The connection that has used up its places is told to come again; others are not concerned."""
+        sealed = [g22.seal(document("G22", "H23", attachments=[LONG])).data for _ in range(3)]
+        first = await g22.client.submit(sealed[0], {})
+        await g22.client.submit(sealed[1], {})
+        error = await rejection(g22.client.submit(sealed[2], {}))
+        assert isinstance(error, Unavailable)
+        assert error.code == "too-many-requests"
+        other = await h31.client.submit(h31.seal(document("H31", "H23", attachments=[LONG])).data, {})
+        assert other.state is SubmissionState.INCOMPLETE
+        await _upload(g22, first.uploads[0], [LONG])
+        assert (await g22.client.submit(sealed[0], {})).state is SubmissionState.ACCEPTED
+        assert (await g22.client.submit(sealed[2], {})).state is SubmissionState.INCOMPLETE
+
+
+async def test_an_unknown_upload_is_refused(g22: Node) -> None:
+    """An id that was never given leads nowhere, however it looks."""
+    for upload in ("0" * 32, "..%2F..%2Fhub.db", "x"):
+        error = await rejection(g22.client.upload(f"/v1/uploads/{upload}", 0, _chunks(b"x")))
+        assert isinstance(error, Rejected)
+        assert error.code == "upload-unknown"
