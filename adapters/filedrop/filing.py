@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path, PurePath
 
 from adapters.filedrop.folders import DropFolders
-from runtime.files import storage_errors, sync_folder, write_file
+from runtime.files import storage_errors, sync_folder
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError
@@ -62,15 +62,27 @@ def file_sent(item: Path, note: SentNote, folders: DropFolders) -> Path:
     day = folders.sent / note.sent_at.astimezone(VIETNAM).strftime("%Y-%m-%d")
     folders.make(day)
     target = _free_name(day, item.name, note.key)
-    write_file(Path(f"{target}{_RECEIPT_ENDING}"), note.encode(), mode=folders.file_mode)
+    _write_note(Path(f"{target}{_RECEIPT_ENDING}"), note.encode(), folders)
     return _move(item, target)
 
 
 def file_failed(item: Path, error: CongvanError, at: datetime, folders: DropFolders) -> Path:
     """Move `item` to failed/, the reason beside it; gives the item's new path."""
     target = _free_name(folders.failed, item.name, at.astimezone(VIETNAM).strftime("%Y%m%d-%H%M%S"))
-    write_file(Path(f"{target}{_ERROR_ENDING}"), _reason(item.name, error, at).encode(), mode=folders.file_mode)
+    _write_note(Path(f"{target}{_ERROR_ENDING}"), _reason(item.name, error, at).encode(), folders)
     return _move(item, target)
+
+
+def _write_note(path: Path, content: bytes, folders: DropFolders) -> None:
+    """Write the note by one rename, from a name that the next try uses again: a crash leaves nothing for good."""
+    temporary = path.with_name(f".{path.name}")
+    with storage_errors(path):
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(folders.create(temporary), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
 
 
 def _free_name(folder: Path, name: str, mark: str) -> Path:

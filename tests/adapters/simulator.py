@@ -103,7 +103,7 @@ class NodeSimulator:
         return {one["name"]: (one["type"], bytes.fromhex(one["content"])) for one in kept}
 
     def message_count(self) -> int:
-        return len(list(self.folder.glob("*"))) if self.folder.exists() else 0
+        return len(list(self.folder.glob("[!.]*"))) if self.folder.exists() else 0
 
     @contextlib.asynccontextmanager
     async def open_attachment(self, digest: Sha256Hex) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -117,7 +117,7 @@ class NodeSimulator:
 
         yield chunks()
 
-    def context(self, folder: Path, **settings: object) -> AdapterContext:
+    def context(self, folder: Path, /, **settings: object) -> AdapterContext:
         return AdapterContext(name="filedrop", settings=settings, node=self, folder=folder, clock=lambda: NOW)
 
     def delivery(
