@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -24,12 +24,12 @@ from hub.settings import HubFolder, HubSettings, HubTable
 from hub.store import state
 from hub.store.schema import MIGRATIONS
 from hub.usecases.agencies import AgencyRegister
-from hub.usecases.authority import HubKeys, open_keys
+from hub.usecases.authority import HubKeys, open_keys, renew_expiring
 from hub.usecases.connections import ConnectionRegister, TokenMint
 from hub.usecases.directory import DirectoryPublisher, DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
-from hub.usecases.health import Readiness, expiring, trials_of
+from hub.usecases.health import expiring, trials_of
 from hub.usecases.peers import PeerRegister
 from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_services
@@ -40,6 +40,7 @@ from runtime.database import Database, open_database
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
+from runtime.readiness import Readiness
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
 
@@ -47,7 +48,7 @@ log = structlog.get_logger()
 
 #: Seconds that services have to end after the HTTP server's own grace is over.
 _LAST_GRACE: Final = 5.0
-#: The log warns of certificates that have less than this left.
+#: At a start, certificates that have less than this left are renewed; the log warns of those that cannot be.
 _SOON: Final = timedelta(days=30)
 
 
@@ -109,6 +110,7 @@ async def serve(
 ) -> None:
     """Run the hub in `folder` until `stop` is set; `announce` is told the address once the hub answers there."""
     running = Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
+    _renew_certificates(folder, clock())
     async with AsyncExitStack() as stack:
         foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
         stack.enter_context(exclusive(folder.serving_lock, running))
@@ -128,6 +130,20 @@ async def serve(
         }
         await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
     log.info("hub.stopped", name=hub.name)
+
+
+def _renew_certificates(folder: HubFolder, now: datetime) -> None:
+    hub = folder.read_settings().hub
+    renewed = renew_expiring(
+        folder.authority,
+        folder.keys,
+        name=hub.name,
+        passphrase=folder.passphrase(hub.passphrase_file),
+        now=now,
+        within=_SOON,
+    )
+    for use in renewed:
+        log.info("certificate.renewed", certificate=use)
 
 
 async def _exchange(foundation: Foundation, stop: asyncio.Event) -> Exchange:

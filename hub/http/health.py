@@ -11,8 +11,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from hub.http.peer import comes_from
-from hub.usecases.health import PartReport, Readiness
 from runtime.metrics import CONTENT_TYPE, render
+from runtime.readiness import PartReport, Readiness
 from transport import paths
 
 

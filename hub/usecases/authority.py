@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
 from certs.authority import Authority
 from certs.certificate_profiles import Chain
-from certs.keys import PrivateKey, new_p256_key, read_certificates, write_certificates, write_key
+from certs.keys import PrivateKey, new_p256_key, read_certificates, read_key, write_certificates, write_key
 from certs.names import hub_named
 from certs.sealing_key import SealingKey, load_sealing_key
 from certs.tls import server_context
@@ -97,6 +97,45 @@ def create_keys(
     put("tls", tls, authority.issue_server(tls.public_key(), [name, *addresses], now))
     put("receipts", receipts, authority.issue_receipts(receipts.public_key(), name, now))
     put("directory", directory, authority.issue_directory(directory.public_key(), name, now))
+
+
+def renew_expiring(
+    authority_folder: Path, keys_folder: Path, *, name: str, passphrase: bytes | None, now: datetime, within: timedelta
+) -> tuple[str, ...]:
+    """Certify anew, for the same keys, what of the hub's own certificates ends `within` that time; gives their uses.
+
+    The TLS certificate keeps its names. The authority's own certificates are not renewed: nodes know them.
+    """
+    files = KeyFiles(keys_folder)
+    ending = tuple(
+        use
+        for use in ("tls", "receipts", "directory")
+        if read_certificates(files.chain(use))[0].not_valid_after_utc <= now + within
+    )
+    if not ending:
+        return ()
+    authority = Authority.open(authority_folder, passphrase)
+    for use in ending:
+        key = read_key(files.key(use), passphrase).public_key()
+        match use:
+            case "tls":
+                names = server_names_of(read_certificates(files.chain(use))[0])
+                chain = authority.issue_server(key, names, now)
+            case "receipts":
+                chain = authority.issue_receipts(key, name, now)
+            case _:
+                chain = authority.issue_directory(key, name, now)
+        write_certificates(files.chain(use), chain)
+    return ending
+
+
+def server_names_of(certificate: x509.Certificate) -> list[str]:
+    """The DNS names and IP addresses that a server certificate is good for."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [
+        *names.get_values_for_type(x509.DNSName),
+        *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+    ]
 
 
 def open_keys(authority_folder: Path, keys_folder: Path, *, name: str, passphrase: bytes | None) -> HubKeys:

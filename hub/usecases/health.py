@@ -9,10 +9,8 @@ from hub.store import directory, state
 from hub.usecases.authority import HubKeys
 from runtime.clock import Clock
 from runtime.database import Database
-from runtime.readiness import PartReport, Readiness, Trial, try_folder
+from runtime.readiness import Trial, try_folder
 from schemas.errors import Unavailable
-
-__all__ = ["PartReport", "Readiness", "expiring", "trials_of"]
 
 
 def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:
@@ -32,7 +30,9 @@ def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock
         now = clock()
         expired = [validity.use for validity in keys.validities() if validity.not_after <= now]
         if expired:
-            raise Unavailable("certificate-expired", f"Expired: {', '.join(expired)}.", mend="Renew the certificates.")
+            raise Unavailable(
+                "certificate-expired", f"Expired: {', '.join(expired)}.", mend="Restart the hub: it renews its own."
+            )
 
     async def newest_version() -> None:
         head = await database.read(directory.head)

@@ -17,9 +17,10 @@ from prometheus_client import CollectorRegistry
 from certs.tls import client_context
 from hub.http.server import listening, public_application
 from hub.settings import HttpSettings, HubFolder, ProxySettings
-from hub.usecases.health import PartReport, Readiness, trials_of
+from hub.usecases.health import trials_of
 from hub.usecases.peers import PeerRegister
 from runtime.addresses import Address
+from runtime.readiness import PartReport, Readiness
 from schemas.errors import Rejected, Unavailable
 from tests.hub.admin.conftest import Clock, RunningHub, running
 

@@ -1,0 +1,41 @@
+"""The hub's own certificates are renewed when they near their end, for the same keys and names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from certs.keys import read_certificates
+from hub.settings import HubFolder
+from hub.usecases.authority import KeyFiles, open_keys, renew_expiring, server_names_of
+from tests.hub.admin.conftest import NAME, Clock
+
+MONTH = timedelta(days=30)
+
+
+def renew(folder: HubFolder, clock: Clock) -> tuple[str, ...]:
+    return renew_expiring(folder.authority, folder.keys, name=NAME, passphrase=None, now=clock(), within=MONTH)
+
+
+async def test_nothing_is_renewed_before_its_time(folder: HubFolder, clock: Clock) -> None:
+    """A certificate with more than a month left stays as it is."""
+    clock.advance(timedelta(days=398) - MONTH - timedelta(hours=1))
+    before = [path.read_bytes() for path in sorted(folder.keys.iterdir())]
+    assert renew(folder, clock) == ()
+    assert [path.read_bytes() for path in sorted(folder.keys.iterdir())] == before
+
+
+async def test_what_nears_its_end_is_renewed(folder: HubFolder, clock: Clock) -> None:
+    """The TLS certificate comes first, with its key and names; after three years the others follow."""
+    files = KeyFiles(folder.keys)
+    old = read_certificates(files.chain("tls"))[0]
+    clock.advance(timedelta(days=398) - MONTH)
+    assert renew(folder, clock) == ("tls",)
+    new = read_certificates(files.chain("tls"))[0]
+    assert new.public_key() == old.public_key()
+    assert server_names_of(new) == server_names_of(old) == [NAME, "127.0.0.1"]
+    assert new.not_valid_after_utc == clock().replace(microsecond=0) + timedelta(days=398)
+    assert renew(folder, clock) == ()
+    clock.advance(timedelta(days=3 * 365 - 398))
+    assert renew(folder, clock) == ("tls", "receipts", "directory")
+    keys = open_keys(folder.authority, folder.keys, name=NAME, passphrase=None)
+    assert all(validity.not_after > clock() + MONTH for validity in keys.validities())
