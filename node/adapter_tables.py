@@ -1,0 +1,98 @@
+"""The adapters that the settings name: made, and found again by the agency they hand over to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
+
+from adapters.loading import load_adapter
+from adapters.sdk import Adapter, AdapterContext
+from node.foundation import Foundation
+from runtime.settings import Settings, settings_of
+from schemas.codes import AgencyCode
+from schemas.directory import prefix_covers
+from schemas.errors import MalformedCode, Rejected
+
+
+def _code(text: object) -> AgencyCode:
+    try:
+        return AgencyCode.parse(str(text))
+    except MalformedCode as error:
+        raise ValueError(error.message) from error
+
+
+class Assignment(Settings):
+    """What the node itself reads of an adapter's table."""
+
+    adapter: str | None = None
+    """Which adapter it is, where that is not the name of the table."""
+    codes: tuple[Annotated[AgencyCode, PlainValidator(_code)], ...] | None = None
+    """The agencies, and all below them, that it hands over to. Absent: all that no other adapter has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAdapters:
+    """The adapters of one node, by the names of their tables."""
+
+    adapters: Mapping[str, Adapter]
+    assignments: Mapping[str, Assignment]
+
+    def route(self, code: AgencyCode) -> Adapter | None:
+        """The adapter that hands over to `code`: the one assigned most closely, else the one for all others."""
+        closest = max(
+            (
+                (len(prefix.value), name)
+                for name, assignment in self.assignments.items()
+                for prefix in assignment.codes or ()
+                if prefix_covers(prefix.value, code)
+            ),
+            default=None,
+        )
+        if closest is not None:
+            return self.adapters[closest[1]]
+        return next((self.adapters[name] for name, one in self.assignments.items() if one.codes is None), None)
+
+
+async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters:
+    """Make every adapter of the settings; each is closed with `stack`.
+
+    Raises `settings-invalid`, `adapters-overlap`, and what `load_adapter` and the adapters themselves raise.
+    """
+    assignments: dict[str, Assignment] = {}
+    tables: dict[str, Mapping[str, Any]] = {}
+    for name, table in node.settings.adapters.items():
+        own = {key: value for key, value in table.items() if key in Assignment.model_fields}
+        assignments[name] = settings_of(Assignment, own, source=f"[adapters.{name}]")
+        tables[name] = {key: value for key, value in table.items() if key not in own}
+    _require_one_for_each(assignments)
+    adapters: dict[str, Adapter] = {}
+    for name, assignment in assignments.items():
+        make = load_adapter(assignment.adapter or name)
+        context = AdapterContext(
+            name=name,
+            settings=tables[name],
+            node=node.api(name),
+            folder=node.folder.adapter(name),
+            clock=node.clock,
+        )
+        adapters[name] = await make(context)
+        stack.push_async_callback(adapters[name].close)
+    return OpenAdapters(adapters, assignments)
+
+
+def _require_one_for_each(assignments: Mapping[str, Assignment]) -> None:
+    owners: dict[str, str] = {}
+    for name, assignment in assignments.items():
+        whose = ["every other agency"] if assignment.codes is None else [code.value for code in assignment.codes]
+        for whom in whose:
+            if (other := owners.setdefault(whom, name)) != name:
+                raise Rejected(
+                    "adapters-overlap",
+                    f"The adapters {other} and {name} both hand over to {whom}.",
+                    element=f"adapters.{name}.codes",
+                    mend="Give each adapter its own `codes`; one of them may be without.",
+                )

@@ -1,0 +1,124 @@
+"""The node put together: each resource opened once, in order, and closed in the reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from certs.keys import read_certificates
+from node.adapter_tables import OpenAdapters, open_adapters
+from node.foundation import Foundation, open_foundation
+from node.http.gauges import NodeGauges
+from node.http.operations import listening, operations_application
+from node.settings import NodeFolder
+from node.store.migrate import MIGRATIONS
+from node.usecases.health import expiries, trials_of
+from node.workers.doorbell import doorbell_service
+from node.workers.services import ExchangeParts, exchange_services
+from node.workers.supervision import supervised
+from runtime.addresses import Address
+from runtime.clock import Clock, utc_now
+from runtime.files import make_private_folder
+from runtime.lifecycle import Service, run_services
+from runtime.locks import exclusive
+from runtime.migrations import upgrade
+from runtime.readiness import Readiness
+from schemas.errors import Unavailable
+from transport.client import HubClient
+
+log = structlog.get_logger()
+
+#: The log warns of certificates that have less than this left.
+_SOON: Final = timedelta(days=30)
+
+
+async def serve(folder: NodeFolder, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+    """Run the node in `folder` until `stop` is set. The hub need not be there."""
+    running = Unavailable("node-running", f"A node is running in {folder.root} already.", mend="Stop it first.")
+    async with AsyncExitStack() as stack:
+        folder.read_settings()
+        make_private_folder(folder.data)
+        stack.enter_context(exclusive(folder.serving_lock, running))
+        node = await stack.enter_async_context(open_foundation(folder, clock=clock))
+        before, after = await upgrade(node.database, MIGRATIONS)
+        if before != after:
+            log.info("database.migrated", before=before, after=after)
+        await node.directory.load()
+        hub = await stack.enter_async_context(node.hub_client())
+        adapters = await open_adapters(node, stack)
+        certificates = await asyncio.to_thread(_expiries, node)
+        for use, expiry in certificates.items():
+            if expiry <= clock() + _SOON:
+                log.warning("certificate.expires", certificate=use, at=expiry)
+        services = _services(node, hub, adapters, certificates)
+        log.info(
+            "node.ready",
+            connection=node.identity.connection,
+            codes=[code.value for code in node.directory.served_codes],
+            hub=node.settings.hub.url,
+            adapters=list(adapters.adapters),
+        )
+        await run_services(services, stop, grace=node.settings.node.grace_seconds)
+    log.info("node.stopped", connection=node.identity.connection)
+
+
+def _services(
+    node: Foundation, hub: HubClient, adapters: OpenAdapters, certificates: Mapping[str, datetime]
+) -> dict[str, Service]:
+    parts = ExchangeParts(
+        database=node.database,
+        blobs=node.blobs,
+        attachments=node.attachments,
+        directory=node.directory,
+        identity=node.identity,
+        hub=hub,
+        route=adapters.route,
+        wakeups=node.wakeups,
+        settings=node.settings.exchange,
+        clock=node.clock,
+        chance=Random(),
+    )
+    services = {
+        **exchange_services(parts),
+        "doorbell": doorbell_service(node.folder.doorbell, node.wakeups),
+        **{f"adapter {name}": supervised(name, adapter) for name, adapter in adapters.adapters.items()},
+    }
+    address = node.settings.node.operations.address
+    if address is not None:
+        services["operations"] = _operations(node, adapters, certificates, address)
+    return services
+
+
+def _operations(
+    node: Foundation, adapters: OpenAdapters, certificates: Mapping[str, datetime], address: Address
+) -> Service:
+    registry = CollectorRegistry()
+    gauges = NodeGauges(node.queries, certificates, node.clock, registry)
+    readiness = Readiness(
+        trials_of(
+            node.database,
+            node.folder.data,
+            certificates=certificates,
+            queries=node.queries,
+            adapters=adapters.adapters,
+            clock=node.clock,
+        )
+    )
+
+    async def run(stop: asyncio.Event) -> None:
+        async with listening(operations_application(readiness, gauges, registry), address) as bound:
+            log.info("operations.ready", address=str(bound))
+            await stop.wait()
+
+    return run
+
+
+def _expiries(node: Foundation) -> dict[str, datetime]:
+    return expiries(read_certificates(node.keys.tls_chain)[0], node.identity.seal.certificate)

@@ -1,0 +1,23 @@
+"""`congvan node`: what people at an agency do. Commands open the node's folder directly, whether it runs or not."""
+
+from __future__ import annotations
+
+import typer
+
+from node.cli import listing, node_commands, responding, sending
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help="Run an agency's node: send, receive, see what is stuck and why.",
+)
+app.command("init")(node_commands.init)
+app.command("serve")(node_commands.serve)
+app.command("send")(sending.send)
+app.command("respond")(responding.respond)
+app.command("outbox")(listing.outbox)
+app.command("inbox")(listing.inbox)
+app.command("show")(listing.show)
+app.command("status")(listing.status)
+app.command("migrate")(node_commands.migrate)

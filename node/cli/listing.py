@@ -1,0 +1,189 @@
+"""`congvan node outbox`, `inbox`, `show` and `status`: where everything is, and what is stuck and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.markup import escape
+
+from node.cli.options import Dir, Json, wake_daemon, with_node
+from node.cli.showing import (
+    facts,
+    handovers_table,
+    plain,
+    receipts_table,
+    recipients_table,
+    row_fields,
+    short,
+    story_lines,
+    trouble_text,
+    what,
+)
+from node.foundation import Foundation
+from node.store.records import BalanceRow, MessageStory, NodeStatus, OutboxRow
+from node.store.states import HandoverState, OutboxState
+from runtime.terminal import local_time, say, show_json, show_table
+
+Limit: TypeAlias = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
+Waiting: TypeAlias = Annotated[bool, typer.Option("--waiting", help="Only what still waits.")]
+
+
+def outbox(
+    waiting: Waiting = False,
+    refused: Annotated[bool, typer.Option("--refused", help="Only what was refused.")] = False,
+    limit: Limit = 50,
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """What this node sends, newest first.
+
+    Example: [bold]congvan node outbox --waiting[/bold]
+    """
+    rows = with_node(folder, lambda node: node.queries.outbox(waiting=waiting, refused=refused, limit=limit))
+    if as_json:
+        show_json([row_fields(row) for row in rows])
+        return
+    if not rows:
+        say("Nothing.")
+        return
+    show_table(
+        "",
+        ("message", "submitted", "to", "what", "state", "why"),
+        (
+            (
+                short(row.message.message_id),
+                row.created_at,
+                _recipients(row),
+                what(row.message),
+                row.state,
+                trouble_text(row.trouble),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _recipients(row: OutboxRow) -> str:
+    shown = [f"{one.code} {one.status or one.delivery}" for one in row.recipients[:5]]
+    more = len(row.recipients) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def inbox(waiting: Waiting = False, limit: Limit = 50, folder: Dir = Path(), as_json: Json = False) -> None:
+    """What this node received, newest first.
+
+    Example: [bold]congvan node inbox --json[/bold]
+    """
+    rows = with_node(folder, lambda node: node.queries.inbox(waiting=waiting, limit=limit))
+    if as_json:
+        show_json([row_fields(row) for row in rows])
+        return
+    if not rows:
+        say("Nothing.")
+        return
+    show_table(
+        "",
+        ("message", "received", "from", "for", "what", "state", "why"),
+        (
+            (
+                short(row.message.message_id),
+                row.received_at,
+                row.message.sender,
+                handover.code,
+                what(row.message),
+                handover.state,
+                trouble_text(handover.trouble),
+            )
+            for row in rows
+            for handover in row.handovers
+        ),
+    )
+
+
+def show(
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="Its message id, 8 digits of it or more, or the DocumentId.")
+    ],
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """All that is known of one message: where it is, its receipts, what happened when.
+
+    Example: [bold]congvan node show 3fa2b1c0[/bold]
+    """
+    story = with_node(folder, lambda node: node.queries.story(message))
+    if as_json:
+        show_json(plain(story))
+    else:
+        _tell(story)
+
+
+def _tell(story: MessageStory) -> None:
+    facts(story.message)
+    if story.outbox is not None:
+        say(f"Outbox:   {story.outbox.state}, submitted {local_time(story.outbox.created_at)}")
+        if story.outbox.trouble:
+            say(f"Why:      {escape(trouble_text(story.outbox.trouble) or '')}")
+        recipients_table(story.outbox)
+    if story.inbox is not None:
+        say(f"Sealed:   by {escape(story.inbox.signer)}, {local_time(story.inbox.signed_at)}")
+        handovers_table(story.inbox.handovers)
+    if story.attachments:
+        show_table(
+            "Attachments",
+            ("name", "type", "bytes", "sha-256"),
+            ((one.name, one.content_type, one.size, one.digest) for one in story.attachments),
+        )
+    if story.receipts:
+        receipts_table(story.receipts)
+    story_lines(story.events)
+
+
+def status(folder: Dir = Path(), as_json: Json = False) -> None:
+    """How this node does: its hub, its directory, what waits, whether the count balances.
+
+    Example: [bold]congvan node status[/bold]
+    """
+
+    async def ask(node: Foundation) -> tuple[NodeStatus, tuple[BalanceRow, ...], bool]:
+        return await node.queries.status(), await node.queries.balance(), wake_daemon(node)
+
+    found, balance, is_running = with_node(folder, ask)
+    if as_json:
+        show_json(plain(found) | {"daemon_running": is_running, "balance": plain(balance)})
+        return
+    say(f"[bold]{escape(found.connection)}[/bold] serves {', '.join(map(str, found.served_codes)) or 'no agency'}")
+    say(f"Daemon:    {'runs' if is_running else 'does not run'}")
+    say(f"Hub:       {escape(found.hub)}, {_contact(found)}")
+    expiry = f", valid until {local_time(found.directory.expires_at)}" if found.directory.expires_at else ""
+    say(f"Directory: version {found.directory.version} of {found.directory.latest}{expiry}")
+    say(f"Outbox:    {_counts(found.outbox)}")
+    say(f"Inbox:     {found.inbox} received; {_counts(found.handovers)}")
+    say(f"Receipts:  {found.reports_waiting} wait to be reported")
+    say(f"Disk:      {found.free_bytes / 1e9:.1f} GB free")
+    show_table(
+        "Balance of what was sent",
+        ("agency", "accepted", "delivered", "refused", "expired", "cancelled", "pending"),
+        (
+            (row.code or "all", row.accepted, row.delivered, row.refused, row.expired, row.cancelled, row.pending)
+            for row in balance
+        ),
+    )
+
+
+def _contact(found: NodeStatus) -> str:
+    contact = found.contact
+    if contact.unreachable_since is not None:
+        return (
+            f"unreachable since {local_time(contact.unreachable_since)}: {escape(trouble_text(contact.trouble) or '')}"
+        )
+    if contact.last_contact_at is None:
+        return "not met yet"
+    return f"last met {local_time(contact.last_contact_at)}"
+
+
+def _counts(counts: Mapping[OutboxState, int] | Mapping[HandoverState, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "nothing"

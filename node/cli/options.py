@@ -1,0 +1,47 @@
+"""What the commands share: where the node lies, how its answers look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+import typer
+
+from node.foundation import Foundation, open_foundation
+from node.settings import NodeFolder
+from runtime.wakeups import ring
+from schemas.codes import AgencyCode
+
+T = TypeVar("T")
+
+Dir: TypeAlias = Annotated[
+    Path, typer.Option("--dir", "-d", envvar="CONGVAN_NODE_DIR", help="The node's folder.", show_default="here")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+FromCode: TypeAlias = Annotated[
+    AgencyCode | None,
+    typer.Option(
+        "--from",
+        parser=AgencyCode.parse,
+        metavar="CODE",
+        help="The agency that sends; needed only where the node serves several.",
+    ),
+]
+
+
+def with_node(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T:
+    """What `question` answers about the node in `folder`."""
+
+    async def ask() -> T:
+        async with open_foundation(NodeFolder(folder)) as foundation:
+            await foundation.directory.load()
+            return await question(foundation)
+
+    return asyncio.run(ask())
+
+
+def wake_daemon(node: Foundation) -> bool:
+    """Let the daemon look for work at once; False if none runs."""
+    return ring(node.folder.doorbell)

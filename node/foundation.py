@@ -1,0 +1,101 @@
+"""What every program of a node stands on, opened once: for the daemon, and for commands beside it or without it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from certs.tls import client_context
+from node.settings import NodeFolder, NodeSettings
+from node.store.migrate import MIGRATIONS
+from node.usecases.attachments import Attachments
+from node.usecases.directory import DirectoryCopy
+from node.usecases.enrolment import KeyFiles, open_identity
+from node.usecases.facade import NodeFacade
+from node.usecases.identity import NodeIdentity
+from node.usecases.queries import Queries
+from node.usecases.statuses import Responder
+from node.usecases.submit import Submitter
+from runtime.blobs import BlobStore
+from runtime.clock import Clock, utc_now
+from runtime.database import Database, open_database
+from runtime.migrations import upgrade
+from runtime.wakeups import Wakeups
+from schemas.limits import Limits
+from transport.client import HubClient, open_hub_client
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """A node's settings, keys and record, and what is done with them."""
+
+    folder: NodeFolder
+    settings: NodeSettings
+    keys: KeyFiles
+    identity: NodeIdentity
+    database: Database
+    blobs: BlobStore
+    attachments: Attachments
+    directory: DirectoryCopy
+    submitter: Submitter
+    wakeups: Wakeups
+    clock: Clock
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.exchange.limits.limits()
+
+    @property
+    def queries(self) -> Queries:
+        return Queries(self.database, self.blobs, self.directory, self.identity)
+
+    @property
+    def responder(self) -> Responder:
+        return Responder(self.database, self.submitter, self.clock)
+
+    def api(self, name: str) -> NodeFacade:
+        """The node as the adapter `name` sees it."""
+        return NodeFacade(name, self.submitter, self.directory, self.attachments)
+
+    @asynccontextmanager
+    async def hub_client(self) -> AsyncIterator[HubClient]:
+        """A client that shows the node's certificate. It connects when it is first used."""
+        hub = self.settings.hub
+        tls = client_context(self.identity.hub_authority, self.keys.tls_chain, self.keys.tls_key, self.keys.passphrase)
+        async with open_hub_client(
+            hub.url, tls, source_address=hub.source_address or None, connect_to=hub.connect_to or None
+        ) as client:
+            yield client
+
+
+@asynccontextmanager
+async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> AsyncIterator[Foundation]:
+    """Open the node in `folder`. Nothing is migrated, and the copy of the directory is not loaded yet."""
+    settings = folder.read_settings()
+    keys = KeyFiles(folder.keys, folder.passphrase(settings.node.passphrase_file))
+    identity = open_identity(keys)
+    async with open_database(folder.database) as database:
+        blobs = BlobStore(folder.blobs)
+        attachments = Attachments(database, blobs)
+        directory = DirectoryCopy(database, identity, clock)
+        wakeups = Wakeups()
+        submitter = Submitter(
+            database,
+            attachments,
+            directory,
+            identity,
+            limits=settings.exchange.limits.limits(),
+            clock=clock,
+            wakeups=wakeups,
+        )
+        yield Foundation(
+            folder, settings, keys, identity, database, blobs, attachments, directory, submitter, wakeups, clock
+        )
+
+
+async def migrate(folder: NodeFolder) -> tuple[str | None, str | None]:
+    """Bring the database to the newest schema; gives the revisions before and after."""
+    folder.read_settings()
+    async with open_database(folder.database) as database:
+        return await upgrade(database, MIGRATIONS)

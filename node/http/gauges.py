@@ -1,0 +1,68 @@
+"""The node's record as gauges, taken when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from node.store.records import NodeStatus
+from node.usecases.queries import Queries
+from runtime.clock import Clock
+
+
+class NodeGauges(Collector):
+    """Gauges of one node; `refresh` before they are collected."""
+
+    def __init__(
+        self, queries: Queries, certificates: Mapping[str, datetime], clock: Clock, registry: CollectorRegistry
+    ) -> None:
+        self._queries = queries
+        self._certificates = certificates
+        self._clock = clock
+        self._status: NodeStatus | None = None
+        registry.register(self)
+
+    async def refresh(self) -> None:
+        self._status = await self._queries.status()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        expiry = GaugeMetricFamily(
+            "congvan_node_certificate_expiry_timestamp_seconds",
+            "When a certificate of the node expires.",
+            labels=("certificate",),
+        )
+        for use, at in self._certificates.items():
+            expiry.add_metric((use,), at.timestamp())
+        yield expiry
+        if self._status is not None:
+            yield from self._of_record(self._status)
+
+    def _of_record(self, status: NodeStatus) -> Iterator[GaugeMetricFamily]:
+        outbox = GaugeMetricFamily("congvan_node_outbox_messages", "Messages of ours, by state.", labels=("state",))
+        for state, count in status.outbox.items():
+            outbox.add_metric((state,), count)
+        yield outbox
+        handovers = GaugeMetricFamily(
+            "congvan_node_handovers", "Received messages on their way to an agency's software.", labels=("state",)
+        )
+        for handover, count in status.handovers.items():
+            handovers.add_metric((handover,), count)
+        yield handovers
+        oldest = status.oldest_waiting_at
+        waiting = (self._clock() - oldest).total_seconds() if oldest else 0.0
+        yield GaugeMetricFamily(
+            "congvan_node_oldest_waiting_seconds", "How long the oldest unsent message has waited.", waiting
+        )
+        yield GaugeMetricFamily("congvan_node_inbox_messages", "Messages received.", status.inbox)
+        yield GaugeMetricFamily("congvan_node_reports_waiting", "Receipts not reported yet.", status.reports_waiting)
+        yield GaugeMetricFamily(
+            "congvan_node_hub_reachable", "1 while the hub answers.", status.contact.unreachable_since is None
+        )
+        yield GaugeMetricFamily(
+            "congvan_node_directory_version", "The version of the directory that is here.", status.directory.version
+        )
+        yield GaugeMetricFamily("congvan_node_free_bytes", "Free bytes on the node's disk.", status.free_bytes)

@@ -1,0 +1,65 @@
+"""`/healthz`, `/readyz` and `/metrics`, on a listener of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from node.http.gauges import NodeGauges
+from node.usecases.health import is_needed
+from runtime.addresses import Address
+from runtime.metrics import CONTENT_TYPE, render
+from runtime.readiness import Readiness
+from schemas.errors import Unavailable
+from transport import paths
+
+
+def operations_application(readiness: Readiness, gauges: NodeGauges, registry: CollectorRegistry) -> web.Application:
+    async def alive(_request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_request: web.Request) -> web.Response:
+        reports = await readiness.reports()
+        is_ready = all(report.fault is None for report in reports if is_needed(report.part))
+        body = {"ready": is_ready, "parts": [asdict(report) for report in reports]}
+        return web.json_response(body, status=200 if is_ready else 503)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        await gauges.refresh()
+        # Collectors may ask the disk.
+        body = await asyncio.to_thread(render, registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    application = web.Application()
+    application.add_routes(
+        [web.get(paths.LIVENESS, alive), web.get(paths.READINESS, ready), web.get(paths.METRICS, metrics)]
+    )
+    return application
+
+
+@contextlib.asynccontextmanager
+async def listening(application: web.Application, address: Address) -> AsyncIterator[Address]:
+    """Serve `application` at `address`; gives the address with the port that is listened on.
+
+    Raises `address-in-use`.
+    """
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise Unavailable(
+                "address-in-use",
+                f"{address} cannot be listened on: {error.strerror or error}.",
+                mend="Stop what listens there, or set another [node.operations] listen.",
+            ) from error
+        yield Address(address.host, site.port)
+    finally:
+        await runner.cleanup()
