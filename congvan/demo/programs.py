@@ -89,7 +89,8 @@ async def run(*arguments: str, command: Sequence[str] = COMMAND, environment: Ma
     )  # fmt: skip
     output, complaint = await process.communicate()
     if process.returncode != 0:
-        raise Unavailable("program-failed", f"congvan {' '.join(arguments)}: {complaint.decode().strip()}")
+        # The first words say which command it was; what follows may hold a token.
+        raise Unavailable("program-failed", f"congvan {' '.join(arguments[:2])}: {complaint.decode().strip()}")
     return output.decode()
 
 

@@ -1,0 +1,44 @@
+"""The command: options, the temporary folder, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from congvan.demo.scenario import Demo
+from congvan.demo.telling import Teller
+from runtime.clock import utc_now
+from runtime.lifecycle import stop_on_signals
+from runtime.logs import LogFormat, configure_logs
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the table, instead of staying up.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")] = False,
+) -> None:
+    """Watch a document travel: a hub and three agencies on this machine, each a process of its own.
+
+    Văn phòng Chính phủ (G22) sends a circular with a PDF and a CSV to Hải Dương (H23) and Hưng Yên (H31). Everything
+    lives in a temporary folder and speaks over mutual TLS on 127.0.0.1. Then it stays up for you to try things,
+    until Ctrl-C.
+
+    Example: [bold]congvan demo --once[/bold]
+    """
+    configure_logs(LogFormat.TEXT, "error")
+    teller = Teller(utc_now, as_json)
+    with tempfile.TemporaryDirectory(prefix="congvan-demo-") as folder:
+        asyncio.run(_run(Demo(Path(folder), teller), stay=not once))
+
+
+async def _run(scenario: Demo, *, stay: bool) -> None:
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        await scenario.run(stop, stay=stay)
