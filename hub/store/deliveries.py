@@ -12,8 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
-from sqlalchemy import bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
+from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import deliveries, fanouts, mailbox_entries, messages
 from hub.store.metadata import Transaction
 
@@ -173,19 +174,19 @@ def _completed_in(targets: Sequence[Target], places: range) -> Iterator[tuple[st
             return
 
 
-def find(transaction: Transaction, keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], Delivery]:
-    """The deliveries that there are among `keys` (message, recipient), by key."""
-    if not keys:
-        return {}
-    rows = transaction.execute(
-        select(deliveries.c.message, deliveries.c.recipient, deliveries.c.connection, deliveries.c.state).where(
-            tuple_(deliveries.c.message, deliveries.c.recipient).in_(keys)
+def find(transaction: Transaction, keys: Collection[DeliveryKey]) -> dict[DeliveryKey, Delivery]:
+    """The deliveries that there are among `keys`, by key."""
+    found = {}
+    for numbers, codes in grouped(keys):
+        rows = transaction.execute(
+            select(deliveries.c.message, deliveries.c.recipient, deliveries.c.connection, deliveries.c.state).where(
+                deliveries.c.message.in_(numbers), deliveries.c.recipient.in_(codes)
+            )
         )
-    )
-    return {
-        (row.message, row.recipient): Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state))
-        for row in rows
-    }
+        for row in rows:
+            delivery = Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state))
+            found[row.message, row.recipient] = delivery
+    return found
 
 
 def recipients(transaction: Transaction, message: int) -> list[str]:

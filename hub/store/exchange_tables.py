@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from hub.store.metadata import code_text, metadata
@@ -142,19 +143,20 @@ mailbox_entries = Table(
     Column("last_error", Text),
     Column("expires_at", Instant),
 )
+# SQLite takes a partial index only for a condition that is spelt the same, and there a truth value is spelt `= 1`.
 Index(
     "ix_mailbox_entries_waiting",
     mailbox_entries.c.connection,
     mailbox_entries.c.lane,
     mailbox_entries.c.entry,
-    sqlite_where=mailbox_entries.c.open,
-    postgresql_where=mailbox_entries.c.open,
+    sqlite_where=text("open = 1"),
+    postgresql_where=text("open"),
 )
 Index(
     "ix_mailbox_entries_expiring",
     mailbox_entries.c.expires_at,
-    sqlite_where=mailbox_entries.c.open,
-    postgresql_where=mailbox_entries.c.open,
+    sqlite_where=text("open = 1"),
+    postgresql_where=text("open"),
 )
 Index(
     "uq_mailbox_entries_message_connection",

@@ -153,6 +153,8 @@ def renew(transaction: Transaction, connection: str, entry: int, token: str, *, 
 
 def find(transaction: Transaction, connection: str, entries: Collection[int]) -> dict[int, Entry]:
     """Those of `entries` that are `connection`'s, open or not, by number."""
+    if not entries:
+        return {}
     rows = transaction.execute(
         select(_entries.entry, _entries.message, _entries.receipt, _entries.codes, _entries.open, _entries.lease).where(
             _entries.entry.in_(entries), _entries.connection == connection

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import insert, select
 
+from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import proofs, receipts
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
@@ -62,13 +63,14 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
     return list(numbers)
 
 
-def stored(transaction: Transaction, deliveries: Collection[tuple[int, str]]) -> set[ReceiptKey]:
-    """Which events of the deliveries (message, recipient) are receipted."""
-    if not deliveries:
-        return set()
-    rows = transaction.execute(
-        select(receipts.c.message, receipts.c.recipient, receipts.c.event).where(
-            tuple_(receipts.c.message, receipts.c.recipient).in_(deliveries)
+def stored(transaction: Transaction, keys: Collection[DeliveryKey]) -> set[ReceiptKey]:
+    """Which events of the deliveries `keys` are receipted."""
+    found: set[ReceiptKey] = set()
+    for numbers, codes in grouped(keys):
+        rows = transaction.execute(
+            select(receipts.c.message, receipts.c.recipient, receipts.c.event).where(
+                receipts.c.message.in_(numbers), receipts.c.recipient.in_(codes)
+            )
         )
-    )
-    return {ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event)) for row in rows}
+        found.update(ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event)) for row in rows)
+    return found

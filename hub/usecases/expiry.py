@@ -90,7 +90,7 @@ class Expiry:
 
 def _overdue(transaction: Transaction, at: datetime) -> tuple[list[OverdueEntry], dict[int, KnownMessage]]:
     due = mailboxes.overdue(transaction, at=at, most=_TOGETHER)
-    return due, messages.numbered(transaction, {entry.message for entry in due})
+    return due, messages.numbered(transaction, {entry.message for entry in due}) if due else {}
 
 
 def _expire(

@@ -154,14 +154,14 @@ def upgrade() -> None:
         "ix_mailbox_entries_expiring",
         "mailbox_entries",
         ["expires_at"],
-        sqlite_where=sa.text("open"),
+        sqlite_where=sa.text("open = 1"),
         postgresql_where=sa.text("open"),
     )
     op.create_index(
         "ix_mailbox_entries_waiting",
         "mailbox_entries",
         ["connection", "lane", "entry"],
-        sqlite_where=sa.text("open"),
+        sqlite_where=sa.text("open = 1"),
         postgresql_where=sa.text("open"),
     )
     op.create_index(

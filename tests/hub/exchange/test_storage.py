@@ -1,0 +1,188 @@
+"""What the database does under the exchange: plans of its questions, a full disk, a crash between file and row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, event
+
+from hub.store import directory_tables, exchange_tables
+from hub.store.metadata import metadata
+from runtime.blobs import BlobStore
+from schemas.envelope import Selector, SelectorKind
+from schemas.errors import Unavailable
+from schemas.message import BusinessType, Priority, StatusCode
+from tests.hub.exchange.conftest import Node, Running, World, rejection
+from tests.hub.exchange.documents import digest_of, document, status
+from transport.wire import OutcomeKind, SubmissionState
+
+LONG = bytes(range(256)) * 1200
+
+#: Tables that stay small, or of which one row is asked for: reading all of them costs nothing.
+_SMALL = {"trust_anchors", "directory_versions", "fanouts", "hub_state"}
+
+
+def test_the_migrations_make_the_tables_that_the_stores_work_on(world: World) -> None:
+    """A database made by the migrations has just the tables, columns and indexes that the code declares."""
+
+    def differences(connection: Connection) -> list[Any]:
+        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+    # Both modules of tables are there to be compared.
+    assert {directory_tables.agencies, exchange_tables.messages} <= set(metadata.tables.values())
+    with world.database._reader.connect() as connection:
+        assert differences(connection) == []
+
+
+@contextmanager
+def _statements(world: World) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement that is run meanwhile, with the parameters of one of its runs."""
+    seen: set[str] = set()
+    run: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement not in seen and re.match(r"SELECT|UPDATE|DELETE", statement):
+            seen.add(statement)
+            run.append((statement, parameters[0] if many else parameters))
+
+    engines = (world.database._reader, world.database._writer)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield run
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+async def _everything(world: World, g22: Node, h23: Node) -> None:
+    """The whole way of several documents: every statement of the requests and of the services beside them."""
+    await g22.send(document("G22", "H23", "H23.12", attachments=[LONG, b"short"]), LONG, b"short")
+    waiting = g22.seal(document("G22", selectors=(Selector(SelectorKind.PREFIX, "H23"),), attachments=[LONG[::-1]]))
+    (needed,) = (await g22.client.submit(waiting.data, {})).uploads
+    await g22.client.upload_offset(needed.location)
+
+    async def content():
+        yield LONG[::-1]
+
+    await g22.client.upload(needed.location, 0, content())
+    about = (await g22.client.submit(waiting.data, {})).message_id
+    await g22.client.submit(waiting.data, {})
+    await g22.send(document("G22", "H23", business=BusinessType.RECALL, about=(about,), priority=Priority.EXPRESS))
+    await h23.send(status("H23", StatusCode.ACCEPTED, about))
+    await g22.send(status("G22", StatusCode.TAKEN_BACK, about))
+    await world.exchange.fanout.step()
+    recall, first, second, third = await h23.envelopes()
+    async with h23.client.blob(digest_of(LONG), start=5, lease=f"{first.entry}:{first.lease}") as chunks:
+        assert [chunk async for chunk in chunks]
+    async with h23.client.blob(digest_of(LONG), start=0, lease="1:0") as chunks:
+        assert [chunk async for chunk in chunks]
+    await h23.report(recall, "G22")
+    await h23.report(first, "G22", codes=("H23",))
+    await h23.report(second, "G22", OutcomeKind.REFUSED)
+    await h23.hand_over(recall.message_id, "G22", "H23")
+    await g22.client.message(about)
+    await h23.client.message(about)
+    for entry in await g22.receipts():
+        await g22.received(entry)
+    await g22.client.submit(g22.seal(document("G22", "H23", attachments=[LONG])).data, {})
+    world.clock.advance(days=31)
+    await world.exchange.expiry.run()
+    await world.exchange.leavings.drop_submissions()
+    await world.exchange.leavings.drop_files()
+    assert third.entry
+
+
+async def test_every_question_of_the_exchange_is_answered_by_an_index(world: World, g22: Node, h23: Node) -> None:
+    """No statement of a document's way reads a whole table that grows, nor sorts a mailbox."""
+    with _statements(world) as run:
+        await _everything(world, g22, h23)
+    assert len(run) > 40
+    scans, sorts = [], []
+    with world.database._reader.connect() as connection:
+        for statement, parameters in run:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            scans += [
+                (row.detail, statement)
+                for row in plan
+                if (found := re.match(r"SCAN (\w+)", row.detail)) and found[1] not in _SMALL | {"CONSTANT"}
+            ]
+            sorts += [statement for row in plan if "TEMP B-TREE" in row.detail and "mailbox_entries" in statement]
+    assert scans == []
+    assert sorts == []
+
+
+@contextmanager
+def _full(world: World) -> Iterator[None]:
+    """Leave the database no room to grow: SQLite then says what it says on a full disk."""
+
+    def limit(pages: Callable[[int], int]) -> None:
+        with world.database._writer.connect() as connection:
+            held = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages(held)}")
+
+    limit(lambda held: held)
+    try:
+        yield
+    finally:
+        limit(lambda held: held + 1_000_000)
+
+
+@pytest.mark.parametrize("attachment", [None, LONG], ids=["envelope", "attachment"])
+async def test_a_full_disk_is_told_and_leaves_nothing_half_written(
+    attachment: bytes | None, world: World, g22: Node, h23: Node
+) -> None:
+    """A submission that the database cannot take is for later; once there is room the same one is accepted."""
+    attachments = [attachment] if attachment else []
+    sealed = g22.seal(document("G22", "H23", subject="ư" * 20_000, attachments=attachments))
+    brought = {digest_of(content): content for content in attachments}
+    with _full(world):
+        error = await rejection(g22.client.submit(sealed.data, brought))
+        assert isinstance(error, Unavailable)
+        assert error.code == "storage-full"
+    for table in ("messages", "deliveries", "mailbox_entries", "receipts"):
+        assert await world.count(table) == 0
+    assert (await g22.client.submit(sealed.data, brought)).state is SubmissionState.ACCEPTED
+    (entry,) = await h23.envelopes()
+    assert entry.envelope == sealed.data
+
+
+async def test_a_full_disk_has_a_status_of_its_own(world: World, g22: Node, h23: Node) -> None:
+    """A hub without room answers 507, with a problem document that says so."""
+    sealed = g22.seal(document("G22", "H23", subject="ư" * 20_000))
+    url = g22.client._hub.with_path("/v1/envelopes")
+    with _full(world):
+        async with g22.session.post(url, data=sealed.data, headers={"Content-Type": "application/xml"}) as answer:
+            assert (answer.status, answer.content_type) == (507, "application/problem+json")
+
+
+async def test_a_crash_between_the_file_and_its_row_is_made_good(
+    running: Running, world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that dies when the attachment is in its place and nothing is committed accepts the next submission."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+
+    async def content():
+        yield LONG
+
+    await g22.client.upload(needed.location, 0, content())
+    place = BlobStore.place
+
+    async def place_and_die(self: BlobStore, upload: str, digest: str) -> None:
+        await place(self, upload, digest)
+        raise Unavailable("died", "The process ends here.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlobStore, "place", place_and_die)
+        assert (await rejection(g22.client.submit(data, {}))).code == "died"
+    assert await world.count("messages") == 0
+    async with running() as restarted:
+        again = await restarted.node("vpcp", ("G22",), g22.key)
+        assert (await again.client.submit(data, {})).state is SubmissionState.ACCEPTED
