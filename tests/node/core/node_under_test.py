@@ -1,0 +1,210 @@
+"""A node in a folder of its own: opened, run, stopped or abandoned, and opened again, as a daemon is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import ClassVar
+
+from adapters.sdk import Accepted, Delivery, DeliveryKey, Guarantee, Health, Outcome, OutgoingAttachment, Submission
+from certs.tls import client_context
+from node.settings_exchange import (
+    BackoffSettings,
+    ExchangeSettings,
+    HandoverSettings,
+    ReceiverSettings,
+    ReportSettings,
+    SenderSettings,
+)
+from node.store.migrate import MIGRATIONS
+from node.usecases.attachments import Attachments
+from node.usecases.directory import DirectoryCopy
+from node.usecases.facade import NodeFacade
+from node.usecases.identity import NodeIdentity
+from node.usecases.queries import Queries
+from node.usecases.statuses import Responder
+from node.usecases.submit import Submitter
+from node.workers.services import ExchangeParts, exchange_services
+from runtime.blobs import BlobStore
+from runtime.database import Database, open_database
+from runtime.lifecycle import run_services
+from runtime.migrations import upgrade
+from runtime.wakeups import Wakeups
+from schemas.message import Document, StatusMessage
+from tests.node.core.world import digest_of
+from transport.client import HubClient, open_hub_client
+
+QUICK = BackoffSettings(first=0.02, longest=0.5)
+
+SETTINGS = ExchangeSettings(
+    sender=SenderSettings(backoff=QUICK),
+    receiver=ReceiverSettings(wait=5.0, reserve_bytes=0, backoff=QUICK),
+    handover=HandoverSettings(backoff=QUICK),
+    reports=ReportSettings(backoff=QUICK),
+)
+
+#: How long a test waits for what must come; far more than it takes, so that a slow machine fails nothing.
+PATIENCE = 30.0
+
+
+@dataclass(slots=True)
+class Clock:
+    """The real time, moved by as much as a test says."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass(slots=True)
+class RecordingAdapter:
+    """Software that takes every message, unless `answer` says otherwise."""
+
+    guarantee: ClassVar[Guarantee] = Guarantee.AT_LEAST_ONCE
+    deliveries: list[Delivery] = field(default_factory=list)
+    answer: Callable[[Delivery], Awaitable[Outcome]] | None = None
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        self.deliveries.append(delivery)
+        return Accepted() if self.answer is None else await self.answer(delivery)
+
+    @property
+    def keys(self) -> list[DeliveryKey]:
+        return [delivery.key for delivery in self.deliveries]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    async def health(self) -> Health:
+        return Health(ok=True)
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Node:
+    """An opened node. `adapter` stands for the agencies' software."""
+
+    database: Database
+    blobs: BlobStore
+    directory: DirectoryCopy
+    submitter: Submitter
+    facade: NodeFacade
+    queries: Queries
+    responder: Responder
+    wakeups: Wakeups
+    hub: HubClient
+    identity: NodeIdentity
+    attachments: Attachments
+    clock: Clock
+    adapter: RecordingAdapter
+    settings: ExchangeSettings
+
+    @contextlib.asynccontextmanager
+    async def running(self, *names: str) -> AsyncIterator[None]:
+        """The services of the exchange, or those named, run inside; on leaving they are stopped."""
+        parts = ExchangeParts(
+            database=self.database,
+            blobs=self.blobs,
+            attachments=self.attachments,
+            directory=self.directory,
+            identity=self.identity,
+            hub=self.hub,
+            route=lambda _code: self.adapter,
+            wakeups=self.wakeups,
+            settings=self.settings,
+            clock=self.clock,
+            chance=Random(7),
+        )
+        services = exchange_services(parts)
+        chosen = {name: services[name] for name in names or services}
+        stop = asyncio.Event()
+        running = asyncio.create_task(run_services(chosen, stop, grace=2.0))
+        try:
+            yield
+            stop.set()
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def submit(self, message: Document | StatusMessage, *files: Path, key: str = "1", **more: object) -> str:
+        """Submit through the facade; gives the message id."""
+        submission = Submission(
+            key=key,
+            fingerprint=digest_of(key.encode()),
+            message=message,
+            attachments=[attachment(path) for path in files],
+            **more,  # type: ignore[arg-type]  # fields of Submission that a test sets by name
+        )
+        return (await self.facade.submit(submission)).message_id
+
+
+def attachment(path: Path) -> OutgoingAttachment:
+    return OutgoingAttachment(name=path.name, content_type="application/pdf", description="", path=path)
+
+
+@contextlib.asynccontextmanager
+async def open_node(
+    folder: Path,
+    identity: NodeIdentity,
+    hub: str,
+    *,
+    adapter: RecordingAdapter | None = None,
+    settings: ExchangeSettings = SETTINGS,
+    clock: Clock | None = None,
+) -> AsyncIterator[Node]:
+    """Open the node in `folder`, made if it is not there."""
+    moved = clock or Clock()
+    async with (
+        open_database(folder / "node.db") as database,
+        open_hub_client(hub, client_context(identity.hub_authority)) as client,
+    ):
+        await upgrade(database, MIGRATIONS)
+        blobs = BlobStore(folder / "blobs")
+        attachments = Attachments(database, blobs)
+        directory = DirectoryCopy(database, identity, moved)
+        await directory.load()
+        wakeups = Wakeups()
+        submitter = Submitter(
+            database,
+            attachments,
+            directory,
+            identity,
+            limits=settings.limits.limits(),
+            clock=moved,
+            wakeups=wakeups,
+        )
+        yield Node(
+            database=database,
+            blobs=blobs,
+            directory=directory,
+            submitter=submitter,
+            facade=NodeFacade("test", submitter, directory, attachments),
+            queries=Queries(database, blobs, directory, identity),
+            responder=Responder(database, submitter, moved),
+            wakeups=wakeups,
+            hub=client,
+            identity=identity,
+            attachments=attachments,
+            clock=moved,
+            adapter=adapter or RecordingAdapter(),
+            settings=settings,
+        )
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
+    """Wait until `condition` holds; the test fails if it does not in time."""
+    ends_at = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        holds = condition()
+        if holds if isinstance(holds, bool) else await holds:
+            return
+        assert asyncio.get_running_loop().time() < ends_at, f"in vain: {what or condition}"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,290 @@
+"""From the outbox to the hub's acknowledgement, whatever happens on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from node.settings_exchange import BackoffSettings, ExchangeSettings
+from node.store.records import OutboxRow
+from node.store.states import DeliveryState, OutboxState
+from schemas.errors import CongvanError, Rejected, Unavailable
+from schemas.message import Priority
+from schemas.receipts import ReceiptEvent
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
+from tests.node.core.world import World, document, recall
+
+
+async def row_of(node: Node, message_id: str) -> OutboxRow:
+    story = await node.queries.story(message_id)
+    assert story.outbox is not None
+    return story.outbox
+
+
+async def becomes(node: Node, message_id: str, state: OutboxState) -> OutboxRow:
+    async def there() -> bool:
+        return (await row_of(node, message_id)).state is state
+
+    await eventually(there, f"{message_id} becomes {state}")
+    return await row_of(node, message_id)
+
+
+async def has_trouble(node: Node, message_id: str, code: str) -> OutboxRow:
+    async def there() -> bool:
+        trouble = (await row_of(node, message_id)).trouble
+        return trouble is not None and trouble.code == code
+
+    await eventually(there, f"{message_id} has the trouble {code}")
+    return await row_of(node, message_id)
+
+
+async def test_a_submitted_document_reaches_the_hub_and_its_acknowledgement_is_kept(
+    node: Node, hub: HubSimulator
+) -> None:
+    """What is submitted is accepted by the hub, and the hub's verified receipt stands with it in the outbox."""
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await becomes(node, message_id, OutboxState.ACCEPTED)
+    story = await node.queries.story(message_id)
+    assert [receipt.event for receipt in story.receipts] == [ReceiptEvent.SUBMISSION_ACCEPTANCE]
+    assert [recipient.delivery for recipient in row.recipients] == [DeliveryState.ACCEPTED]
+    assert row.accepted_at == story.receipts[0].occurred_at
+    assert hub.accepted[message_id].data == await node.queries.sealed(message_id)
+
+
+async def test_what_the_hub_refuses_is_shown_in_the_outbox_and_not_tried_again(node: Node, hub: HubSimulator) -> None:
+    """A refusal stands in the outbox with its rule, element, line and mend, and the message is not sent again."""
+    hub.faults.refuse = lambda _id: Rejected(
+        "recipient-suspended", "The recipient G22 is suspended.", element="MessageHeader/To", line=3, mend="Wait."
+    )
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await becomes(node, message_id, OutboxState.REFUSED)
+        other = await node.submit(document(), key="2")
+        await becomes(node, other, OutboxState.REFUSED)
+    trouble = row.trouble
+    assert trouble is not None
+    assert (trouble.code, trouble.element, trouble.line, trouble.mend) == (
+        "recipient-suspended",
+        "MessageHeader/To",
+        3,
+        "Wait.",
+    )
+    assert [recipient.delivery for recipient in row.recipients] == [DeliveryState.REFUSED]
+    assert hub.tries.count(message_id) == 1
+
+
+@pytest.mark.parametrize("code", ["connection-suspended", "unauthenticated", "not-a-hub"])
+async def test_a_refusal_of_the_node_itself_refuses_no_document(node: Node, hub: HubSimulator, code: str) -> None:
+    """When the hub refuses the connection rather than the message, the message waits, and goes once that is mended."""
+    hub.faults.refuse = lambda _id: Rejected(code, "Not you.")
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        await has_trouble(node, message_id, code)
+        hub.faults.refuse = lambda _id: None
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+
+
+async def test_a_forged_acknowledgement_is_not_believed(node: Node, hub: HubSimulator, world: World) -> None:
+    """An acknowledgement signed by a stranger leaves the message waiting; the true one is then accepted."""
+    hub.faults.acknowledge_with = world.forged_receipts_key
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await has_trouble(node, message_id, "acknowledgement-refused")
+        assert row.state is not OutboxState.ACCEPTED
+        assert (await node.queries.story(message_id)).receipts == ()
+        hub.faults.acknowledge_with = None
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+
+
+async def test_an_acknowledgement_of_another_message_is_not_believed(node: Node, hub: HubSimulator) -> None:
+    """A true receipt of the hub that speaks of another message acknowledges nothing."""
+    hub.faults.acknowledge_other = "ab" * 32
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await has_trouble(node, message_id, "acknowledgement-refused")
+    assert row.state.is_waiting
+
+
+async def test_while_the_hub_is_away_messages_wait_and_say_why(node: Node, hub: HubSimulator) -> None:
+    """An unreachable hub loses nothing: the outbox says since when and why it waits, and sends when the hub is back."""
+    hub.faults.down = True
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await has_trouble(node, message_id, "hub-unreachable")
+        assert row.attempts >= 1
+        assert row.tried_at is not None
+        hub.faults.down = False
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+
+
+async def test_the_wait_that_a_hub_asks_for_is_kept(node: Node, hub: HubSimulator) -> None:
+    """After a 503 with Retry-After the next try is not before that time."""
+
+    def busy(_message_id: str) -> CongvanError:
+        error = Unavailable("revocation-unknown", "The revocation source is down.")
+        error.retry_after = 100.0
+        return error
+
+    hub.faults.refuse = busy
+    patient = SETTINGS.sender.model_copy(update={"backoff": BackoffSettings()})
+    node.settings = SETTINGS.model_copy(update={"sender": patient})
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        row = await has_trouble(node, message_id, "revocation-unknown")
+    assert row.state is OutboxState.RESTING
+    assert row.next_attempt_at is not None
+    assert row.tried_at is not None
+    assert row.next_attempt_at - row.tried_at >= timedelta(seconds=100)
+
+
+async def test_a_clock_set_back_holds_nothing_up(node: Node, hub: HubSimulator) -> None:
+    """A message put off by a clock that ran days ahead is sent when the clock is right again."""
+    node.clock.ahead = timedelta(days=3)
+    hub.faults.refuse = lambda _id: Unavailable("revocation-unknown", "Down.")
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        await has_trouble(node, message_id, "revocation-unknown")
+        node.clock.ahead = timedelta(0)
+        hub.faults.refuse = lambda _id: None
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+
+
+@pytest.mark.parametrize("cuts", [[1], [70_000], [0, 65_536, 199_999], [150_000, 150_000]])
+async def test_an_upload_that_breaks_goes_on_from_there(
+    node: Node, hub: HubSimulator, tmp_path: Path, cuts: list[int]
+) -> None:
+    """Wherever the connection breaks, the upload goes on with the byte that the hub lacks, and all bytes are there."""
+    content = bytes(range(250)) * 800
+    path = tmp_path / "báo cáo.pdf"
+    path.write_bytes(content)
+    hub.faults.cut_uploads_at = list(cuts)
+    async with node.running("sender"):
+        message_id = await node.submit(document(), path)
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+    assert list(hub.accepted[message_id].brought.values()) == [content]
+    assert hub.faults.cut_uploads_at == []
+    ends = [0, *(end for _, end in hub.uploaded)]
+    assert [start for start, _ in hub.uploaded] == ends[:-1]
+
+
+async def test_an_upload_goes_on_after_a_restart(hub: HubSimulator, world: World, tmp_path: Path) -> None:
+    """A node that dies in the middle of an upload sends only what is missing after its restart."""
+    path = tmp_path / "lớn.bin"
+    path.write_bytes(bytes(300_000))
+    hub.faults.cut_uploads_at = [131_072]
+    async with open_node(tmp_path / "node", world.identity(), hub.url) as node:
+        await node.directory.sync(node.hub)
+        message_id = await node.submit(document(), path)
+
+        async with node.running("sender"):
+            await eventually(lambda: bool(hub.uploaded))
+            hub.faults.down = True
+    hub.faults.down = False
+    async with open_node(tmp_path / "node", world.identity(), hub.url) as node, node.running("sender"):
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+    assert hub.uploaded == [(0, 131_072), (131_072, 300_000)]
+
+
+async def test_short_attachments_travel_with_the_submission(node: Node, hub: HubSimulator, tmp_path: Path) -> None:
+    """Attachments up to 64 KiB go along in the first request; nothing is left to upload."""
+    small, empty = tmp_path / "nhỏ.txt", tmp_path / "rỗng.txt"
+    small.write_bytes(b"x" * 65536)
+    empty.write_bytes(b"")
+    async with node.running("sender"):
+        message_id = await node.submit(document(), small, empty)
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+    assert sorted(hub.accepted[message_id].brought.values()) == [b"", b"x" * 65536]
+    assert hub.uploaded == []
+    assert hub.tries == [message_id]
+
+
+async def test_the_most_urgent_goes_first_and_in_a_lane_the_oldest(node: Node, hub: HubSimulator) -> None:
+    """Of what waits, express goes before very urgent, urgent and normal, and equals in the order of submission."""
+    priorities = [Priority.NORMAL, Priority.URGENT, Priority.NORMAL, Priority.EXPRESS, Priority.VERY_URGENT]
+    names = [
+        await node.submit(document(priority=priority), key=str(number)) for number, priority in enumerate(priorities)
+    ]
+    node.settings = with_workers(2, express_reserve=1)
+    async with node.running("sender"):
+        for name in names:
+            await becomes(node, name, OutboxState.ACCEPTED)
+    assert hub.order == [names[3], names[4], names[1], names[0], names[2]]
+
+
+async def test_ordinary_documents_leave_room_for_express_ones(node: Node, hub: HubSimulator) -> None:
+    """While ordinary documents hold every place that they may have, an express one is sent all the same."""
+    hub.faults.hold = lambda envelope: envelope.priority is Priority.NORMAL
+    node.settings = with_workers(3, express_reserve=1)
+    async with node.running("sender"):
+        slow = [await node.submit(document(), key=f"slow {number}") for number in range(5)]
+        await eventually(lambda: len(hub.tries) == 2)
+        express = await node.submit(document(priority=Priority.EXPRESS), key="express")
+        await becomes(node, express, OutboxState.ACCEPTED)
+        assert set(hub.tries) == {*slow[:2], express}
+        hub.faults.hold = lambda _envelope: False
+        for name in slow:
+            await becomes(node, name, OutboxState.ACCEPTED)
+
+
+async def test_a_message_is_never_in_two_submissions_at_once(node: Node, hub: HubSimulator) -> None:
+    """While a submission is on its way, wake-ups start no second one of the same message."""
+    hub.faults.hold = lambda _envelope: True
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        await eventually(lambda: bool(hub.tries))
+        other = await node.submit(document(), key="2")
+        await eventually(lambda: other in hub.tries)
+        hub.faults.hold = lambda _envelope: False
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+    assert hub.tries.count(message_id) == 1
+
+
+async def test_a_recall_goes_only_after_its_document_is_acknowledged(node: Node, hub: HubSimulator) -> None:
+    """A successor is held until the hub has acknowledged the document, and takes that into its own lane."""
+    original = document(document_id="H23,2026/11/20,1/UBND")
+    first = await node.submit(original)
+    bulk = await node.submit(document(document_id="H23,2026/11/20,2/UBND", priority=Priority.URGENT), key="2")
+    express = recall(document(document_id="H23,2026/11/20,1/UBND", priority=Priority.EXPRESS))
+    second = await node.submit(express, key="3")
+    assert (await row_of(node, second)).state is OutboxState.HELD
+    node.settings = with_workers(2, express_reserve=1)
+    async with node.running("sender"):
+        await becomes(node, second, OutboxState.ACCEPTED)
+        await becomes(node, bulk, OutboxState.ACCEPTED)
+    assert hub.order.index(first) < hub.order.index(second)
+    assert hub.tries[0] == first
+    assert (await node.queries.story(second)).message.about == (first,)
+
+
+async def test_what_speaks_of_a_refused_document_is_refused_with_it(node: Node, hub: HubSimulator) -> None:
+    """When the document is refused, its recall in the outbox is refused too and says why; nothing waits for ever."""
+    original = document()
+    first = await node.submit(original)
+    second = await node.submit(recall(original), key="2")
+    hub.faults.refuse = lambda _id: Rejected("recipient-retired", "Gone.")
+    async with node.running("sender"):
+        row = await becomes(node, second, OutboxState.REFUSED)
+    assert row.trouble is not None
+    assert row.trouble.code == "predecessor-refused"
+    assert second not in hub.tries
+    assert hub.tries == [first]
+
+
+async def test_a_message_that_the_hub_chokes_on_holds_up_no_other(node: Node, hub: HubSimulator) -> None:
+    """A message that makes the hub fail every time rests, and the others get through."""
+    poison = await node.submit(document(priority=Priority.EXPRESS))
+    hub.faults.refuse = lambda name: Unavailable("internal", "The hub failed.") if name == poison else None
+    async with node.running("sender"):
+        others = [await node.submit(document(), key=f"other {number}") for number in range(3)]
+        for name in others:
+            await becomes(node, name, OutboxState.ACCEPTED)
+        assert (await row_of(node, poison)).state.is_waiting
+
+
+def with_workers(parallel: int, *, express_reserve: int) -> ExchangeSettings:
+    sender = SETTINGS.sender.model_copy(update={"parallel": parallel, "express_reserve": express_reserve})
+    return SETTINGS.model_copy(update={"sender": sender})
