@@ -189,6 +189,22 @@ def test_what_may_not_travel_is_not_written(code: str, element: str, envelope: E
     assert (caught.value.code, caught.value.element) == (code, element)
 
 
+BOUNDS = [
+    _document(document_id="x" * 1000),
+    _document(other_info=OtherInfo(promulgation_amount=-(2**31), page_amount=2**31 - 1)),
+    _document(steering_type=3),
+    _extended(submission_id="x", selectors=(Selector(SelectorKind.GROUP, "x"),)),
+    _extended(submission_id="x" * 255, selectors=(Selector(SelectorKind.GROUP, "x" * 255),)),
+    _extended(attachment_sizes=(AttachmentSize(DIGEST, 2**63 - 1),)),
+]
+
+
+@pytest.mark.parametrize("envelope", BOUNDS)
+def test_what_meets_a_bound_exactly_travels(envelope: Envelope) -> None:
+    """The rules and the XSD agree on the largest and the smallest that is allowed."""
+    assert read_envelope(parse_envelope(write_envelope(envelope))) == envelope
+
+
 def test_a_document_without_to_travels_by_its_selectors() -> None:
     """To may be empty where a selector names the recipients."""
     envelope = Envelope(
