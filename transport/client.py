@@ -67,8 +67,12 @@ class HubClient:
 
     async def upload_offset(self, location: str) -> int:
         """How many bytes of an upload the hub holds. Raises `upload-unknown` if the submission is gone."""
-        async with self._call("HEAD", location, headers={"Tus-Resumable": paths.TUS_VERSION}) as answer:
-            return int(answer.headers["Upload-Offset"])
+        try:
+            async with self._call("HEAD", location, headers={"Tus-Resumable": paths.TUS_VERSION}) as answer:
+                return int(answer.headers["Upload-Offset"])
+        except Rejected as error:
+            # An answer to HEAD has no body, so no problem document; that it was refused can mean one thing only.
+            raise Rejected("upload-unknown", "The hub does not know this upload.") from error
 
     async def upload(self, location: str, offset: int, content: AsyncIterable[bytes]) -> int:
         """Send an attachment's bytes from `offset` on; gives the offset reached."""

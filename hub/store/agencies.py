@@ -64,8 +64,11 @@ def below(transaction: Transaction, prefix: str) -> Iterator[ResolvedAgency]:
 def signer_binding(transaction: Transaction, code: AgencyCode) -> SignerBinding | None:
     """Which certificates may seal for `code`, of today or older; None for an unknown agency."""
     agency = resolve(transaction, [code.value]).get(code.value)
-    if agency is None:
-        return None
+    return None if agency is None else signer_binding_of(transaction, agency)
+
+
+def signer_binding_of(transaction: Transaction, agency: ResolvedAgency) -> SignerBinding:
+    """Which certificates may seal for an agency that was looked up already."""
     seals = select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == agency.connection)
     return SignerBinding(AgencyCode(agency.code), agency.reach, frozenset(transaction.scalars(seals)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from hub.store.exchange_tables import messages, proofs, receipts
 from hub.store.metadata import Transaction
@@ -75,29 +75,33 @@ class KnownMessage:
 
 _KNOWN = tuple(messages.c[field.name] for field in fields(KnownMessage))
 
+# Built once: a submission asks this before anything else.
+_ACCEPTANCE = (
+    select(receipts.c.body, proofs.c.body.label("proof"), messages.c.left_out)
+    .join_from(messages, receipts, receipts.c.message == messages.c.message)
+    .join(proofs, proofs.c.digest == receipts.c.proof)
+    .where(
+        messages.c.message_id == bindparam("of_message_id"),
+        messages.c.from_code == bindparam("of_from_code"),
+        receipts.c.recipient.is_(None),
+        receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
+    )
+)
+
 
 def add(transaction: Transaction, new: NewMessage) -> int | None:
     """Add a message and give its number; None, and nothing changes, if its id is held for its From code."""
     values = {field.name: getattr(new, field.name) for field in fields(new)}
     values["left_out"] = "\n".join(new.left_out) or None
-    statement = insert_or(transaction, messages).values(values).on_conflict_do_nothing().returning(messages.c.message)
-    number: int | None = transaction.scalar(statement)
+    statement = insert_or(transaction, messages).on_conflict_do_nothing().returning(messages.c.message)
+    number: int | None = transaction.scalar(statement, values)
     return number
 
 
 def acceptance(transaction: Transaction, message_id: Sha256Hex, from_code: str) -> StoredAcceptance | None:
     """The stored answer to the submission of a message; None if there is no such message."""
-    row = transaction.execute(
-        select(receipts.c.body, proofs.c.body.label("proof"), messages.c.left_out)
-        .join_from(messages, receipts, receipts.c.message == messages.c.message)
-        .join(proofs, proofs.c.digest == receipts.c.proof)
-        .where(
-            messages.c.message_id == message_id,
-            messages.c.from_code == from_code,
-            receipts.c.recipient.is_(None),
-            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
-        )
-    ).one_or_none()
+    asked = {"of_message_id": message_id, "of_from_code": from_code}
+    row = transaction.execute(_ACCEPTANCE, asked).one_or_none()
     if row is None:
         return None
     return StoredAcceptance(SignedReceipt(row.body, row.proof), tuple(row.left_out.split("\n")) if row.left_out else ())

@@ -125,7 +125,7 @@ class Judge:
         return _Standing(
             agency.code if agency else code,
             agency.connection if agency else None,
-            agencies.signer_binding(transaction, opened.sender) if agency else None,
+            agencies.signer_binding_of(transaction, agency) if agency else None,
             self._anchors.now(transaction),
             messages.acceptance(transaction, opened.message_id, code),
         )

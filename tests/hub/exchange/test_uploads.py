@@ -268,6 +268,8 @@ class TestPending:
 async def test_an_unknown_upload_is_refused(g22: Node) -> None:
     """An id that was never given leads nowhere, however it looks."""
     for upload in ("0" * 32, "..%2F..%2Fhub.db", "x"):
-        error = await rejection(g22.client.upload(f"/v1/uploads/{upload}", 0, _chunks(b"x")))
-        assert isinstance(error, Rejected)
-        assert error.code == "upload-unknown"
+        location = f"/v1/uploads/{upload}"
+        for call in (g22.client.upload(location, 0, _chunks(b"x")), g22.client.upload_offset(location)):
+            error = await rejection(call)
+            assert isinstance(error, Rejected)
+            assert error.code == "upload-unknown"
