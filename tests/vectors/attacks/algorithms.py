@@ -128,6 +128,23 @@ def message_not_canonicalised(workshop: Workshop) -> bytes:
 
 
 @refused_as("seal-algorithm")
+def properties_canonicalised_inclusively(workshop: Workshop) -> bytes:
+    """SignedProperties in inclusive canonical form."""
+    root = workshop.tree()
+    first(root, "ds:SignedInfo")[3][0][0].set("Algorithm", _INCLUSIVE_C14N)
+    return resigned(root, workshop.g22.private_key)
+
+
+@refused_as("seal-algorithm")
+def properties_not_canonicalised(workshop: Workshop) -> bytes:
+    """SignedProperties signed as XAdES signers often do, their form left to each verifier's default."""
+    root = workshop.tree()
+    transforms = first(root, "ds:SignedInfo")[3][0]
+    transforms[0].set("Algorithm", _XMLDSIG + "enveloped-signature")
+    return resigned(root, workshop.g22.private_key)
+
+
+@refused_as("seal-algorithm")
 def signature_not_taken_out(workshop: Workshop) -> bytes:
     """No enveloped-signature transform: the digest would have to cover itself."""
     return _with_transforms(workshop, ["http://www.w3.org/2001/10/xml-exc-c14n#"])

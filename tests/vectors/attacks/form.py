@@ -58,6 +58,22 @@ def properties_not_signed(workshop: Workshop) -> bytes:
 
 
 @refused_as("seal-references")
+def reference_to_other_properties(workshop: Workshop) -> bytes:
+    """The second reference names another element of the signature; signed by the right key."""
+    root = workshop.tree()
+    first(root, "ds:SignedInfo")[3].set("URI", "#seal-content")
+    return resigned(root, workshop.g22.private_key)
+
+
+@refused_as("seal-references")
+def reference_of_no_type(workshop: Workshop) -> bytes:
+    """The second reference does not say that it covers SignedProperties; signed by the right key."""
+    root = workshop.tree()
+    del first(root, "ds:SignedInfo")[3].attrib["Type"]
+    return resigned(root, workshop.g22.private_key)
+
+
+@refused_as("seal-references")
 def reference_too_many(workshop: Workshop) -> bytes:
     """A third reference, of which nobody knows what it means; signed by the right key."""
     root = workshop.tree()
