@@ -48,8 +48,9 @@ def configure_logs(form: LogFormat, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # One line for each request is the metrics' business; here only what needs a reader.
+    # A line for each request is the metrics' business, a line for each migration that of the command that ran it.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
