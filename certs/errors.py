@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
-from schemas.errors import Rejected
+from schemas.errors import MalformedMessage, Rejected
 from schemas.xml import Element, element_path, line_of
 
-_SIGN_ANEW = "Sign anew, with software that follows Congvan's signature profile."
+#: The codes of `schemas.signature_place`, and the rules of ours that they stand for.
+_RULES_OF_PLACE: Final = {
+    "signature-missing": "missing",
+    "signature-not-xmldsig": "missing",
+    "signature-repeated": "doubled",
+    "signature-misplaced": "misplaced",
+}
+
+_SIGN_ANEW: Final = "Sign anew, with software that follows Congvan's signature profile."
 
 
 class KeyRejected(Rejected):
@@ -71,6 +82,19 @@ class SignatureFaults:
             line=None if at is None else line_of(at),
             mend=mend,
         )
+
+    @contextmanager
+    def of_place(self) -> Iterator[None]:
+        """Says what the parsers find of a Signature's place in the words of this kind of signature."""
+        try:
+            yield
+        except MalformedMessage as error:
+            if error.code not in _RULES_OF_PLACE:
+                raise
+            rule = _RULES_OF_PLACE[error.code]
+            raise self.family(
+                self.code(rule), error.message, element=error.element, line=error.line, mend=error.mend
+            ) from error
 
     def code(self, rule: str) -> str:
         return f"{self.subject}-{rule}"

@@ -20,6 +20,7 @@ from certs.signature_profile import (
     ds,
     xades,
 )
+from schemas.signature_place import require_signature_last
 from schemas.xml import Element
 
 _IDS = (SIGNATURE_ID, CONTENT_REFERENCE_ID, f"#{SIGNATURE_ID}", PROPERTIES_ID, f"#{CONTENT_REFERENCE_ID}")
@@ -31,16 +32,11 @@ _DIGEST_ALGORITHMS = frozenset({SHA256.value})
 
 def located_signature(root: Element, parents: tuple[str, ...], faults: SignatureFaults) -> Element:
     """The one Signature in the tree, if it is the last child of the element to which the tags `parents` lead."""
-    found = list(root.iter(ds("Signature")))
-    if not found:
-        raise faults("missing", "There is no Signature.")
-    if len(found) > 1:
-        raise faults("doubled", f"There are {len(found)} Signatures; one is right.", found[1])
-    (signature,) = found
     parent = root.find("/".join((".", *parents)))
-    if parent is None or signature.getparent() is not parent or parent[-1] is not signature:
-        raise faults("misplaced", "The Signature does not stand last in its place.", signature)
-    return signature
+    with faults.of_place():
+        require_signature_last(root, parent, required=True)
+    assert parent is not None  # noqa: S101 - or the line above had refused
+    return parent[-1]
 
 
 def check_form(signature: Element, faults: SignatureFaults) -> None:

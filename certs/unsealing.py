@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from certs.agency_signer import require_agency_signer, require_known
-from certs.errors import SEAL_FAULTS, SealRejected
+from certs.errors import SEAL_FAULTS
 from certs.keys import fingerprint
 from certs.sealing import SEAL_PARENTS
 from certs.signature_reader import OpenedSignature, open_signature
@@ -21,17 +20,8 @@ from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.envelope import Envelope, Sha256Hex
-from schemas.errors import MalformedMessage
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.travel import parse_envelope, read_envelope
-
-#: What the parser of envelopes says of a Signature's place, in the words of a seal.
-_SEAL_CODES: Final = {
-    "signature-missing": "seal-missing",
-    "signature-not-xmldsig": "seal-missing",
-    "signature-repeated": "seal-doubled",
-    "signature-misplaced": "seal-misplaced",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +68,8 @@ def open_seal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedSeal:
         SealRejected: the seal is not there, not of the profile, or does not verify.
         LimitExceeded, MalformedMessage, MalformedCode: the envelope is not of the form that travels.
     """
-    try:
+    with SEAL_FAULTS.of_place():
         root = parse_envelope(data, limits, require_signature=True)
-    except MalformedMessage as error:
-        if error.code not in _SEAL_CODES:
-            raise
-        raise SealRejected(
-            _SEAL_CODES[error.code], error.message, element=error.element, line=error.line, mend=error.mend
-        ) from error
     signature = open_signature(root, SEAL_PARENTS, SEAL_FAULTS)
     envelope = read_envelope(signature.signed_xml)
     return OpenedSeal(
