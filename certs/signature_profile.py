@@ -40,6 +40,9 @@ SIGNATURE_METHODS: Final = frozenset({SignatureMethod.RSA_SHA256, SignatureMetho
 PROPERTIES_TYPE: Final = "http://uri.etsi.org/01903#SignedProperties"
 MEDIA_TYPE: Final = "application/xml"
 
+#: SigningTime: an instant in UTC, to the second.
+SIGNING_TIME_FORM: Final = "%Y-%m-%dT%H:%M:%SZ"
+
 #: More certificates than any path has: a bound on the work that a sender can cause.
 MAXIMUM_CERTIFICATES: Final = 10
 

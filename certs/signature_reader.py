@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,11 +17,9 @@ from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 from certs.errors import KeyRejected, SignatureFaults
 from certs.keys import accepted_public_key, parse_certificate
 from certs.signature_form import check_form, decoded, located_signature
-from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, ds, xades
+from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, SIGNING_TIME_FORM, ds, xades
 from schemas.envelope import Sha256Hex
 from schemas.xml import Element
-
-_SIGNING_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 _VERIFICATION = SignatureConfiguration(
     expect_references=2, signature_methods=SIGNATURE_METHODS, digest_algorithms=frozenset({SHA256})
@@ -147,12 +144,13 @@ def _verify(
 def _signing_time(properties: Element, faults: SignatureFaults) -> datetime:
     element = next(properties.iter(xades("SigningTime")))
     text = element.text or ""
-    if _SIGNING_TIME.fullmatch(text):
-        try:
-            return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        except ValueError:
-            pass  # such as the 30th of February: refused like any other text that is no instant
-    raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element)
+    try:
+        instant = datetime.strptime(text, SIGNING_TIME_FORM).replace(tzinfo=UTC)
+        if instant.strftime(SIGNING_TIME_FORM) != text:
+            raise ValueError("an instant has one spelling")
+    except ValueError as error:
+        raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element) from error
+    return instant
 
 
 def _sha256_hex(content: bytes) -> Sha256Hex:

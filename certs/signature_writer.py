@@ -25,6 +25,7 @@ from certs.signature_profile import (
     PROPERTIES_TYPE,
     SHA256,
     SIGNATURE_ID,
+    SIGNING_TIME_FORM,
     XADES,
     ds,
     xades,
@@ -91,7 +92,7 @@ def _add_properties(
     )
     properties = SubElement(container, xades("SignedProperties"), Id=PROPERTIES_ID)
     of_signature = SubElement(properties, xades("SignedSignatureProperties"))
-    SubElement(of_signature, xades("SigningTime")).text = signing_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    SubElement(of_signature, xades("SigningTime")).text = signing_time.astimezone(UTC).strftime(SIGNING_TIME_FORM)
     certificates = SubElement(of_signature, xades("SigningCertificateV2"))
     certificate_digest = SubElement(SubElement(certificates, xades("Cert")), xades("CertDigest"))
     _add_digest(certificate_digest, certificate.fingerprint(hashes.SHA256()))

@@ -12,7 +12,7 @@ from certs.sealing import SEAL_PARENTS
 from certs.signature_profile import MAXIMUM_CERTIFICATES
 from certs.signature_reader import open_signature
 from schemas.xml import Element
-from tests.vectors.workshop import AT, Workshop, first, show_chain
+from tests.vectors.workshop import AT, Workshop, first, resigned, show_chain
 
 
 def refusal_of(root: Element) -> str:
@@ -38,6 +38,24 @@ def test_a_signature_that_is_not_last_is_refused(workshop: Workshop) -> None:
 def test_no_signature_is_refused(workshop: Workshop) -> None:
     """A tree without a signature is refused as such."""
     assert refusal_of(workshop.original()) == "seal-missing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-02-30T08:30:00Z",
+        "2026-1-21T8:30:00Z",
+        "2026-11-21T08:30:00+00:00",
+        "2026-11-21T08:30:00.0Z",
+        "\u0662026-11-21T08:30:00Z",
+    ],
+)
+def test_a_signing_time_has_one_spelling(workshop: Workshop, text: str) -> None:
+    """A day that never was, another form of the zone, digits of another script: refused, though signed by the key."""
+    root = workshop.tree()
+    first(root, "xades:SigningTime").text = text
+    signed = etree.fromstring(resigned(root, workshop.g22.private_key))
+    assert refusal_of(signed) == "seal-form"
 
 
 def test_as_many_certificates_as_allowed_are_taken(workshop: Workshop) -> None:
