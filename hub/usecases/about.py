@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hub.store import deliveries, mailboxes, messages
 from hub.store.messages import KnownMessage, MessageKind
 from hub.store.metadata import Transaction
 from schemas.envelope import Envelope, Sha256Hex
-from schemas.errors import Rejected
+from schemas.errors import LimitExceeded, Rejected
 from schemas.markup import nth
 from schemas.message import BusinessType, Document, StatusCode
+
+#: Messages that one message speaks of: each is looked up.
+_MOST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ def spoken_of(transaction: Transaction, envelope: Envelope, speaker: Speaker) ->
 
     Raises:
         Rejected: `about-missing`, `about-repeated`, `about-unknown`, `about-not-allowed`.
+        LimitExceeded: `too-many-about`.
     """
     about = envelope.extension.about
     _require_count(envelope, about)
@@ -50,6 +55,13 @@ def spoken_of(transaction: Transaction, envelope: Envelope, speaker: Speaker) ->
 
 
 def _require_count(envelope: Envelope, about: Sequence[Sha256Hex]) -> None:
+    if len(about) > _MOST:
+        raise LimitExceeded(
+            "too-many-about",
+            f"The message speaks of {len(about)} messages; {_MOST} are allowed.",
+            element="Extension/About",
+            mend="Send several messages.",
+        )
     is_status = not isinstance(envelope.message, Document)
     if not about and _business_type(envelope) is not BusinessType.NEW:
         raise Rejected(

@@ -61,7 +61,7 @@ class Outcomes:
             lambda transaction: self._enter(transaction, connection, outcomes, further)
         )
         wake_mailboxes(self._wakeups, senders)
-        _log(connection, request, answer)
+        _log(request, answer)
         return answer
 
     def _enter(
@@ -98,11 +98,10 @@ def _checked(outcome: Outcome, receipts: _Receipts) -> CheckedOutcome | Rejected
     return CheckedOutcome(outcome, tuple(held))
 
 
-def _log(connection: str, request: OutcomesRequest, answer: OutcomesAnswer) -> None:
+def _log(request: OutcomesRequest, answer: OutcomesAnswer) -> None:
     for outcome, result in zip(request.outcomes, answer.outcomes, strict=True):
         log.info(
             "outcome.entered",
-            connection=connection,
             entry=outcome.entry,
             outcome=outcome.outcome,
             result=result.result,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from hub.store import agencies, deliveries, directory
 from hub.store.agencies import ResolvedAgency
@@ -14,7 +14,7 @@ from hub.store.metadata import Transaction
 from hub.usecases.about import Speaker, spoken_of
 from hub.usecases.lanes import lane_of
 from schemas.codes import AgencyCode
-from schemas.directory import EntryStatus
+from schemas.directory import EntryStatus, prefix_covers
 from schemas.envelope import Envelope, Selector, SelectorKind
 from schemas.errors import LimitExceeded, Rejected
 from schemas.markup import nth
@@ -26,6 +26,10 @@ _KINDS = {
     BusinessType.UPDATE: MessageKind.UPDATE,
     BusinessType.REPLACE: MessageKind.REPLACEMENT,
 }
+
+
+#: Selectors of one message: each is a question to the directory.
+_MOST_SELECTORS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,43 +50,28 @@ class Route:
 
 
 def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, recipients: int) -> Route:
-    """Where `envelope`, sealed by `speaker`, goes: to `recipients` agencies at most.
+    """Where `envelope`, sealed by `speaker`, goes: a document to `recipients` agencies at most.
 
     Raises:
         Rejected: `recipient-unknown`, `recipient-suspended`, `recipient-retired`, `group-unknown`, `no-recipient`,
             and those of `spoken_of`.
-        LimitExceeded: `too-many-recipients`.
+        LimitExceeded: `too-many-recipients`, `too-many-selectors`, and those of `spoken_of`.
     """
     about = spoken_of(transaction, envelope, speaker)
     match envelope.message:
         case Document() as document:
-            found = _Recipients(speaker)
+            found = _Recipients(speaker.code, recipients)
             _take_named(transaction, document.recipients, found)
-            for place, selector in enumerate(envelope.extension.selectors):
-                _take_selected(transaction, selector, nth("Extension/Selector", place), found)
-            if not found.taken:
-                raise Rejected(
-                    "no-recipient",
-                    "No agency that the selectors find is active.",
-                    element="Extension/Selector",
-                    mend="Send it when the operator has resumed them.",
-                )
-            kind, priority = _KINDS[document.business_type], document.priority
-            lane = lane_of(priority)
+            _take_selected(transaction, envelope.extension.selectors, found)
+            kind, priority, lane = _KINDS[document.business_type], document.priority, lane_of(document.priority)
             lifted = tuple(known.message for known in about) if kind is not MessageKind.DOCUMENT else ()
         case StatusMessage() as status:
-            found = _Recipients(speaker)
+            # As many as the document went to, however the limit was set then.
+            found = _Recipients(speaker.code, None)
             _take_recorded(transaction, status, about[0], found)
             kind, priority, lane, lifted = MessageKind.STATUS, Priority(about[0].priority), about[0].lane, ()
         case never:
             assert_never(never)
-    if len(found.taken) > recipients:
-        raise LimitExceeded(
-            "too-many-recipients",
-            f"The message goes to {len(found.taken)} agencies; {recipients} are allowed.",
-            element="Extension/Selector" if envelope.extension.selectors else "MessageHeader/To",
-            mend="Select fewer, or send it in parts.",
-        )
     return Route(
         kind=kind,
         targets=tuple(Target(agency.connection, code) for code, agency in found.taken.items()),
@@ -97,26 +86,35 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
 class _Recipients:
     """Recipients found so far: those taken, by their code of today, and the codes left out for they are not active."""
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, sender: str, most: int | None) -> None:
         self.taken: dict[str, ResolvedAgency] = {}
         self.left_out: set[str] = set()
-        self._sender = speaker.code
+        self._sender = sender
+        self._most = most
 
-    def take(self, agency: ResolvedAgency) -> None:
+    def take(self, agency: ResolvedAgency, element: str) -> None:
         self.taken[agency.code] = agency
+        if self._most is not None and len(self.taken) > self._most:
+            raise LimitExceeded(
+                "too-many-recipients",
+                f"The message goes to more than {self._most} agencies, which is all that this hub allows.",
+                element=element,
+                mend="Select fewer, or send it in parts.",
+            )
 
-    def offer(self, agency: ResolvedAgency) -> None:
+    def offer(self, agency: ResolvedAgency, element: str) -> None:
         """Take an agency that nobody named: only if it is active, and not the one that sends."""
         if agency.reach is not EntryStatus.ACTIVE:
             self.left_out.add(agency.code)
         elif agency.code != self._sender:
-            self.take(agency)
+            self.take(agency, element)
 
 
 def _take_named(transaction: Transaction, organs: Sequence[Organ], found: _Recipients) -> None:
     resolved = agencies.resolve(transaction, [organ.organ_id.value for organ in organs])
     for place, organ in enumerate(organs):
-        found.take(_active(organ.organ_id, resolved, nth("MessageHeader/To", place) + "/OrganId"))
+        element = nth("MessageHeader/To", place) + "/OrganId"
+        found.take(_active(organ.organ_id, resolved, element), element)
 
 
 def _active(code: AgencyCode, resolved: Mapping[str, ResolvedAgency], element: str) -> ResolvedAgency:
@@ -147,28 +145,55 @@ def _active(code: AgencyCode, resolved: Mapping[str, ResolvedAgency], element: s
             )
 
 
-def _take_selected(transaction: Transaction, selector: Selector, element: str, found: _Recipients) -> None:
-    match selector.kind:
-        case SelectorKind.GROUP:
-            raise Rejected(
-                "group-unknown",
-                f"There is no group of recipients named {selector.value!r}.",
-                element=element,
-                mend="Name the agencies, or select them by prefix.",
-            )
-        case SelectorKind.PREFIX:
-            # An older code stands for its agency; what lies below that agency is said by the codes of today.
-            named = agencies.resolve(transaction, [selector.value]).get(selector.value)
-            selected = list(agencies.below(transaction, named.code if named else selector.value))
-            if not selected:
-                raise Rejected(
-                    "no-recipient",
-                    f"The directory knows no agency at or below {selector.value}.",
-                    element=element,
-                    mend="Check the prefix in the directory.",
-                )
-            for agency in selected:
-                found.offer(agency)
+def _take_selected(transaction: Transaction, selectors: Sequence[Selector], found: _Recipients) -> None:
+    if len(selectors) > _MOST_SELECTORS:
+        raise LimitExceeded(
+            "too-many-selectors",
+            f"The message has {len(selectors)} selectors; {_MOST_SELECTORS} are allowed.",
+            element=nth("Extension/Selector", _MOST_SELECTORS),
+            mend="Select by shorter prefixes, or send it in parts.",
+        )
+    taken: list[str] = []
+    for place, selector in enumerate(selectors):
+        element = nth("Extension/Selector", place)
+        prefix = _prefix(transaction, selector, element)
+        if not any(prefix_covers(above, AgencyCode(prefix)) for above in taken):
+            taken.append(prefix)
+            _take_below(transaction, prefix, element, found)
+    if not found.taken:
+        raise Rejected(
+            "no-recipient",
+            "No agency that the selectors find is active.",
+            element="Extension/Selector",
+            mend="Send it when the operator has resumed them.",
+        )
+
+
+def _prefix(transaction: Transaction, selector: Selector, element: str) -> str:
+    if selector.kind is SelectorKind.GROUP:
+        raise Rejected(
+            "group-unknown",
+            f"There is no group of recipients named {selector.value!r}.",
+            element=element,
+            mend="Name the agencies, or select them by prefix.",
+        )
+    # An older code stands for its agency; what lies below that agency is said by the codes of today.
+    named = agencies.resolve(transaction, [selector.value]).get(selector.value)
+    return named.code if named else selector.value
+
+
+def _take_below(transaction: Transaction, prefix: str, element: str, found: _Recipients) -> None:
+    is_known = False
+    for agency in agencies.below(transaction, prefix):
+        found.offer(agency, element)
+        is_known = True
+    if not is_known:
+        raise Rejected(
+            "no-recipient",
+            f"The directory knows no agency at or below {prefix}.",
+            element=element,
+            mend="Check the prefix in the directory.",
+        )
 
 
 def _take_recorded(transaction: Transaction, status: StatusMessage, about: KnownMessage, found: _Recipients) -> None:
@@ -177,7 +202,7 @@ def _take_recorded(transaction: Transaction, status: StatusMessage, about: Known
     codes = deliveries.recipients(transaction, about.message) if taken_back else [about.sender]
     for agency in agencies.resolve(transaction, codes).values():
         if agency.reach is EntryStatus.ACTIVE:
-            found.take(agency)
+            found.take(agency, "Extension/About")
         else:
             found.left_out.add(agency.code)
     if not found.taken:

@@ -85,12 +85,13 @@ class Submissions:
                     "submission.refused",
                     message=key.message_id,
                     sender=key.from_code,
-                    connection=connection,
                     rule=reason.code,
                     element=reason.element,
                 )
                 raise reason
             case Repeated(key, acceptance):
+                # A client that came too late may have begun to bring the attachments once more.
+                await self._drop(key)
                 return Accepted(key.message_id, acceptance.acknowledgement, acceptance.left_out, repeated=True)
             case Judged() as judged:
                 return judged

@@ -166,6 +166,24 @@ async def test_a_selector_leaves_the_sender_itself_out(g22: Node, h23: Node) -> 
     assert [delivery.recipient for delivery in trace.deliveries] == ["H23.12", "H23.13"]
 
 
+async def test_selectors_that_cover_each_other_take_each_agency_once(g22: Node, h23: Node) -> None:
+    """A prefix below another one, or the same one by its older code, adds nobody."""
+    selectors = tuple(Selector(SelectorKind.PREFIX, value) for value in ("H23", "H23.12", "000.00.00.H23", "H23"))
+    answer = await g22.send(document("G22", "H23.13", selectors=selectors))
+    trace = await g22.client.message(answer.message_id)
+    assert [delivery.recipient for delivery in trace.deliveries] == ["H23", "H23.12", "H23.13"]
+
+
+async def test_questions_to_the_books_are_bounded(g22: Node, h23: Node) -> None:
+    """A message cannot make the hub look up thousands of messages or prefixes."""
+    about = tuple(f"{number:064x}" for number in range(101))
+    error = await rejection(g22.send(document("G22", "H23", business=BusinessType.REPLACE, about=about)))
+    assert (error.code, error.element) == ("too-many-about", "Extension/About")
+    selectors = tuple(Selector(SelectorKind.PREFIX, f"H23.{number}") for number in range(101))
+    error = await rejection(g22.send(document("G22", selectors=selectors)))
+    assert (error.code, error.element) == ("too-many-selectors", "Extension/Selector[101]")
+
+
 async def test_a_repeat_is_told_again_whom_the_selector_left_out(world: World, g22: Node, h23: Node) -> None:
     """The answer to a repeat is the answer that was given, also where the directory has changed since."""
     await world.set_status("H23.13", EntryStatus.SUSPENDED)

@@ -58,6 +58,16 @@ async def test_a_repeated_report_changes_nothing(world: World, g22: Node, h23: N
     assert len(await g22.receipts()) == 1
 
 
+async def test_an_outcome_told_twice_in_one_report_counts_once(g22: Node, h23: Node) -> None:
+    """The second of two equal outcomes in one request is a repeat."""
+    entry = await _entry(g22, h23, "H23")
+    signed = h23.receipt(entry.message_id, "G22", "H23", ReceiptEvent.CONTENT_CONSIGNMENT)
+    outcome = Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.CONSIGNED, receipts=(ref_of(signed),))
+    answer = await h23.client.report(OutcomesRequest(outcomes=(outcome, outcome), proofs=proofs_of([signed])))
+    assert [item.result for item in answer.outcomes] == [OutcomeResult.RECORDED, OutcomeResult.REPEATED]
+    assert len(await g22.receipts()) == 1
+
+
 async def test_a_consignment_counts_from_a_lease_that_is_over(world: World, g22: Node, h23: Node) -> None:
     """The document is durably at its recipient, whoever holds the entry by now."""
     entry = await _entry(g22, h23, "H23")
