@@ -15,8 +15,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from congvan.cli import app
+from hub.app import _doorbell
 from hub.settings import HubFolder
-from runtime.wakeups import doorbell
+from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import CongvanError
 
 Command: TypeAlias = Callable[..., Result]
@@ -161,6 +162,19 @@ async def test_a_change_wakes_the_daemon(folder: HubFolder) -> None:
         assert not rung.is_set()
         assert (await asyncio.to_thread(run, "agency", "add", "H23", "--name", "x")).exit_code == 0
         await asyncio.wait_for(rung.wait(), 30)
+
+
+async def test_a_ring_wakes_whoever_waits() -> None:
+    """The daemon's doorbell, and its stop, wake every waiter: what a command changed may concern any of them."""
+    rung, stop, wakeups = asyncio.Event(), asyncio.Event(), Wakeups()
+    service = asyncio.ensure_future(_doorbell(rung, wakeups)(stop))
+    with wakeups.listen("one") as one, wakeups.listen("other") as other:
+        for cause in (rung, stop):
+            cause.set()
+            await asyncio.wait_for(asyncio.gather(one.wait(), other.wait()), 30)
+            one.clear()
+            other.clear()
+        await asyncio.wait_for(service, 30)
 
 
 def test_an_error_is_one_sentence(tmp_path: Path) -> None:
