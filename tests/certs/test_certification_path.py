@@ -9,12 +9,14 @@ import pytest
 from cryptography import x509
 
 from certs import certification_path
+from certs.certificate_profiles import root_profile
 from certs.certification_path import CertificationPath, CertificationPaths
 from certs.errors import SEAL_FAULTS
 from certs.keys import new_p256_key
 from certs.usage import DIRECTORY, RECEIPTS, SEALS, Usage
 from schemas.errors import Rejected
-from tests.vectors.workshop import AT, G22, Workshop
+from tests.vectors.attacks.certificates import Extensions, as_seal, key_usage
+from tests.vectors.workshop import AT, G22, Workshop, unrestricted_chain
 
 
 def find(
@@ -88,6 +90,32 @@ def test_a_certificate_is_for_one_use(workshop: Workshop, usage: Usage, kind: st
             continue
         taken.add(name)
     assert taken == {kind}
+
+
+@pytest.mark.parametrize(
+    ("extensions", "taken"),
+    [
+        (((x509.BasicConstraints(ca=True, path_length=0), True), (key_usage(key_cert_sign=True), True)), True),
+        (((x509.BasicConstraints(ca=True, path_length=None), False),), True),
+        (((x509.BasicConstraints(ca=False, path_length=None), True), (key_usage(key_cert_sign=True), True)), False),
+        (((x509.BasicConstraints(ca=True, path_length=0), True), (key_usage(), True)), False),
+        (((key_usage(key_cert_sign=True), True),), False),
+        ((), False),
+    ],
+    ids=["authority", "silent about key usage", "not an authority", "must not sign", "does not say", "says nothing"],
+)
+def test_only_an_authority_stands_above(extensions: Extensions, *, taken: bool) -> None:
+    """Whoever issues must be an authority by its own certificate and be allowed to sign others."""
+    root_key, issuing_key, key = new_p256_key(), new_p256_key(), new_p256_key()
+    root = root_profile(root_key, "Root", now=AT, lifetime=timedelta(days=1000))
+    issuing = unrestricted_chain((root,), root_key, issuing_key, extensions=extensions, name="Issuing")
+    chain = unrestricted_chain(issuing[:1], issuing_key, key, extensions=as_seal())
+    if taken:
+        assert find(CertificationPaths(), chain, [root]).anchor == root
+    else:
+        with pytest.raises(Rejected) as refusal:
+            find(CertificationPaths(), chain, [root])
+        assert refusal.value.code == "seal-certificate-untrusted"
 
 
 def _never(*_: object) -> list[x509.Certificate]:

@@ -192,7 +192,7 @@ def key_on_another_curve(workshop: Workshop) -> bytes:
     return _sealed_by_national(workshop, as_seal(), ec.generate_private_key(ec.SECP384R1()))
 
 
-_Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
+Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
 
 
 def key_usage(*, content_commitment: bool = True, key_cert_sign: bool = False) -> x509.KeyUsage:
@@ -212,11 +212,11 @@ def key_usage(*, content_commitment: bool = True, key_cert_sign: bool = False) -
 _KEY_USAGE = (key_usage(), True)
 
 
-def as_seal() -> _Extensions:
+def as_seal() -> Extensions:
     return (_KEY_USAGE, (x509.ExtendedKeyUsage([SEAL_PURPOSE]), False))
 
 
-def _as_authority(path_length: int | None) -> _Extensions:
+def _as_authority(path_length: int | None) -> Extensions:
     return (
         (x509.BasicConstraints(ca=True, path_length=path_length), True),
         (key_usage(key_cert_sign=True), True),
@@ -233,7 +233,7 @@ def _chain(workshop: Workshop, key: PrivateKey, *extensions: tuple[x509.Extensio
     return unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=extensions, name=name)
 
 
-def _sealed_by_national(workshop: Workshop, extensions: _Extensions, key: PrivateKey | None = None) -> bytes:
+def _sealed_by_national(workshop: Workshop, extensions: Extensions, key: PrivateKey | None = None) -> bytes:
     private = key or new_p256_key()
     return _sealed_and_bound(workshop, _chain(workshop, private, *extensions, name="G22"), private)
 
