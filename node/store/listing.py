@@ -158,5 +158,13 @@ def _about(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> defaul
 
 
 def speaking_of(transaction: Transaction, message_id: Sha256Hex, *, limit: int) -> tuple[Sha256Hex, ...]:
-    """Messages that speak of `message_id`, `limit` at most."""
-    return tuple(transaction.scalars(select(about.c.message_id).where(about.c.about == message_id).limit(limit)))
+    """The first messages that speak of `message_id`, in the order in which they came to be known; `limit` at most."""
+    return tuple(
+        transaction.scalars(
+            select(about.c.message_id)
+            .join(messages, messages.c.message_id == about.c.message_id)
+            .where(about.c.about == message_id)
+            .order_by(messages.c.sequence)
+            .limit(limit)
+        )
+    )

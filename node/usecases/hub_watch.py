@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -9,12 +10,13 @@ from typing import Final
 import structlog
 
 from node.store import contact
+from node.store.metadata import Transaction
 from node.store.troubles import trouble_of
 from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
-from schemas.errors import CongvanError
+from schemas.errors import CongvanError, Unavailable
 from transport.wire import MailboxAnswer
 
 log = structlog.get_logger()
@@ -63,7 +65,7 @@ class HubWatch:
             self._wakeups.wake(Work.RECOVERY)
         if self._noted_at is None or not timedelta(0) <= now - self._noted_at < _NOTE_EVERY:
             self._noted_at = now
-            await self._database.write(
+            await self._note(
                 partial(
                     contact.note_answer,
                     at=now,
@@ -78,7 +80,14 @@ class HubWatch:
         if self._silent_since is None:
             self._silent_since = self._clock()
             log.warning("hub.lost", rule=error.code, reason=error.message, mend=error.mend)
-        await self._database.write(partial(contact.note_silence, trouble=trouble_of(error), since=self._silent_since))
+        await self._note(partial(contact.note_silence, trouble=trouble_of(error), since=self._silent_since))
+
+    async def _note(self, note: Callable[[Transaction], None]) -> None:
+        try:
+            await self._database.write(note)
+        except Unavailable as error:
+            # Only people read the note; the exchange itself says where it hurts.
+            log.warning("contact.not-noted", rule=error.code, reason=error.message)
 
     def _alert_of_clock(self, ahead: float) -> None:
         wrong = abs(ahead) > self._tolerance

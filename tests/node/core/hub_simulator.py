@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
@@ -68,7 +68,9 @@ class Submission:
 @dataclass(slots=True)
 class Faults:
     """What goes wrong. `refuse` is asked of each envelope; those that `hold` picks are not answered yet. At the byte
-    offsets in `cut_uploads_at` and `cut_blobs_at` the connection breaks, once at each."""
+    offsets in `cut_uploads_at` and `cut_blobs_at` the connection breaks, once at each. Blobs in `hold_blobs` do not
+    come yet; all come with a rest of `slow_blobs` seconds in every 64 KiB. `before_cut` is awaited before a blob's
+    connection breaks, so that a test can see what has arrived."""
 
     down: bool = False
     refuse: Callable[[str], CongvanError | None] = lambda _message_id: None
@@ -78,6 +80,9 @@ class Faults:
     cut_uploads_at: list[int] = field(default_factory=list)
     cut_blobs_at: list[int] = field(default_factory=list)
     wrong_blobs: dict[str, bytes] = field(default_factory=dict)
+    hold_blobs: set[str] = field(default_factory=set)
+    slow_blobs: float = 0.0
+    before_cut: Callable[[int], Awaitable[None]] | None = None
     refuse_reports: CongvanError | None = None
 
 
@@ -365,11 +370,17 @@ class HubSimulator:
             status=206 if start else 200, headers={"Content-Length": str(len(content) - start)}
         )
         await response.prepare(request)
+        while digest in self.faults.hold_blobs:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
         if self.faults.cut_blobs_at:
-            await response.write(content[start : self.faults.cut_blobs_at.pop(0)])
+            cut = self.faults.cut_blobs_at.pop(0)
+            await response.write(content[start:cut])
+            if self.faults.before_cut is not None:
+                await self.faults.before_cut(cut)
             _break_off(request)
         for at in range(start, len(content), 65536):
             await response.write(content[at : at + 65536])
+            await asyncio.sleep(self.faults.slow_blobs)
         return response
 
     async def _report(self, request: web.Request) -> web.Response:

@@ -1,0 +1,441 @@
+"""From the mailbox to the inbox: what arrives, what is refused, what is put off, and what the hub is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.store.states import HandoverState
+from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry
+from schemas.envelope import Envelope, SecrecyLevel
+from schemas.message import Document, Priority, StatusCode
+from schemas.receipts import ReceiptEvent
+from tests.node.core.asking import arrives, events, handed, inbox_row, statuses_sent, verified
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import SETTINGS, Node, eventually
+from tests.node.core.world import (
+    G22,
+    H23,
+    H23_12,
+    H31,
+    OLDER_H31,
+    World,
+    digest_of,
+    document,
+    envelope,
+    recall,
+    status,
+    suspended,
+)
+from transport.wire import OutcomeKind
+
+
+async def test_a_document_arrives_is_receipted_answered_and_handed_over(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A verified document is consigned with a signed receipt, handed over once, and answered with one status 01."""
+    sealed = world.sealed(envelope(document(G22, H23), b"short"))
+    entry = hub.deliver(sealed.data, [H23], [b"short"])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+        await eventually(lambda: len(hub.receipts_reported()) == 2)
+        await eventually(lambda: len(hub.accepted) == 1)
+    assert hub.outcomes(OutcomeKind.CONSIGNED) == [entry]
+    assert events(hub.receipts_reported(), world) == [
+        (ReceiptEvent.CONTENT_CONSIGNMENT, sealed.message_id, "H23"),
+        (ReceiptEvent.CONTENT_HANDOVER, sealed.message_id, "H23"),
+    ]
+    assert await statuses_sent(node) == [("01", sealed.message_id)]
+    (delivery,) = node.adapter.deliveries
+    assert delivery.sealed == sealed.data
+    assert delivery.signer == "CN=g22"
+    assert [attachment.digest for attachment in delivery.attachments] == [digest_of(b"short")]
+    async with node.facade.open_attachment(digest_of(b"short")) as chunks:
+        assert b"".join([chunk async for chunk in chunks]) == b"short"
+
+
+async def test_a_document_for_two_agencies_is_one_message_and_two_hand_overs(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """Each agency that this node serves gets its own hand-over, receipt and status 01; the bytes are kept once."""
+    sealed = world.sealed(envelope(document(G22, H23, H23_12)))
+    hub.deliver(sealed.data, [H23, H23_12])
+    async with node.running():
+        await eventually(lambda: len(node.adapter.deliveries) == 2)
+        await eventually(lambda: len(hub.receipts_reported()) == 4)
+    assert {str(key.recipient) for key in node.adapter.keys} == {"H23", "H23.12"}
+    assert {(event, code) for event, _, code in events(hub.receipts_reported(), world)} == {
+        (ReceiptEvent.CONTENT_CONSIGNMENT, "H23"),
+        (ReceiptEvent.CONTENT_CONSIGNMENT, "H23.12"),
+        (ReceiptEvent.CONTENT_HANDOVER, "H23"),
+        (ReceiptEvent.CONTENT_HANDOVER, "H23.12"),
+    }
+    assert await statuses_sent(node) == [("01", sealed.message_id)] * 2
+
+
+async def test_a_repeat_is_answered_with_the_receipt_that_was_stored(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A document that comes again is neither handed over nor answered twice; its receipt is the same, byte for byte."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+        await eventually(lambda: len(hub.receipts_reported()) == 2)
+        hub.deliver(sealed.data, [H23])
+        await eventually(lambda: len(hub.receipts_reported()) == 3)
+        await eventually(lambda: len(hub.accepted) == 1)
+    first, _, again = hub.receipts_reported()
+    assert again == first
+    assert len(node.adapter.deliveries) == 1
+    assert await statuses_sent(node) == [("01", sealed.message_id)]
+
+
+async def test_messages_of_one_answer_share_one_signature(node: Node, hub: HubSimulator, world: World) -> None:
+    """What arrives together is receipted under one proof."""
+    names = set()
+    for number in range(5):
+        sealed = world.sealed(envelope(document(G22, H23), submission_id=f"number {number}"))
+        hub.deliver(sealed.data, [H23])
+        names.add(sealed.message_id)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.receipts_reported()) == 5)
+    reported = hub.receipts_reported()
+    assert len({signed.proof for signed in reported}) == 1
+    assert {verified(signed, world).message_id for signed in reported} == names
+
+
+async def test_a_status_gets_no_status(node: Node, hub: HubSimulator, world: World) -> None:
+    """A status message is receipted and handed over, and no status 01 is sent for it."""
+    original = document(G22, H23)
+    first = world.sealed(envelope(original))
+    hub.deliver(first.data, [H23])
+    taken_back = world.sealed(envelope(status(G22, original, StatusCode.TAKEN_BACK), about=[first.message_id]))
+    hub.deliver(taken_back.data, [H23])
+    async with node.running():
+        await eventually(lambda: len(hub.receipts_reported()) == 4)
+    assert await statuses_sent(node) == [("01", first.message_id)]
+    assert [delivery.about for delivery in node.adapter.deliveries] == [(), (first.message_id,)]
+
+
+def changed(data: bytes) -> bytes:
+    return data.replace("Báo cáo".encode(), "Báo cao".encode())
+
+
+REFUSALS: dict[str, Callable[[World], tuple[bytes, list[AgencyCode]]]] = {
+    "seal-digest": lambda world: (changed(world.sealed(envelope(document(G22, H23))).data), [H23]),
+    "not-addressed-here": lambda world: (world.sealed(envelope(document(G22, H31))).data, [H23]),
+    "secrecy-forbidden": lambda world: (world.sealed(secret(document(G22, H23))).data, [H23]),
+    "about-missing": lambda world: (world.sealed(envelope(recall(document(G22, H23)))).data, [H23]),
+    "not-well-formed": lambda world: (world.sealed(envelope(document(G22, H23))).data[:-9], [H23]),
+}
+
+
+def secret(message: Document) -> Envelope:
+    whole = envelope(message)
+    return Envelope(whole.message, replace(whole.extension, secrecy=SecrecyLevel.SECRET))
+
+
+@pytest.mark.parametrize("rule", REFUSALS)
+async def test_a_fault_of_the_bytes_refuses_with_a_signed_reason(
+    node: Node, hub: HubSimulator, world: World, rule: str
+) -> None:
+    """A message that must never enter is refused with a signed failure naming the rule, and nothing of it is stored."""
+    data, recipients = REFUSALS[rule](world)
+    message_id = world.sealed(envelope(document(G22, H23))).message_id
+    if rule not in ("seal-digest", "not-well-formed"):
+        entry = hub.deliver(data, recipients)
+    else:
+        entry = hub.deliver(data, recipients, message_id=message_id)
+    async with node.running("receiver", "reporter", "handover"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.REFUSED) == [entry])
+    (signed,) = hub.receipts_reported()
+    receipt = verified(signed, world)
+    assert receipt.event is ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE
+    assert receipt.reason is not None
+    assert receipt.reason.code == rule
+    assert await node.queries.inbox() == ()
+    assert node.adapter.deliveries == []
+
+
+async def test_bytes_of_another_message_are_refused(node: Node, hub: HubSimulator, world: World) -> None:
+    """A good envelope under the acceptance of another message is not what the hub accepted."""
+    accepted = world.sealed(envelope(document(G22, H23), submission_id="accepted"))
+    other = world.sealed(envelope(document(G22, H23), submission_id="other"))
+    hub.deliver(other.data, [H23], message_id=accepted.message_id)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.receipts_reported()) == 1)
+    reason = verified(hub.receipts_reported()[0], world).reason
+    assert reason is not None
+    assert reason.code == "message-id-mismatch"
+    assert await inbox_row(node, other.message_id) is None
+
+
+async def test_a_recall_by_another_than_the_sender_is_refused(node: Node, hub: HubSimulator, world: World) -> None:
+    """A recall of G22's document that H31 sealed is refused, though H31's own seal is good."""
+    original = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(original.data, [H23])
+    forged = world.sealed(envelope(recall(document(H31, H23)), about=[original.message_id]))
+    async with node.running("receiver", "reporter"):
+        await arrives(node, original.message_id)
+        entry = hub.deliver(forged.data, [H23])
+        await eventually(lambda: hub.outcomes(OutcomeKind.REFUSED) == [entry])
+    assert await inbox_row(node, forged.message_id) is None
+
+
+async def test_a_report_by_another_than_a_recipient_is_refused(node: Node, hub: HubSimulator, world: World) -> None:
+    """A status about our document from an agency that it did not go to is refused and changes nothing."""
+    original = document(H23, G22)
+    ours = await node.submit(original)
+    forged = world.sealed(envelope(status(H31, original), about=[ours]))
+    entry = hub.deliver(forged.data, [H23])
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.REFUSED) == [entry])
+    story = await node.queries.story(ours)
+    assert story.outbox is not None
+    assert story.outbox.recipients[0].status is None
+
+
+async def test_a_status_from_a_recipient_stands_in_the_outbox(node: Node, hub: HubSimulator, world: World) -> None:
+    """What a recipient says of our document stands with that recipient, the newest word last, also by an older code."""
+    original = document(H23, OLDER_H31)
+    ours = await node.submit(original)
+    later = status(H31, original, StatusCode.FINISHED, text="Xong", timestamp="2026/11/21 18:00:00")
+    earlier = status(H31, original, StatusCode.ACCEPTED, text="Đã nhận", timestamp="2026/11/21 17:00:00")
+    for number, message in enumerate((later, earlier)):
+        sealed = world.sealed(envelope(message, about=[ours], submission_id=str(number)))
+        hub.deliver(sealed.data, [H23])
+    async with node.running("receiver", "handover"):
+        await eventually(lambda: len(node.adapter.deliveries) == 2)
+    story = await node.queries.story(ours)
+    assert story.outbox is not None
+    (recipient,) = story.outbox.recipients
+    assert (recipient.code, recipient.written) == (H31, OLDER_H31)
+    assert (recipient.status, recipient.status_text) == (StatusCode.FINISHED, "Xong")
+    assert [event.event for event in story.events if event.event.startswith("status")] == [
+        "status.06",
+        "status.03",
+    ]
+
+
+async def test_what_this_node_cannot_judge_is_put_off(node: Node, hub: HubSimulator, world: World) -> None:
+    """A seal by a key that the directory does not bind is neither taken in nor refused, but released with the rule."""
+    unbound = world.new_seal_key("g22")
+    sealed = world.sealed(envelope(document(G22, H23)), key=unbound)
+    entry = hub.deliver(sealed.data, [H23])
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+        world.publish(connections=[world.connection("g22", world.keys["g22"], unbound)])
+        hub.deliver(sealed.data, [H23])
+        await arrives(node, sealed.message_id)
+    (released,) = [outcome for request in hub.reports for outcome in request.outcomes if outcome.entry == entry]
+    assert released.reason is not None
+    assert released.reason.startswith("signer-not-bound")
+
+
+async def test_a_forged_acceptance_lets_nothing_in(node: Node, hub: HubSimulator, world: World) -> None:
+    """A message whose acceptance a stranger signed is released, not taken in."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    forged = hub.receipt(ReceiptEvent.SUBMISSION_ACCEPTANCE, sealed.message_id, G22, key=world.forged_receipts_key)
+    entry = hub.deliver(sealed.data, [H23], acceptance=forged)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    assert await inbox_row(node, sealed.message_id) is None
+
+
+async def test_seals_are_judged_by_the_directory_of_their_acceptance(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A document accepted before its sender's suspension arrives; one accepted after it does not."""
+    before = world.sealed(envelope(document(G22, H23), submission_id="before"))
+    after = world.sealed(envelope(document(G22, H23), submission_id="after"))
+    accepted = hub.receipt(ReceiptEvent.SUBMISSION_ACCEPTANCE, before.message_id, G22, directory_version=1)
+    world.publish(agencies=[suspended(G22, "g22")])
+    hub.deliver(before.data, [H23], acceptance=accepted)
+    entry = hub.deliver(after.data, [H23])
+    async with node.running("receiver", "reporter"):
+        await arrives(node, before.message_id)
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    assert await inbox_row(node, after.message_id) is None
+
+
+async def test_a_newer_directory_is_fetched_before_a_message_is_judged(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A document of an agency that joined a moment ago arrives at once: the node fetches the version that names it."""
+    newcomer = AgencyCode("G22.7")
+    world.publish(agencies=[AgencyEntry(code=newcomer, name="Cục mới", connection="g22")])
+    world.publish(agencies=[])
+    sealed = world.sealed(envelope(document(newcomer, H23)), key=world.keys["g22"])
+    hub.deliver(sealed.data, [H23])
+    async with node.running("receiver"):
+        await arrives(node, sealed.message_id)
+    assert node.directory.version == 3
+    assert hub.outcomes(OutcomeKind.RELEASED) == []
+
+
+async def test_a_code_that_this_node_does_not_serve_is_put_off(node: Node, hub: HubSimulator, world: World) -> None:
+    """A message that the hub hands out for a foreign agency is not taken in."""
+    sealed = world.sealed(envelope(document(G22, H31)))
+    entry = hub.deliver(sealed.data, [H31])
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    assert await inbox_row(node, sealed.message_id) is None
+
+
+async def test_wrong_bytes_of_a_short_attachment_are_not_taken(node: Node, hub: HubSimulator, world: World) -> None:
+    """When the hub sends other bytes along than the envelope names, the message is put off, not stored with them."""
+    sealed = world.sealed(envelope(document(G22, H23), b"right"))
+    entry = hub.deliver(sealed.data, [H23], [b"right"])
+    waiting = hub.mailbox[entry]
+    waiting.entry = waiting.entry.model_copy(update={"attachments": {digest_of(b"right"): b"wrong"}})
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    assert await inbox_row(node, sealed.message_id) is None
+
+
+LARGE = bytes(range(256)) * 2000
+
+
+@pytest.mark.parametrize("cuts", [[], [100_000], [100_000, 250_000, 400_000]])
+async def test_a_long_attachment_is_fetched_from_where_it_broke_off(
+    node: Node, hub: HubSimulator, world: World, cuts: list[int]
+) -> None:
+    """A long attachment comes whole, each read going on from what has arrived, under the entry's lease."""
+    sealed = world.sealed(envelope(document(G22, H23), LARGE))
+    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
+    # Of what was written, up to 8 KiB stand in the file's buffer until it is closed.
+    buffered = 8192
+
+    async def arrived(cut: int) -> None:
+        await eventually(lambda: node.blobs.upload_offset(f"in{digest_of(LARGE)}") >= cut - buffered)
+
+    hub.faults.cut_blobs_at, hub.faults.before_cut = list(cuts), arrived
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    starts = [start for start, _ in hub.blob_reads]
+    assert len(starts) == len(cuts) + 1
+    assert all(cut - buffered <= start <= cut for start, cut in zip(starts[1:], cuts, strict=True))
+    assert {lease.partition(":")[0] for _, lease in hub.blob_reads} == {str(entry)}
+    async with node.facade.open_attachment(digest_of(LARGE)) as chunks:
+        assert b"".join([chunk async for chunk in chunks]) == LARGE
+
+
+async def test_damaged_remains_of_a_download_are_fetched_anew(node: Node, hub: HubSimulator, world: World) -> None:
+    """What a power cut has spoilt in a half-fetched attachment is noticed by its digest and fetched once more."""
+
+    async def spoilt() -> object:
+        yield b"\0" * 1000
+
+    await node.blobs.append(f"in{digest_of(LARGE)}", 0, spoilt(), limit=1000)  # type: ignore[arg-type]  # a generator
+    sealed = world.sealed(envelope(document(G22, H23), LARGE))
+    hub.deliver(sealed.data, [H23], [LARGE], inline=False)
+    async with node.running("receiver"):
+        await arrives(node, sealed.message_id)
+    assert [start for start, _ in hub.blob_reads] == [1000, 0]
+
+
+async def test_a_blob_of_other_bytes_is_never_taken(node: Node, hub: HubSimulator, world: World) -> None:
+    """When the hub's blob is not what the envelope names, the message is put off and no wrong file stays."""
+    sealed = world.sealed(envelope(document(G22, H23), LARGE))
+    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
+    hub.faults.wrong_blobs = {digest_of(LARGE): bytes(len(LARGE))}
+    async with node.running("receiver"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    assert await inbox_row(node, sealed.message_id) is None
+    assert node.blobs.size(digest_of(LARGE)) is None
+
+
+async def test_a_long_download_renews_its_lease_by_new_reads(node: Node, hub: HubSimulator, world: World) -> None:
+    """A download that outlasts a third of the lease goes on by further ranged reads, which renew it."""
+    hub.lease_seconds = 3.0
+    hub.faults.slow_blobs = 0.2
+    content = LARGE
+    sealed = world.sealed(envelope(document(G22, H23), content))
+    hub.deliver(sealed.data, [H23], [content], inline=False)
+    async with node.running("receiver"):
+        await arrives(node, sealed.message_id)
+    starts = [start for start, _ in hub.blob_reads]
+    assert len(starts) > 1
+    assert starts == sorted(set(starts))
+
+
+async def test_a_slow_attachment_holds_up_no_other_message(node: Node, hub: HubSimulator, world: World) -> None:
+    """While ordinary downloads take all their places, short messages arrive and express ones are fetched."""
+    node.settings = SETTINGS.model_copy(update={"receiver": SETTINGS.receiver.model_copy(update={"downloads": 1})})
+    hub.faults.hold_blobs = {digest_of(LARGE)}
+    slow = world.sealed(envelope(document(G22, H23), LARGE))
+    crowd = world.sealed(envelope(document(G22, H23), LARGE + b"2", submission_id="crowd"))
+    hub.deliver(slow.data, [H23], [LARGE], inline=False)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.blob_reads) == 1)
+        crowded = hub.deliver(crowd.data, [H23], [LARGE + b"2"], inline=False)
+        short = world.sealed(envelope(document(G22, H23), submission_id="short"))
+        hub.deliver(short.data, [H23])
+        urgent = world.sealed(envelope(document(G22, H23, priority=Priority.EXPRESS), LARGE + b"3"))
+        hub.deliver(urgent.data, [H23], [LARGE + b"3"], inline=False)
+        await arrives(node, short.message_id)
+        await arrives(node, urgent.message_id)
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [crowded])
+        assert await inbox_row(node, slow.message_id) is None
+        hub.faults.hold_blobs = set()
+        await arrives(node, slow.message_id)
+
+
+async def test_a_lapsed_lease_goes_on_with_the_new_one(node: Node, hub: HubSimulator, world: World) -> None:
+    """A message whose lease lapsed during its download is not fetched twice, and is told of once."""
+    hub.faults.hold_blobs = {digest_of(LARGE)}
+    sealed = world.sealed(envelope(document(G22, H23), LARGE))
+    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.blob_reads) == 1)
+        hub.offer_again(entry)
+        await eventually(lambda: hub.mailbox[entry].leased_until is not None)
+        hub.faults.hold_blobs = set()
+        await arrives(node, sealed.message_id)
+        await eventually(lambda: hub.outcomes(OutcomeKind.CONSIGNED) == [entry])
+    assert len(hub.blob_reads) == 1
+
+
+async def test_a_full_disk_takes_nothing_in_and_goes_on_when_there_is_space(
+    node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk has less than the reserve nothing is fetched; then what waited arrives."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23])
+    node.settings = SETTINGS.model_copy(
+        update={"receiver": SETTINGS.receiver.model_copy(update={"reserve_bytes": 1000})}
+    )
+    asked: list[int] = []
+
+    def nearly_none() -> int:
+        asked.append(1)
+        return 999
+
+    monkeypatch.setattr(node.blobs, "free_bytes", nearly_none)
+    async with node.running("receiver"):
+        await eventually(lambda: len(asked) > 3)
+        assert all(waiting.leased_until is None for waiting in hub.mailbox.values())
+        monkeypatch.undo()
+        await arrives(node, sealed.message_id)
+
+
+async def test_a_full_database_releases_and_keeps_nothing_half(
+    node: Node, hub: HubSimulator, world: World, tmp_path: Path
+) -> None:
+    """When the database can take no more, the message is released and nothing of it stored; with space it arrives."""
+    limit = await node.database.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
+    await node.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {limit}").scalar_one())
+    sealed = world.sealed(envelope(document(G22, H23), b"x" * 60_000))
+    entry = hub.deliver(sealed.data, [H23], [b"x" * 60_000])
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: entry in hub.outcomes(OutcomeKind.RELEASED))
+        assert await inbox_row(node, sealed.message_id) is None
+        assert await node.attachments.small(digest_of(b"x" * 60_000)) is None
+        await node.database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000").scalar_one())
+        hub.offer_again(entry)
+        await arrives(node, sealed.message_id)
