@@ -180,6 +180,12 @@ def sealed_by_the_authority_itself(workshop: Workshop) -> bytes:
     return _sealed_and_bound(workshop, (issuing.certificate,), issuing.key)
 
 
+@refused_as("seal-certificate-usage")
+def sealed_by_an_authority_that_may_sign(workshop: Workshop) -> bytes:
+    """An authority's certificate whose key usage allows documents as well."""
+    return _sealed_by_national(workshop, _as_authority(0))
+
+
 @refused_as("seal-key")
 def key_of_1024_bits(workshop: Workshop) -> bytes:
     """An RSA key of 1024 bits."""
