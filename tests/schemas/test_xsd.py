@@ -43,6 +43,7 @@ def test_every_xsd_is_tried() -> None:
     assert {path.name for path in XSD_FOLDER.iterdir()} == {*WHOLE, "message.xsd"}
 
 
+@settings(max_examples=40)
 @given(envelopes())
 def test_two_validators_accept_what_is_written(envelope: Envelope) -> None:
     """Every envelope that the writer writes is valid by libxml2 and by xmlschema."""
@@ -126,6 +127,7 @@ ATTACHMENT = {
 }
 
 
+@settings(max_examples=40)
 @given(documents(line_texts()) | statuses(line_texts()))
 def test_the_classic_xsd_accepts_what_strict_receivers_take(message: Message) -> None:
     """Messages within the limits of peers, in the order of the standard, are valid by both validators."""
