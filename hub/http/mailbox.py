@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hub.http.peer import peer_of
 from hub.settings_exchange import MailboxSettings
-from hub.store.mailboxes import WaitingEnvelope, WaitingReceipt
+from hub.store.mailbox_contents import WaitingEnvelope, WaitingReceipt
 from hub.usecases.mailbox import Batch, HandedOut, Mailbox
 from schemas.errors import Rejected
 from schemas.limits import KIB

@@ -12,12 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 
-from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, proofs, receipts
+from hub.store.exchange_tables import mailbox_entries
 from hub.store.metadata import Transaction
-from schemas.envelope import Sha256Hex
-from schemas.receipts import ReceiptEvent
 
 _LONGEST = 64
 
@@ -62,27 +60,6 @@ class OverdueEntry:
     entry: int
     message: int
     codes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingReceipt:
-    """A stored receipt that an entry hands over. `proof` names the bytes `proof_body`."""
-
-    receipt: bytes
-    proof: Sha256Hex
-    proof_body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingEnvelope:
-    """A message that an entry hands over: for whom, its acceptance, and the attachments that come along."""
-
-    message_id: Sha256Hex
-    recipients: tuple[str, ...]
-    accepted_at: datetime
-    acceptance: WaitingReceipt
-    envelope: bytes
-    attachments: dict[Sha256Hex, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +138,7 @@ def find(transaction: Transaction, connection: str, entries: Collection[int]) ->
         )
     )
     return {
-        row.entry: Entry(row.entry, row.message, row.receipt, _codes(row.codes), row.open, row.lease) for row in rows
+        row.entry: Entry(row.entry, row.message, row.receipt, codes_in(row.codes), row.open, row.lease) for row in rows
     }
 
 
@@ -173,55 +150,6 @@ def holds(transaction: Transaction, connection: str, message: int) -> bool:
     return transaction.scalar(entry) is not None
 
 
-def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
-    """What those of `entries` hand over that hand over a message, by entry."""
-    rows = transaction.execute(
-        select(
-            _entries.entry,
-            _entries.codes,
-            messages.c.message,
-            messages.c.message_id,
-            messages.c.accepted_at,
-            messages.c.envelope,
-            receipts.c.body,
-            receipts.c.proof,
-            proofs.c.body.label("proof_body"),
-        )
-        .join_from(mailbox_entries, messages, messages.c.message == _entries.message)
-        .join(receipts, receipts.c.message == messages.c.message)
-        .join(proofs, proofs.c.digest == receipts.c.proof)
-        .where(
-            _entries.entry.in_(entries),
-            _entries.receipt.is_(None),
-            receipts.c.recipient.is_(None),
-            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
-        )
-    ).all()
-    attachments = _inline_attachments(transaction, {row.message for row in rows})
-    return {
-        row.entry: WaitingEnvelope(
-            message_id=row.message_id,
-            recipients=_codes(row.codes),
-            accepted_at=row.accepted_at,
-            acceptance=_receipt(row),
-            envelope=row.envelope,
-            attachments=attachments.get(row.message, {}),
-        )
-        for row in rows
-    }
-
-
-def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingReceipt]:
-    """What those of `entries` hand over that hand over a receipt, by entry."""
-    rows = transaction.execute(
-        select(_entries.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
-        .join_from(mailbox_entries, receipts, receipts.c.receipt == _entries.receipt)
-        .join(proofs, proofs.c.digest == receipts.c.proof)
-        .where(_entries.entry.in_(entries))
-    )
-    return {row.entry: _receipt(row) for row in rows}
-
-
 def overdue(transaction: Transaction, *, at: datetime, most: int) -> list[OverdueEntry]:
     """Up to `most` entries that hand over messages, expired at `at` and leased to nobody, the oldest first."""
     rows = transaction.execute(
@@ -230,7 +158,7 @@ def overdue(transaction: Transaction, *, at: datetime, most: int) -> list[Overdu
         .order_by(_entries.expires_at)
         .limit(most)
     )
-    return [OverdueEntry(row.entry, row.message, _codes(row.codes)) for row in rows]
+    return [OverdueEntry(row.entry, row.message, codes_in(row.codes)) for row in rows]
 
 
 def close(transaction: Transaction, entries: Sequence[int]) -> None:
@@ -294,22 +222,6 @@ def _available(connection: str, at: datetime) -> Select[int, int, int, str]:
     )
 
 
-def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:
-    found: dict[int, dict[Sha256Hex, bytes]] = {}
-    if numbers:
-        rows = transaction.execute(
-            select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
-            .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
-            .where(message_blobs.c.message.in_(numbers), message_blobs.c.inline)
-        )
-        for row in rows:
-            found.setdefault(row.message, {})[row.digest] = row.content
-    return found
-
-
-def _receipt(row: Row[*tuple[object, ...]]) -> WaitingReceipt:
-    return WaitingReceipt(receipt=row.body, proof=row.proof, proof_body=row.proof_body)
-
-
-def _codes(lines: str | None) -> tuple[str, ...]:
+def codes_in(lines: str | None) -> tuple[str, ...]:
+    """The codes of an entry, as its column holds them."""
     return tuple(lines.split("\n")) if lines else ()

@@ -11,8 +11,9 @@ from functools import partial
 from typing import TypeAlias
 
 from hub.settings_exchange import MailboxSettings
-from hub.store import directory, mailboxes
-from hub.store.mailboxes import Leased, LeaseTerms, WaitingEnvelope, WaitingReceipt
+from hub.store import directory, mailbox_contents, mailboxes
+from hub.store.mailbox_contents import WaitingEnvelope, WaitingReceipt
+from hub.store.mailboxes import Leased, LeaseTerms
 from hub.store.metadata import Transaction
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
@@ -98,7 +99,7 @@ class Mailbox:
 def _contents(transaction: Transaction, leased: Leased) -> tuple[int, dict[int, HandedOut]]:
     found: dict[int, HandedOut] = {}
     if leased.entries:
-        found |= mailboxes.envelopes(transaction, leased.entries)
+        found |= mailbox_contents.envelopes(transaction, leased.entries)
         if len(found) < len(leased.entries):
-            found |= mailboxes.waiting_receipts(transaction, leased.entries)
+            found |= mailbox_contents.waiting_receipts(transaction, leased.entries)
     return directory.directory_version(transaction), {entry: found[entry] for entry in leased.entries}

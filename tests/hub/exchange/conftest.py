@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -27,8 +26,7 @@ from yarl import URL
 
 from certs.authority import Authority
 from certs.keys import fingerprint, new_p256_key
-from certs.receipts import sign_receipts
-from certs.sealing import Sealed, SealingKey, seal
+from certs.sealing import SealingKey
 from hub.http.exchange import exchange_routes
 from hub.http.peer import FOUND, Peer
 from hub.http.problems import note_start, problems
@@ -41,130 +39,12 @@ from runtime.database import Database, open_database
 from runtime.migrations import upgrade
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
-from schemas.envelope import Envelope
-from schemas.errors import CongvanError
-from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
-from tests.hub.exchange.documents import digest_of
+from tests.hub.exchange.nodes import NOW, Clock, Node
 from transport.client import HubClient
-from transport.wire import (
-    EnvelopeEntry,
-    ItemResult,
-    MailboxAnswer,
-    Outcome,
-    OutcomeKind,
-    OutcomesAnswer,
-    OutcomesRequest,
-    ReceiptEntry,
-    ReceiptRef,
-    SubmissionAnswer,
-)
 
 HUB = "hub.example.test"
-NOW = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)
 
 _CONNECTION = "Test-Connection"
-
-
-@dataclass(slots=True)
-class Clock:
-    """A clock that stands until a test sets it."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **by: float) -> None:
-        self.now += timedelta(**by)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node as the hub sees it: it seals, submits, fetches and reports for its codes."""
-
-    connection: str
-    codes: tuple[str, ...]
-    key: SealingKey
-    client: HubClient
-    session: aiohttp.ClientSession
-    clock: Clock
-
-    def seal(self, envelope: Envelope) -> Sealed:
-        return seal(envelope, self.key, self.clock())
-
-    async def send(self, envelope: Envelope, *attachments: bytes) -> SubmissionAnswer:
-        """Seal and submit in one go, the attachments in the same body."""
-        data = self.seal(envelope).data
-        return await self.client.submit(data, {digest_of(content): content for content in attachments})
-
-    async def fetch(self, limit: int = 100, wait: float = 0) -> MailboxAnswer:
-        return await self.client.mailbox(wait=wait, limit=limit)
-
-    async def envelopes(self, limit: int = 100) -> list[EnvelopeEntry]:
-        """The envelopes that wait; receipts that wait as well are passed over."""
-        return [entry for entry in (await self.fetch(limit)).entries if isinstance(entry, EnvelopeEntry)]
-
-    async def receipts(self, limit: int = 100) -> list[ReceiptEntry]:
-        return [entry for entry in (await self.fetch(limit)).entries if isinstance(entry, ReceiptEntry)]
-
-    def receipt(
-        self, message_id: str, sender: str, code: str, event: ReceiptEvent, *, issuer: str | None = None
-    ) -> SignedReceipt:
-        """A receipt signed with this node's key; an honest one if `issuer` is left out."""
-        failed = event.endswith("Failure")
-        (signed,) = sign_receipts(
-            [
-                Receipt(
-                    receipt_id=secrets.token_hex(8),
-                    event=event,
-                    issuer=Issuer(IssuerKind.AGENCY, issuer or code),
-                    message_id=message_id,
-                    sender=AgencyCode(sender),
-                    recipient=AgencyCode(code),
-                    occurred_at=self.clock(),
-                    reason=Reason("seal-digest", "Nội dung đã bị thay đổi") if failed else None,
-                )
-            ],
-            self.key,
-            issued_at=self.clock(),
-        )
-        return signed
-
-    async def report(
-        self,
-        entry: EnvelopeEntry,
-        sender: str,
-        kind: OutcomeKind = OutcomeKind.CONSIGNED,
-        *,
-        codes: tuple[str, ...] | None = None,
-        lease: str | None = None,
-    ) -> ItemResult:
-        """Report one leased envelope as consigned or refused, for all its codes or some."""
-        consigned = kind is OutcomeKind.CONSIGNED
-        event = ReceiptEvent.CONTENT_CONSIGNMENT if consigned else ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE
-        signed = [self.receipt(entry.message_id, sender, code, event) for code in codes or entry.recipients]
-        outcome = Outcome(
-            entry=entry.entry, lease=lease or entry.lease, outcome=kind, receipts=tuple(map(ref_of, signed))
-        )
-        answer = await self.client.report(OutcomesRequest(outcomes=(outcome,), proofs=proofs_of(signed)))
-        return answer.outcomes[0]
-
-    async def received(self, entry: ReceiptEntry) -> ItemResult:
-        outcome = Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.RECEIVED)
-        return (await self.client.report(OutcomesRequest(outcomes=(outcome,)))).outcomes[0]
-
-    async def hand_over(self, message_id: str, sender: str, code: str) -> OutcomesAnswer:
-        """Send a handover receipt."""
-        signed = self.receipt(message_id, sender, code, ReceiptEvent.CONTENT_HANDOVER)
-        return await self.client.report(OutcomesRequest(receipts=(ref_of(signed),), proofs=proofs_of([signed])))
-
-
-def ref_of(signed: SignedReceipt) -> ReceiptRef:
-    return ReceiptRef(receipt=signed.receipt, proof=str(hash(signed.proof)))
-
-
-def proofs_of(signed: list[SignedReceipt]) -> dict[str, bytes]:
-    return {str(hash(each.proof)): each.proof for each in signed}
 
 
 class RequestsUnderWay:
@@ -387,10 +267,3 @@ async def h23(world: World) -> Node:
 async def h31(world: World) -> Node:
     """The node of Hưng Yên, H31."""
     return await world.join("hungyen", "H31")
-
-
-async def rejection(call: Awaitable[object]) -> CongvanError:
-    """The error that `call` ends with."""
-    with pytest.raises(CongvanError) as caught:
-        await call
-    return caught.value

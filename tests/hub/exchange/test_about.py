@@ -8,8 +8,9 @@ from schemas.directory import EntryStatus
 from schemas.envelope import Selector, SelectorKind
 from schemas.errors import CongvanError
 from schemas.message import BusinessType, Priority, StatusCode
-from tests.hub.exchange.conftest import Node, World, rejection
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document, status
+from tests.hub.exchange.nodes import Node, rejection
 from transport.wire import OutcomeKind
 
 REPORTS = [code for code in StatusCode if code is not StatusCode.TAKEN_BACK]

@@ -9,8 +9,9 @@ from certs.trust import Trust
 from hub.usecases.acceptance import recipients_digest
 from schemas.directory import EntryStatus
 from schemas.receipts import ReceiptEvent, SignedReceipt
-from tests.hub.exchange.conftest import HUB, NOW, Node, World
+from tests.hub.exchange.conftest import HUB, World
 from tests.hub.exchange.documents import document
+from tests.hub.exchange.nodes import NOW, Node
 from transport.wire import SubmissionAnswer, SubmissionState
 
 

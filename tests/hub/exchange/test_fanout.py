@@ -12,8 +12,9 @@ from hub.usecases.balance import Tally, balance_of
 from hub.workers.fanout import fanout_service
 from schemas.envelope import Selector, SelectorKind
 from schemas.message import Priority, StatusCode
-from tests.hub.exchange.conftest import Node, Running, World
+from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import document, status
+from tests.hub.exchange.nodes import Node
 
 UNITS = tuple(f"H23.{number}" for number in range(1, 6))
 

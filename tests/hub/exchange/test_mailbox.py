@@ -9,8 +9,9 @@ import pytest
 from hub.settings_exchange import ExchangeSettings
 from schemas.errors import Unavailable
 from schemas.message import Priority
-from tests.hub.exchange.conftest import NOW, Node, World, rejection
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
+from tests.hub.exchange.nodes import NOW, Node, rejection
 from transport.wire import OutcomeKind
 
 
@@ -72,6 +73,15 @@ async def test_new_mail_is_not_held_up_by_an_entry_that_lapsed(world: World, g22
     world.clock.advance(seconds=60)
     await h23.envelopes()
     assert [entry.message_id for entry in await h23.envelopes()] == fresh
+
+
+async def test_an_entry_that_lapsed_is_not_put_beside_what_comes_before_it(world: World, g22: Node, h23: Node) -> None:
+    """Express mail goes before it, and goes without it."""
+    lapsed = (await g22.send(document("G22", "H23"))).message_id
+    await h23.envelopes()
+    express = (await g22.send(document("G22", "H23", priority=Priority.EXPRESS))).message_id
+    world.clock.advance(seconds=60)
+    assert [[entry.message_id for entry in await h23.envelopes()] for _ in range(2)] == [[express], [lapsed]]
 
 
 async def test_a_poll_waits_for_mail_and_answers_when_it_comes(world: World, g22: Node, h23: Node) -> None:

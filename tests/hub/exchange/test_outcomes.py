@@ -10,8 +10,9 @@ from hub.usecases.balance import Tally, balance_of
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.receipts import ReceiptEvent, SignedReceipt
-from tests.hub.exchange.conftest import NOW, Node, World, proofs_of, ref_of
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
+from tests.hub.exchange.nodes import NOW, Node, proofs_of, ref_of
 from transport.wire import EnvelopeEntry, Outcome, OutcomeKind, OutcomeResult, OutcomesRequest
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub.exchange.conftest import Node, World, rejection
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
+from tests.hub.exchange.nodes import Node, rejection
 
 LONG = bytes(range(256)) * 1200
 SHORT = b"phu luc"

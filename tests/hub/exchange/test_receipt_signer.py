@@ -13,7 +13,8 @@ from hub.usecases.receipt_signer import ReceiptSigner
 from schemas.codes import AgencyCode
 from schemas.errors import Rejected
 from schemas.receipts import Receipt, ReceiptEvent
-from tests.hub.exchange.conftest import HUB, NOW, Ground
+from tests.hub.exchange.conftest import HUB, Ground
+from tests.hub.exchange.nodes import NOW
 
 
 @pytest.fixture

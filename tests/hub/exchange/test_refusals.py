@@ -13,8 +13,9 @@ from schemas.directory import EntryStatus
 from schemas.envelope import SecrecyLevel, Selector, SelectorKind
 from schemas.errors import Rejected, Unavailable
 from schemas.message import BusinessType, StatusCode
-from tests.hub.exchange.conftest import NOW, Node, World, rejection
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document, status
+from tests.hub.exchange.nodes import NOW, Node, rejection
 
 LONG = b"%PDF-1.7 " + bytes(100_000)
 

@@ -9,8 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from hub.settings_exchange import ExchangeSettings
-from tests.hub.exchange.conftest import Node, World
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
+from tests.hub.exchange.nodes import Node
 
 LONG = bytes(range(256)) * 120_000
 

@@ -18,8 +18,9 @@ from runtime.blobs import BlobStore
 from schemas.envelope import Selector, SelectorKind
 from schemas.errors import Unavailable
 from schemas.message import BusinessType, Priority, StatusCode
-from tests.hub.exchange.conftest import Node, Running, World, rejection
+from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document, status
+from tests.hub.exchange.nodes import Node, rejection
 from transport.wire import OutcomeKind, SubmissionState
 
 LONG = bytes(range(256)) * 1200

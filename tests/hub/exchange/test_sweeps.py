@@ -12,8 +12,9 @@ from certs.trust import Trust
 from hub.usecases.balance import Tally, balance_of
 from hub.workers.sweeps import sweep_service
 from schemas.receipts import ReceiptEvent, SignedReceipt
-from tests.hub.exchange.conftest import Node, World, rejection
+from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
+from tests.hub.exchange.nodes import Node, rejection
 from transport.wire import OutcomeResult, SubmissionState
 
 LONG = bytes(range(256)) * 1200

@@ -10,8 +10,9 @@ import pytest
 from hub.settings_exchange import ExchangeSettings
 from schemas.directory import EntryStatus
 from schemas.errors import Rejected, Unavailable
-from tests.hub.exchange.conftest import Node, Running, World, rejection
+from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document
+from tests.hub.exchange.nodes import Node, rejection
 from transport.wire import SubmissionState, UploadNeeded
 
 LONG = bytes(range(256)) * 1200

@@ -1,0 +1,102 @@
+"""What mailbox entries hand over: envelopes with their acceptance and short attachments, and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, select
+
+from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, proofs, receipts
+from hub.store.mailboxes import codes_in
+from hub.store.metadata import Transaction
+from schemas.envelope import Sha256Hex
+from schemas.receipts import ReceiptEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingReceipt:
+    """A stored receipt that an entry hands over. `proof` names the bytes `proof_body`."""
+
+    receipt: bytes
+    proof: Sha256Hex
+    proof_body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingEnvelope:
+    """A message that an entry hands over: for whom, its acceptance, and the attachments that come along."""
+
+    message_id: Sha256Hex
+    recipients: tuple[str, ...]
+    accepted_at: datetime
+    acceptance: WaitingReceipt
+    envelope: bytes
+    attachments: dict[Sha256Hex, bytes]
+
+
+def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
+    """What those of `entries` hand over that hand over a message, by entry."""
+    rows = transaction.execute(
+        select(
+            mailbox_entries.c.entry,
+            mailbox_entries.c.codes,
+            messages.c.message,
+            messages.c.message_id,
+            messages.c.accepted_at,
+            messages.c.envelope,
+            receipts.c.body,
+            receipts.c.proof,
+            proofs.c.body.label("proof_body"),
+        )
+        .join_from(mailbox_entries, messages, messages.c.message == mailbox_entries.c.message)
+        .join(receipts, receipts.c.message == messages.c.message)
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(
+            mailbox_entries.c.entry.in_(entries),
+            mailbox_entries.c.receipt.is_(None),
+            receipts.c.recipient.is_(None),
+            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
+        )
+    ).all()
+    attachments = _inline_attachments(transaction, {row.message for row in rows})
+    return {
+        row.entry: WaitingEnvelope(
+            message_id=row.message_id,
+            recipients=codes_in(row.codes),
+            accepted_at=row.accepted_at,
+            acceptance=_receipt(row),
+            envelope=row.envelope,
+            attachments=attachments.get(row.message, {}),
+        )
+        for row in rows
+    }
+
+
+def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingReceipt]:
+    """What those of `entries` hand over that hand over a receipt, by entry."""
+    rows = transaction.execute(
+        select(mailbox_entries.c.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
+        .join_from(mailbox_entries, receipts, receipts.c.receipt == mailbox_entries.c.receipt)
+        .join(proofs, proofs.c.digest == receipts.c.proof)
+        .where(mailbox_entries.c.entry.in_(entries))
+    )
+    return {row.entry: _receipt(row) for row in rows}
+
+
+def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:
+    found: dict[int, dict[Sha256Hex, bytes]] = {}
+    if numbers:
+        rows = transaction.execute(
+            select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
+            .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
+            .where(message_blobs.c.message.in_(numbers), message_blobs.c.inline)
+        )
+        for row in rows:
+            found.setdefault(row.message, {})[row.digest] = row.content
+    return found
+
+
+def _receipt(row: Row[*tuple[object, ...]]) -> WaitingReceipt:
+    return WaitingReceipt(receipt=row.body, proof=row.proof, proof_body=row.proof_body)
