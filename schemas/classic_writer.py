@@ -62,9 +62,9 @@ def write_classic(
     or misread is in the findings. The classic form carries no signature and no extension element.
 
     Raises:
-        Rejected: `no-recipient`, `recipient-repeated`; `attachments-unmatched`, if the attachments are not those of
-            the manifest; `text-not-carried`, if a text holds what XML cannot carry; `attachment-size-wrong`, if a
-            source gave more or fewer bytes than it said. What went to `out` is then void.
+        Rejected: `no-recipient`, `recipient-repeated`, `document-id-empty`; `attachments-unmatched`, if the attachments
+            are not those of the manifest; `text-not-carried`, if a text holds what XML cannot carry;
+            `attachment-size-wrong`, if a source gave more or fewer bytes than it said. What went to `out` is then void.
     """
     _check(message, attachments)
     message, findings = with_canonical_times(message)
@@ -95,6 +95,13 @@ def _check(message: Message, attachments: Sequence[AttachmentSource]) -> None:
         )
     if not isinstance(message, Document):
         return
+    if not message.document_id:
+        raise Rejected(
+            "document-id-empty",
+            "The document has no DocumentId, by which every status speaks of it.",
+            element="MessageHeader/DocumentId",
+            mend="Write sender,yyyy/MM/dd,number/notation.",
+        )
     codes = [recipient.organ_id for recipient in message.recipients]
     if not codes:
         raise Rejected(

@@ -110,7 +110,7 @@ def parsed(data: bytes) -> etree._Element:
 
 
 @settings(deadline=None)
-@given(documents(), contents(), st.integers(1, 5000))
+@given(documents().filter(lambda made: made.document_id), contents(), st.integers(1, 5000))
 def test_a_document_is_read_back_as_it_was(document: Document, made: Contents, size: int) -> None:
     """Every optional element, any text, and attachments that are empty, equal, archives or oddly named come back."""
     document, sources = with_attachments(document, made)
@@ -269,6 +269,7 @@ def broken(document: Document, **changes: object) -> Document:
     [
         ({"recipients": ()}, "no-recipient"),
         ({"recipients": (Organ(organ_id=H23), G22, Organ(organ_id=H23))}, "recipient-repeated"),
+        ({"document_id": ""}, "document-id-empty"),
         ({"subject": "chuông\x07"}, "text-not-carried"),
         ({"subject": "hai\r\ndòng"}, "text-not-carried"),
         (
