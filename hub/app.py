@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +13,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
+from hub.foundation import Foundation, open_foundation
 from hub.http.directory import directory_routes
 from hub.http.enrolment import FailureLimit, enrolment_routes
 from hub.http.exchange import exchange_routes
@@ -23,10 +22,8 @@ from hub.http.server import listening, operations_application, public_applicatio
 from hub.settings import HubFolder, HubSettings, HubTable
 from hub.store import state
 from hub.store.schema import MIGRATIONS
-from hub.usecases.agencies import AgencyRegister
-from hub.usecases.authority import HubKeys, open_keys, renew_expiring
-from hub.usecases.connections import ConnectionRegister, TokenMint
-from hub.usecases.directory import DirectoryPublisher, DirectoryRenewal
+from hub.usecases.authority import HubKeys, renew_expiring
+from hub.usecases.directory import DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
 from hub.usecases.health import expiring, trials_of
@@ -36,7 +33,7 @@ from hub.workers.exchange import exchange_services
 from runtime.addresses import Address
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
-from runtime.database import Database, open_database
+from runtime.database import open_database
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
@@ -50,48 +47,6 @@ log = structlog.get_logger()
 _LAST_GRACE: Final = 5.0
 #: At a start, certificates that have less than this left are renewed; the log warns of those that cannot be.
 _SOON: Final = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Foundation:
-    """What every program of a hub stands on: its settings, keys and database."""
-
-    folder: HubFolder
-    settings: HubSettings
-    keys: HubKeys
-    database: Database
-    clock: Clock
-
-    @property
-    def publisher(self) -> DirectoryPublisher:
-        return DirectoryPublisher(self.keys.directory, timedelta(days=self.settings.hub.directory.valid_days))
-
-    @property
-    def mint(self) -> TokenMint:
-        lifetime = timedelta(days=self.settings.hub.enrolment.token_days)
-        return TokenMint(self.keys.authority.root, lifetime, secrets.token_bytes)
-
-    @property
-    def agencies(self) -> AgencyRegister:
-        return AgencyRegister(self.database, self.publisher, self.mint, self.clock)
-
-    @property
-    def connections(self) -> ConnectionRegister:
-        return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
-
-
-@asynccontextmanager
-async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> AsyncIterator[Foundation]:
-    """Open the hub in `folder` for a command, beside the daemon or without it; nothing is migrated."""
-    settings = folder.read_settings()
-    keys = open_keys(
-        folder.authority,
-        folder.keys,
-        name=settings.hub.name,
-        passphrase=folder.passphrase(settings.hub.passphrase_file),
-    )
-    async with open_database(folder.database) as database:
-        yield Foundation(folder, settings, keys, database, clock)
 
 
 async def migrate(folder: HubFolder) -> tuple[str | None, str | None]:

@@ -18,7 +18,7 @@ from congvan.demo.programs import PATIENCE
 from congvan.demo.site import Member, Site
 from congvan.demo.telling import Teller
 from congvan.demo.watching import Watch, follow, open_watch
-from hub.app import open_foundation as open_hub
+from hub.foundation import open_foundation as open_hub
 from hub.settings import HubFolder
 from hub.usecases.balance import Tally, balance_of
 from runtime.terminal import show_table

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from hub.app import Foundation
 from hub.cli.options import Code, Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
+from hub.foundation import Foundation
 from hub.usecases.agencies import AddedAgency, AgencyView, NewAgency
 from hub.usecases.connections import Change
 from runtime.terminal import say, show_json, show_table

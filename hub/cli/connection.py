@@ -10,9 +10,9 @@ import typer
 from rich.markup import escape
 
 from certs.keys import fingerprint
-from hub.app import Foundation
 from hub.cli.options import Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
+from hub.foundation import Foundation
 from hub.store.connections import ConnectionRow
 from hub.usecases.connections import Change, ConnectionView, IssuedToken
 from runtime.terminal import say, show_json, show_table

@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from hub.app import Foundation, open_foundation
+from hub.foundation import Foundation, open_foundation
 from hub.settings import HubFolder
 from runtime.wakeups import ring
 from schemas.codes import AgencyCode

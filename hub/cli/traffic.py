@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from hub.app import Foundation
 from hub.cli.options import Dir, Json, with_hub
+from hub.foundation import Foundation
 from hub.usecases.balance import Balance, Tally, balance_of
 from hub.usecases.trace import Traces
 from runtime.terminal import local_time, say, show_json, show_table

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+#: Messages, or recipients, of one product at most: SQLite takes 32,766 parameters in a statement.
+_MOST: Final = 10_000
 
 #: The number of a message and the code of a recipient.
 DeliveryKey: TypeAlias = tuple[int, str]
@@ -21,4 +26,13 @@ def grouped(keys: Collection[DeliveryKey]) -> Iterator[tuple[Sequence[int], Sequ
     messages: dict[frozenset[str], list[int]] = {}
     for message, codes in recipients.items():
         messages.setdefault(frozenset(codes), []).append(message)
-    return ((numbers, sorted(codes)) for codes, numbers in messages.items())
+    return (
+        (some_messages, some_recipients)
+        for codes, numbers in messages.items()
+        for some_messages in _parts(numbers)
+        for some_recipients in _parts(sorted(codes))
+    )
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[start : start + _MOST] for start in range(0, len(values), _MOST))

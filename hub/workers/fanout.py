@@ -21,8 +21,8 @@ RECHECK: Final = 1.0
 PAUSE: Final = 5.0
 
 
-def fanout_service(fanout: Fanout, wakeups: Wakeups) -> Service:
-    """The service that fans out."""
+def fanout_service(fanout: Fanout, wakeups: Wakeups, *, recheck: float = RECHECK) -> Service:
+    """The service that fans out; it looks every `recheck` seconds by itself."""
 
     async def run(stop: asyncio.Event) -> None:
         with wakeups.listen(FANOUT) as event:
@@ -34,6 +34,6 @@ def fanout_service(fanout: Fanout, wakeups: Wakeups) -> Service:
                     await sleep_unless(stop, PAUSE)
                     continue
                 if not wrote:
-                    await wait_for_event(event, RECHECK)
+                    await wait_for_event(event, recheck)
 
     return run

@@ -23,7 +23,8 @@ from certs.keys import (
     write_key,
 )
 from certs.tls import client_context
-from hub.app import Foundation, open_foundation, serve
+from hub.app import serve
+from hub.foundation import Foundation, open_foundation
 from hub.initialisation import NewHub, initialise
 from hub.settings import HubFolder, HubSettings
 from runtime.addresses import Address

@@ -10,7 +10,7 @@ import pytest
 from certs.keys import new_p256_key
 from certs.sealing_key import SealingKey
 from certs.signed_directory import AppliedVersion, verify_version
-from hub.app import Foundation, open_foundation
+from hub.foundation import Foundation, open_foundation
 from hub.settings import HubFolder
 from hub.store import agencies, audit_log, connections, enrolments
 from hub.store.directory import directory_version

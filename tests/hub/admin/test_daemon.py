@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.app import open_foundation
+from hub.foundation import open_foundation
 from hub.settings import HubFolder
 from hub.usecases.agencies import NewAgency
 from schemas.codes import AgencyCode

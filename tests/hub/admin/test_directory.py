@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 
 from certs.signed_directory import AppliedVersion, verify_version
-from hub.app import Foundation
+from hub.foundation import Foundation
 from hub.store import agencies, connections, directory, enrolments
 from hub.store.directory_tables import agencies as agencies_table
 from hub.store.exchange_tables import messages as messages_table

@@ -10,7 +10,7 @@ import pytest
 from certs.errors import KeyRejected
 from certs.signed_directory import verify_version
 from hub import initialisation
-from hub.app import open_foundation
+from hub.foundation import open_foundation
 from hub.initialisation import NewHub, initialise
 from hub.settings import HubFolder
 from hub.store import directory, state

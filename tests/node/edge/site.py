@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from hub.app import Foundation as HubFoundation
-from hub.app import open_foundation as open_hub
 from hub.app import serve as serve_hub
+from hub.foundation import Foundation as HubFoundation
+from hub.foundation import open_foundation as open_hub
 from hub.initialisation import NewHub
 from hub.initialisation import initialise as initialise_hub
 from hub.settings import HubFolder
@@ -116,9 +117,14 @@ def served_node(root: Path) -> Iterator[None]:
     """The node in `root`, served; it answers its doorbell when this gives way."""
     folder = NodeFolder(root)
     with threaded(lambda stop: serve_node(folder, stop)):
-        waiting = threading.Event()
-        for _ in range(PATIENCE * 50):
-            if ring(folder.doorbell):
-                break
-            waiting.wait(0.02)
+        until(lambda: ring(folder.doorbell))
         yield
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What `condition` gives, once it gives something."""
+    ends_at = time.monotonic() + PATIENCE
+    while not (answer := condition()):
+        assert time.monotonic() < ends_at, "it never came to be"
+        time.sleep(0.05)
+    return answer

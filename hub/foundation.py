@@ -1,0 +1,59 @@
+"""What every program of a hub stands on: its settings, keys and database, opened once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hub.settings import HubFolder, HubSettings
+from hub.usecases.agencies import AgencyRegister
+from hub.usecases.authority import HubKeys, open_keys
+from hub.usecases.connections import ConnectionRegister, TokenMint
+from hub.usecases.directory import DirectoryPublisher
+from runtime.clock import Clock, utc_now
+from runtime.database import Database, open_database
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """An open hub. The registers are the operator's; what serves nodes is put together in `hub.app`."""
+
+    folder: HubFolder
+    settings: HubSettings
+    keys: HubKeys
+    database: Database
+    clock: Clock
+
+    @property
+    def publisher(self) -> DirectoryPublisher:
+        return DirectoryPublisher(self.keys.directory, timedelta(days=self.settings.hub.directory.valid_days))
+
+    @property
+    def mint(self) -> TokenMint:
+        lifetime = timedelta(days=self.settings.hub.enrolment.token_days)
+        return TokenMint(self.keys.authority.root, lifetime, secrets.token_bytes)
+
+    @property
+    def agencies(self) -> AgencyRegister:
+        return AgencyRegister(self.database, self.publisher, self.mint, self.clock)
+
+    @property
+    def connections(self) -> ConnectionRegister:
+        return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
+
+
+@asynccontextmanager
+async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> AsyncIterator[Foundation]:
+    """Open the hub in `folder` for a command, beside the daemon or without it; nothing is migrated."""
+    settings = folder.read_settings()
+    keys = open_keys(
+        folder.authority,
+        folder.keys,
+        name=settings.hub.name,
+        passphrase=folder.passphrase(settings.hub.passphrase_file),
+    )
+    async with open_database(folder.database) as database:
+        yield Foundation(folder, settings, keys, database, clock)
