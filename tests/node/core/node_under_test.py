@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import NodeIdentity
+from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
@@ -35,6 +36,7 @@ from runtime.database import Database, open_database
 from runtime.lifecycle import run_services
 from runtime.migrations import upgrade
 from runtime.wakeups import Wakeups
+from schemas.envelope import SecrecyLevel
 from schemas.message import Document, StatusMessage
 from tests.node.core.world import digest_of
 from transport.client import HubClient, open_hub_client
@@ -105,6 +107,11 @@ class Node:
     clock: Clock
     adapter: RecordingAdapter
     settings: ExchangeSettings
+    has_adapter: bool = True
+
+    @property
+    def parked(self) -> ParkedHandovers:
+        return ParkedHandovers(self.database, self.wakeups, self.clock)
 
     @contextlib.asynccontextmanager
     async def running(self, *names: str) -> AsyncIterator[None]:
@@ -116,7 +123,7 @@ class Node:
             directory=self.directory,
             identity=self.identity,
             hub=self.hub,
-            route=lambda _code: self.adapter,
+            route=lambda _code: self.adapter if self.has_adapter else None,
             wakeups=self.wakeups,
             settings=self.settings,
             clock=self.clock,
@@ -134,14 +141,23 @@ class Node:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def submit(self, message: Document | StatusMessage, *files: Path, key: str = "1", **more: object) -> str:
-        """Submit through the facade; gives the message id."""
+    async def submit(
+        self,
+        message: Document | StatusMessage,
+        *files: Path,
+        key: str = "1",
+        content: str = "",
+        about: Sequence[str] = (),
+        secrecy: SecrecyLevel | None = None,
+    ) -> str:
+        """Submit through the facade; gives the message id. `content` stands for what the caller was handed."""
         submission = Submission(
             key=key,
-            fingerprint=digest_of(key.encode()),
+            fingerprint=digest_of(content.encode()),
             message=message,
             attachments=[attachment(path) for path in files],
-            **more,  # type: ignore[arg-type]  # fields of Submission that a test sets by name
+            about=about,
+            secrecy=secrecy,
         )
         return (await self.facade.submit(submission)).message_id
 
