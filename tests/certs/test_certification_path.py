@@ -92,6 +92,28 @@ def test_a_certificate_is_for_one_use(workshop: Workshop, usage: Usage, kind: st
     assert taken == {kind}
 
 
+@pytest.mark.parametrize("usage", [RECEIPTS, DIRECTORY])
+def test_receipts_and_the_directory_need_a_stated_use(workshop: Workshop, usage: Usage) -> None:
+    """A certificate silent about its use, which would do for a seal, does not sign in the hub's name."""
+    key, issuing = new_p256_key(), workshop.national.seals
+    silent = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=((key_usage(), True),))
+    assert find(CertificationPaths(), silent, [workshop.national.root]).anchor == workshop.national.root
+    with pytest.raises(Rejected) as refusal:
+        find(CertificationPaths(), silent, [workshop.national.root], usage)
+    assert refusal.value.code == "seal-certificate-usage"
+
+
+@pytest.mark.parametrize("usage", [SEALS, RECEIPTS, DIRECTORY])
+def test_the_authority_for_tls_vouches_for_no_signer(workshop: Workshop, usage: Usage) -> None:
+    """Who may issue for TLS alone cannot make a key for anything else, whatever the leaf says."""
+    key, issuing = new_p256_key(), workshop.national.tls
+    extensions = ((key_usage(), True), (x509.ExtendedKeyUsage([usage.purpose]), True))
+    chain = unrestricted_chain((issuing.certificate,), issuing.key, key, extensions=extensions)
+    with pytest.raises(Rejected) as refusal:
+        find(CertificationPaths(), chain, [workshop.national.root], usage)
+    assert refusal.value.code == "seal-certificate-untrusted"
+
+
 @pytest.mark.parametrize(
     ("extensions", "taken"),
     [
