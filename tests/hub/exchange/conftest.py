@@ -204,8 +204,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def settings() -> ExchangeSettings:
-    """The settings as they come; a module overrides this to test one."""
-    return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 0}})
+    """The settings as they come, but a waiting poll depends on being woken; a module overrides this to test one."""
+    return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 0}, "mailbox": {"recheck_seconds": 60}})
 
 
 @pytest.fixture

@@ -20,3 +20,11 @@ def test_the_products_hold_every_key_once_and_no_other(keys: set[tuple[int, str]
 def test_keys_of_one_agency_are_one_product() -> None:
     """The node of one agency reports on many messages: one question is enough."""
     assert len(list(grouped({(message, "H23") for message in range(1000)}))) == 1
+
+
+def test_no_product_asks_more_than_a_statement_can() -> None:
+    """A circular to every agency of the country is asked for in several statements, and nothing is left out."""
+    keys = {(1, f"H23.{number}") for number in range(110_000)}
+    products = list(grouped(keys))
+    assert max(len(messages) + len(codes) for messages, codes in products) < 32_766
+    assert {(message, code) for messages, codes in products for message in messages for code in codes} == keys

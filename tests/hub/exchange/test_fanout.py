@@ -21,7 +21,9 @@ UNITS = tuple(f"H23.{number}" for number in range(1, 6))
 
 @pytest.fixture
 def settings() -> ExchangeSettings:
-    return ExchangeSettings.model_validate({"submissions": {"spare_bytes": 0}, "deliveries": {"batch": 2}})
+    return ExchangeSettings.model_validate(
+        {"submissions": {"spare_bytes": 0}, "deliveries": {"batch": 2}, "mailbox": {"recheck_seconds": 60}}
+    )
 
 
 @pytest.fixture
@@ -116,12 +118,14 @@ async def test_a_document_is_taken_back_from_recipients_not_yet_written(world: W
 async def test_the_service_fans_out_as_soon_as_something_is_accepted(world: World, g22: Node, units: Node) -> None:
     """An acceptance wakes the fan-out, and the fan-out wakes the poll that waits."""
     stop = asyncio.Event()
-    service = asyncio.create_task(fanout_service(world.exchange.fanout, world.exchange.wakeups)(stop))
+    wakeups = world.exchange.wakeups
+    service = asyncio.create_task(fanout_service(world.exchange.fanout, wakeups, recheck=3600)(stop))
     waiting = asyncio.create_task(units.fetch(wait=50))
     await asyncio.sleep(0.05)
     await g22.send(document("G22", *UNITS))
     assert len((await asyncio.wait_for(waiting, 10)).entries) == 1
     stop.set()
+    wakeups.wake_all()
     await asyncio.wait_for(service, 10)
 
 

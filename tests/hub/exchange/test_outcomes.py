@@ -170,6 +170,15 @@ async def test_an_entry_of_another_connection_is_unknown(g22: Node, h23: Node, h
     assert (await h31.hand_over("0" * 64, "G22", "H31")).receipts[0].result is OutcomeResult.UNKNOWN
 
 
+async def test_a_receipt_of_another_connections_delivery_is_not_taken(g22: Node, h23: Node, h31: Node) -> None:
+    """A genuine receipt counts when the node that serves its agency reports it."""
+    entry = await _entry(g22, h23, "H23", "H31")
+    signed = h23.receipt(entry.message_id, "G22", "H23", ReceiptEvent.CONTENT_HANDOVER)
+    request = OutcomesRequest(receipts=(ref_of(signed),), proofs=proofs_of([signed]))
+    assert (await h31.client.report(request)).receipts[0].result is OutcomeResult.UNKNOWN
+    assert (await h23.client.report(request)).receipts[0].result is OutcomeResult.RECORDED
+
+
 class TestReceiptsThatDoNotHold:
     """A receipt is believed only if the party that it names signed it, of this message and this event."""
 

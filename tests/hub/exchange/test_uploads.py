@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from hub.settings_exchange import ExchangeSettings
+from hub.store import submissions
+from hub.store.submissions import SubmissionKey, Upload
 from schemas.directory import EntryStatus
 from schemas.errors import Rejected, Unavailable
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document
-from tests.hub.exchange.nodes import Node, rejection
+from tests.hub.exchange.nodes import NOW, Node, rejection
 from transport.wire import SubmissionState, UploadNeeded
 
 LONG = bytes(range(256)) * 1200
@@ -132,6 +136,24 @@ async def test_two_clients_that_begin_at_once_share_the_uploads(world: World, g2
     answers = await asyncio.gather(*(g22.client.submit(data, {}) for _ in range(4)))
     assert len({answer.uploads for answer in answers}) == 1
     assert await world.count("submissions") == 1
+
+
+async def test_who_pins_later_takes_nothing_away(world: World, g22: Node) -> None:
+    """Of two that find nothing pinned at the same moment, the second takes over what the first has begun."""
+    key = SubmissionKey("vpcp", "G22", "a" * 64)
+
+    async def pin(upload: Upload) -> Upload:
+        work = partial(submissions.pin, key=key, wanted=[upload], most=9, at=NOW)
+        (pinned,) = (await world.database.write(work) or {}).values()
+        return pinned
+
+    first = Upload("1" * 32, "d" * 64, 10, file="1" * 32, complete=False, content=None)
+    second = replace(first, upload="2" * 32, file="2" * 32)
+    whole = replace(second, complete=True)
+    assert await pin(first) == first
+    assert await pin(second) == first
+    assert await pin(whole) == replace(whole, upload=first.upload)
+    assert await pin(second) == replace(whole, upload=first.upload)
 
 
 async def test_what_came_in_a_body_is_kept_while_the_rest_is_lacking(world: World, g22: Node, h23: Node) -> None:
