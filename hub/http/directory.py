@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from hub.http.peer import peer_of
@@ -20,7 +22,8 @@ def directory_routes(database: Database) -> list[web.RouteDef]:
     async def versions(request: web.Request) -> web.Response:
         peer_of(request)
         answer = await directory_after(database, _since(request))
-        return web.Response(body=answer.encode(), content_type=paths.JSON_TYPE)
+        # One version can hold every agency of the country.
+        return web.Response(body=await asyncio.to_thread(answer.encode), content_type=paths.JSON_TYPE)
 
     return [web.get(paths.DIRECTORY, versions)]
 

@@ -38,7 +38,7 @@ def public_application(
         ],
         client_max_size=BODY_LIMIT,
     )
-    application.on_response_prepare.append(note_start)
+    application.on_response_prepare.extend((note_start, _hide_software))
     application.add_routes(routes)
     return application
 
@@ -77,6 +77,11 @@ def measuring(registry: CollectorRegistry) -> Middleware:
             seconds.labels(method, route).observe(time.perf_counter() - began)
 
     return measure
+
+
+async def _hide_software(_request: web.Request, response: web.StreamResponse) -> None:
+    # aiohttp would name itself and Python with their versions, to whoever looks for known holes.
+    response.headers["Server"] = "Congvan"
 
 
 @web.middleware

@@ -22,6 +22,7 @@ from hub.usecases.connections import (
     create_connection,
     enrolment_state,
     existing,
+    require_name,
 )
 from hub.usecases.directory import DirectoryPublisher
 from runtime.clock import Clock
@@ -72,13 +73,13 @@ class AgencyRegister:
     async def add(self, new: NewAgency, *, actor: str) -> AddedAgency:
         """Add an agency.
 
-        Raises `agency-exists`, `code-taken` (one of its codes is another agency's), `connection-unknown`,
-        `connection-exists` (the connection of its own has a name that is taken).
+        Raises `name-malformed`, `agency-exists`, `code-taken` (one of its codes is another agency's), `code-repeated`,
+        `connection-unknown`, `connection-exists` (the connection of its own has an id that is taken).
         """
         now = self.clock()
 
         def work(transaction: Transaction) -> AddedAgency:
-            _require_free(transaction, new)
+            _require_fit(transaction, new)
             connection = new.served_by or new.code.value
             changed: tuple[ConnectionEntry, ...] = ()
             if new.served_by:
@@ -151,7 +152,8 @@ class AgencyRegister:
             after = entries[-1].code.value
 
 
-def _require_free(transaction: Transaction, new: NewAgency) -> None:
+def _require_fit(transaction: Transaction, new: NewAgency) -> None:
+    require_name(new.name)
     own = (new.code, *new.older_codes)
     if len(set(own)) != len(own):
         raise Rejected(

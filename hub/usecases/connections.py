@@ -25,6 +25,9 @@ from schemas.errors import Rejected
 
 _ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
 
+#: Characters of a name; the longest real ones have under 200.
+LONGEST_NAME: Final = 500
+
 #: Rows of a listing that are in memory at a time.
 PAGE: Final = 500
 #: Audit entries that a view shows.
@@ -177,7 +180,7 @@ class ConnectionRegister:
 
 
 def create_connection(transaction: Transaction, connection: str, name: str, *, at: datetime) -> None:
-    """Add the row of a connection. Raises `connection-id`, `connection-exists`."""
+    """Add the row of a connection. Raises `connection-id`, `connection-exists`, `name-malformed`."""
     if not _ID.fullmatch(connection):
         raise Rejected(
             "connection-id",
@@ -190,7 +193,18 @@ def create_connection(transaction: Transaction, connection: str, name: str, *, a
             f"There is a connection {connection} already.",
             mend=f"To let it serve an agency as well, add that with --served-by {connection}.",
         )
+    require_name(name)
     connections.add(transaction, connection, name, at=at)
+
+
+def require_name(name: str) -> None:
+    """Pass for a name that people can read in a table, a log and a receipt; else `name-malformed`."""
+    if not (name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
+        raise Rejected(
+            "name-malformed",
+            f"{name[:40]!r} is no name: it has 1 to {LONGEST_NAME} characters, all of them printable, on one line.",
+            mend="Give the name as it stands on the agency's letterhead.",
+        )
 
 
 def existing(transaction: Transaction, connection: str) -> ConnectionRow:

@@ -79,6 +79,9 @@ async def test_a_connection_serves_several_agencies(office: Foundation) -> None:
         (NewAgency(AgencyCode("H31"), "with another's code of today", (H23,)), "code-taken"),
         (NewAgency(AgencyCode("H31"), "a code twice", (AgencyCode("H31"),)), "code-repeated"),
         (NewAgency(AgencyCode("H31"), "served by nobody", served_by="H99"), "connection-unknown"),
+        (NewAgency(AgencyCode("H31"), "two\nlines"), "name-malformed"),
+        (NewAgency(AgencyCode("H31"), " "), "name-malformed"),
+        (NewAgency(AgencyCode("H31"), "x" * 501), "name-malformed"),
         (NewAgency(G22, "whose connection's id is taken"), "connection-exists"),
     ],
 )

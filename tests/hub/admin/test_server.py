@@ -128,6 +128,8 @@ async def test_health_is_open_and_says_no_more(hub: RunningHub) -> None:
     """Anybody may ask whether the hub lives and works, and learns just that."""
     assert await call(hub, "GET", "/healthz") == (200, {"alive": True})
     assert await call(hub, "GET", "/readyz") == (200, {"ready": True})
+    async with ClientSession() as session, session.get(f"{hub.url}/healthz", ssl=tls(hub)) as answer:
+        assert answer.headers["Server"] == "Congvan"
 
 
 async def faults(hub: RunningHub, data_folder: Path) -> dict[str, str]:
