@@ -116,6 +116,8 @@ class Acceptances:
                 priority=new.priority,
                 recipients=new.recipients_count,
             )
+        for file in committed.files:
+            await self._blobs.abandon(file)
         return Accepted(new.message_id, committed.acknowledgement, committed.left_out, repeated=committed.step is None)
 
     def _commit(
