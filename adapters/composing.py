@@ -38,7 +38,7 @@ async def compose_document(
             `document_from_metadata` raises.
     """
     written = sender_from_metadata(metadata)
-    code = sender or (written.organ_id if written else _only(node.served_codes))
+    code = sender or (written.organ_id if written else only_served(node))
     organ = written if written and written.organ_id == code else Organ(organ_id=code)
     document = document_from_metadata(
         metadata, sender=await _named(node, organ), recipients=recipients, now=now, attachments=attachments
@@ -53,7 +53,9 @@ async def compose_document(
     return dataclasses.replace(document, recipients=tuple([await _named(node, one) for one in document.recipients]))
 
 
-def _only(codes: Sequence[AgencyCode]) -> AgencyCode:
+def only_served(node: NodeApi) -> AgencyCode:
+    """The one agency that `node` serves; raises `sender-ambiguous` if there are several, or none."""
+    codes = node.served_codes
     if len(codes) == 1:
         return codes[0]
     raise Rejected(

@@ -68,10 +68,10 @@ async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters
         own = {key: value for key, value in table.items() if key in Assignment.model_fields}
         assignments[name] = settings_of(Assignment, own, source=f"[adapters.{name}]")
         tables[name] = {key: value for key, value in table.items() if key not in own}
+    factories = {name: load_adapter(assignment.adapter or name) for name, assignment in assignments.items()}
     _require_one_for_each(assignments)
     adapters: dict[str, Adapter] = {}
-    for name, assignment in assignments.items():
-        make = load_adapter(assignment.adapter or name)
+    for name, make in factories.items():
         context = AdapterContext(
             name=name,
             settings=tables[name],

@@ -5,13 +5,22 @@ from __future__ import annotations
 import typer
 
 from node.cli import listing, node_commands, responding, sending
+from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
-    help="Run an agency's node: send, receive, see what is stuck and why.",
 )
+
+
+@app.callback()
+def node() -> None:
+    """Run an agency's node: send, receive, see what is stuck and why."""
+    # Standard output is the answer's; of what happens on the way a command tells only what is wrong.
+    configure_logs(LogFormat.TEXT, "warning")
+
+
 app.command("init")(node_commands.init)
 app.command("serve")(node_commands.serve)
 app.command("send")(sending.send)

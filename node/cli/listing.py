@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from node.cli.options import Dir, Json, wake_daemon, with_node
 from node.cli.showing import (
+    attachment_lines,
     facts,
     handovers_table,
     plain,
@@ -132,11 +133,7 @@ def _tell(story: MessageStory) -> None:
         say(f"Sealed:   by {escape(story.inbox.signer)}, {local_time(story.inbox.signed_at)}")
         handovers_table(story.inbox.handovers)
     if story.attachments:
-        show_table(
-            "Attachments",
-            ("name", "type", "bytes", "sha-256"),
-            ((one.name, one.content_type, one.size, one.digest) for one in story.attachments),
-        )
+        attachment_lines(story.attachments)
     if story.receipts:
         receipts_table(story.receipts)
     story_lines(story.events)

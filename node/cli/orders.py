@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.classic_files import read_classic_file
-from adapters.composing import compose_document, parse_metadata
+from adapters.composing import compose_document, only_served, parse_metadata
 from adapters.content_types import content_type_of
 from adapters.sdk import OutgoingAttachment, Submission, Submitted
 from adapters.spool import CHUNK, Spool
@@ -158,10 +158,10 @@ def _metadata_of(order: Order) -> dict[str, object]:
 
 async def _with_own_name(node: Foundation, order: Order, metadata: Mapping[str, object]) -> dict[str, object]:
     """Place and signer are the agency's name where a command says nothing of them; edXML cannot be without."""
-    served = node.directory.served_codes
-    code = order.sender or (served[0] if len(served) == 1 else None)
-    entry = await node.directory.agency(code) if code else None
-    return {"place": entry.name, "signer": entry.name, **metadata} if entry else dict(metadata)
+    code = order.sender or only_served(node.api(COMMAND_ADAPTER))
+    entry = await node.directory.agency(code)
+    name = entry.name if entry else code.value
+    return {"place": name, "signer": name, **metadata}
 
 
 async def _submit_classic(node: Foundation, order: Order) -> Sent:

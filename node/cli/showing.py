@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from node.store.records import HandoverRow, MessageFacts, OutboxRow, ReceiptRow, StoryEvent, Trouble
+from node.store.records import AttachmentRow, HandoverRow, MessageFacts, OutboxRow, ReceiptRow, StoryEvent, Trouble
 from runtime.terminal import local_time, say, show_table
 from schemas.codes import AgencyCode
 from schemas.message import Priority
@@ -100,6 +100,13 @@ def handovers_table(handovers: tuple[HandoverRow, ...]) -> None:
             for one in handovers
         ),
     )
+
+
+def attachment_lines(attachments: tuple[AttachmentRow, ...]) -> None:
+    """Lines, where a table would cut the digests."""
+    say("Attachments")
+    for one in attachments:
+        say(f"  {escape(one.name)}  {escape(one.content_type)}  {one.size} bytes  sha-256 {one.digest}")
 
 
 def receipts_table(receipts: tuple[ReceiptRow, ...]) -> None:

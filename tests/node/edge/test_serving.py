@@ -1,0 +1,162 @@
+"""`congvan node serve`: documents come and go, through hubs that are away and ends that are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.app import serve
+from node.settings import NodeFolder
+from schemas.errors import Rejected, Unavailable
+from tests.node.edge.conftest import EnrolledNode, Ran
+from tests.node.edge.site import PATIENCE, served_node, until
+from tests.node.edge.test_sending import FACTS, story
+
+Congvan = Callable[..., Ran]
+
+
+def test_a_document_goes_and_its_answers_come_back(
+    congvan: Congvan, exchange: tuple[EnrolledNode, EnrolledNode], tmp_path: Path
+) -> None:
+    """Sent with --wait it has arrived in the other node's in/; the answer 03 reaches the sender's own record."""
+    sender, recipient = exchange
+    (tmp_path / "thu.pdf").write_bytes(b"%PDF-1.4")
+    ran = congvan(
+        "node", "send", tmp_path / "thu.pdf", "--to", recipient.code, *FACTS, "--dir", sender.root, "--wait", "--json"
+    )
+    assert ran.status == 0, ran.err
+    sent = json.loads(ran.out)
+    assert sent["recipients"][0]["delivery"] in ("consigned", "handed-over")
+    message = sent["message_id"]
+    folder = recipient.root / "filedrop" / "in" / f"{message}-{recipient.code}"
+    until(folder.is_dir)
+    assert (folder / "attachments" / "thu.pdf").read_bytes() == b"%PDF-1.4"
+
+    ran = congvan(
+        "node", "respond", message[:8], "--status", "accepted", "--note", "Đã vào sổ", "--dir", recipient.root
+    )
+    assert ran.status == 0, ran.err
+    row = until(
+        lambda: next(
+            (one for one in story(congvan, sender, message)["outbox"]["recipients"] if one["status"] == "03"), None
+        )
+    )
+    assert row["status_text"] == "Đã vào sổ"
+    (shown,) = json.loads(congvan("node", "inbox", "--dir", recipient.root, "--json").out)
+    assert (shown["message_id"], shown["handovers"][0]["state"]) == (message, "handed-over")
+
+
+def test_what_is_dropped_into_out_arrives(exchange: tuple[EnrolledNode, EnrolledNode]) -> None:
+    """A folder in one node's out/ becomes a folder in the other's in/; the note beside it names the message."""
+    sender, recipient = exchange
+    item = sender.root / "filedrop" / "out" / "cong-van"
+    item.mkdir()
+    (item / "thu.pdf").write_bytes(b"%PDF-1.4")
+    (item / "meta.toml").write_text(
+        f'subject = "V/v"\ncode = "1/VPCP"\nplace = "Hà Nội"\nsigner = "A"\nto = ["{recipient.code}"]\n'
+    )
+    (note,) = until(lambda: list((sender.root / "filedrop" / "sent").glob("*/cong-van.receipt.json")))
+    message = json.loads(note.read_text())["message_id"]
+    until((recipient.root / "filedrop" / "in" / f"{message}-{recipient.code}" / "document.edxml").exists)
+
+
+def test_a_node_works_while_its_hub_is_away(
+    congvan: Congvan, new_node: Callable[..., EnrolledNode], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started without a hub a node takes documents, says what it waits for, is ready; the hub back, all goes."""
+    node = new_node()
+    (tmp_path / "thu.pdf").write_bytes(b"%PDF-1.4")
+    with monkeypatch.context() as away:
+        away.setenv("CONGVAN_NODE__HUB__CONNECT_TO", "127.0.0.99")
+        with served_node(node.root):
+            ran = congvan("node", "send", tmp_path / "thu.pdf", "--to", node.code, *FACTS, "--dir", node.root, "--json")
+            message = json.loads(ran.out)["message_id"]
+            row = until(lambda: _troubled(congvan, node))
+            assert row["trouble"]["code"] == "hub-unreachable"
+            status = json.loads(congvan("node", "status", "--dir", node.root, "--json").out)
+            assert status["contact"]["unreachable_since"] is not None
+            assert status["daemon_running"] is True
+            shown = congvan("node", "outbox", "--waiting", "--dir", node.root).out
+            assert message[:12] in shown
+            assert "hub-unreachable" in shown
+    with served_node(node.root):
+        until(lambda: story(congvan, node, message)["outbox"]["accepted_at"])
+
+
+def _troubled(congvan: Congvan, node: EnrolledNode) -> dict[str, Any] | None:
+    rows: list[dict[str, Any]] = json.loads(congvan("node", "outbox", "--dir", node.root, "--json").out)
+    return rows[0] if rows[0]["trouble"] else None
+
+
+def test_health_tells_each_part_and_metrics_count(
+    new_node: Callable[..., EnrolledNode], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On its own listener a node says that it lives, whether it is ready and why not, and what it holds."""
+    node = new_node()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("CONGVAN_NODE__NODE__OPERATIONS__LISTEN", f"127.0.0.1:{port}")
+    monkeypatch.setenv("CONGVAN_NODE__HUB__CONNECT_TO", "127.0.0.99")
+    with served_node(node.root):
+        until(lambda: _get(port, "/healthz")[0] == 200)
+        parts = until(lambda: _parts(port, "hub"))
+        assert "unreachable" in parts["hub"].lower()
+        assert {name for name, fault in parts.items() if fault} == {"hub"}
+        assert _get(port, "/readyz")[0] == 200
+        metrics = _get(port, "/metrics")[1]
+        assert "congvan_node_hub_reachable 0.0" in metrics
+        assert 'congvan_node_certificate_expiry_timestamp_seconds{certificate="seal"}' in metrics
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def _parts(port: int, faulty: str) -> dict[str, str] | None:
+    parts = {part["part"]: part["fault"] for part in json.loads(_get(port, "/readyz")[1])["parts"]}
+    return parts if parts[faulty] else None
+
+
+def test_one_folder_has_one_daemon(congvan: Congvan, new_node: Callable[..., EnrolledNode]) -> None:
+    """A second daemon over the same folder is refused at once."""
+    node = new_node()
+    with served_node(node.root), pytest.raises(Unavailable) as error:
+        asyncio.run(serve(NodeFolder(node.root), asyncio.Event()))
+    assert error.value.code == "node-running"
+
+
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ("[adapters.vxp]\n", "adapter-unknown"),
+        ("[adapters.command]\n", "settings-invalid"),
+        ('[adapters.archive]\nadapter = "filedrop"\n', "adapters-overlap"),
+        ('[adapters.archive]\nadapter = "filedrop"\ncodes = ["h23"]\n', "settings-invalid"),
+        ('[adapters.archive]\nadapter = "filedrop"\ncodes = ["H23"]\npoll = 1\n', "settings-invalid"),
+    ],
+)
+def test_adapters_that_cannot_run_stop_the_start_by_name(
+    new_node: Callable[..., EnrolledNode], table: str, rule: str
+) -> None:
+    """A wrong table of an adapter is named before anything is served."""
+    node = new_node()
+    with (node.root / "congvan.toml").open("a") as settings:
+        settings.write(f"\n{table}")
+    with pytest.raises(Rejected) as error:
+        asyncio.run(serve(NodeFolder(node.root), asyncio.Event()))
+    assert error.value.code == rule
