@@ -83,7 +83,7 @@ class Faults:
     hold_blobs: set[str] = field(default_factory=set)
     slow_blobs: float = 0.0
     before_cut: Callable[[int], Awaitable[None]] | None = None
-    refuse_reports: CongvanError | None = None
+    refuse_report: Callable[[OutcomesRequest], CongvanError | None] = lambda _request: None
 
 
 class HubSimulator:
@@ -338,6 +338,9 @@ class HubSimulator:
         limit = int(request.query["limit"])
         while True:
             self._news.clear()
+            if request.transport is None or request.transport.is_closing():
+                # Nobody listens any more: what is leased now would lie until the lease lapses.
+                return web.Response()
             leased = [waiting for waiting in self.mailbox.values() if waiting.leased_until is None][:limit]
             left = ends_at - asyncio.get_running_loop().time()
             if leased or left <= 0:
@@ -385,8 +388,9 @@ class HubSimulator:
 
     async def _report(self, request: web.Request) -> web.Response:
         report = decode(OutcomesRequest, await request.read())
-        if self.faults.refuse_reports is not None:
-            raise self.faults.refuse_reports
+        error = self.faults.refuse_report(report)
+        if error is not None:
+            raise error
         self.reports.append(report)
         results = []
         for outcome in report.outcomes:

@@ -1,0 +1,221 @@
+"""Receipts that come back, and what the outbox makes of them; receipts that go out, and what the hub makes of those."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import pytest
+
+from certs.receipts import sign_receipts
+from certs.sealing import SealingKey
+from node.store.records import RecipientRow
+from node.store.states import DeliveryState, OutboxState
+from schemas.codes import AgencyCode
+from schemas.errors import Rejected, Unavailable
+from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
+from tests.node.core.asking import becomes, outbox_row
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import SETTINGS, Node, eventually
+from tests.node.core.world import G22, H23, H31, HUB, World, document, envelope
+from transport.wire import OutcomeKind
+
+
+def receipt_of(
+    world: World,
+    event: ReceiptEvent,
+    message_id: str,
+    *,
+    issuer: Issuer | None = None,
+    recipient: AgencyCode = G22,
+    reason: str | None = None,
+    key: SealingKey | None = None,
+) -> SignedReceipt:
+    """A receipt about a message of H23, as G22's node signs it unless told otherwise."""
+    (signed,) = sign_receipts(
+        [
+            Receipt(
+                receipt_id=secrets.token_hex(8),
+                event=event,
+                issuer=issuer or Issuer(IssuerKind.AGENCY, recipient.value),
+                message_id=message_id,
+                sender=H23,
+                recipient=recipient,
+                occurred_at=world.now,
+                reason=Reason(reason, "Vì sao") if reason else None,
+            )
+        ],
+        key or world.keys["g22"],
+        issued_at=world.now,
+    )
+    return signed
+
+
+def received(hub: HubSimulator, entry: int) -> bool:
+    return entry in hub.outcomes(OutcomeKind.RECEIVED)
+
+
+async def told(node: Node, hub: HubSimulator, message_id: str, receipts: Sequence[SignedReceipt]) -> RecipientRow:
+    """Deliver receipts one after the other; gives the recipient's row when all are settled."""
+    async with node.running("sender", "receiver", "reporter"):
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+        for signed in receipts:
+            entry = hub.deliver_receipt(signed)
+            await eventually(partial(received, hub, entry))
+    return (await outbox_row(node, message_id)).recipients[0]
+
+
+async def test_a_consignment_and_a_handover_stand_with_the_recipient(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """Receipts of the recipient's node are verified, kept with their proofs, and move the delivery on."""
+    message_id = await node.submit(document())
+    signed = [
+        receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, message_id),
+        receipt_of(world, ReceiptEvent.CONTENT_HANDOVER, message_id),
+    ]
+    row = await told(node, hub, message_id, signed[:1])
+    assert row.delivery is DeliveryState.CONSIGNED
+    row = await told(node, hub, message_id, signed)
+    assert row.delivery is DeliveryState.HANDED_OVER
+    story = await node.queries.story(message_id)
+    kept = [receipt.signed for receipt in story.receipts if receipt.issuer.kind is IssuerKind.AGENCY]
+    assert kept == signed
+    assert {event.event for event in story.events} == {
+        "message.submitted",
+        "receipt.SubmissionAcceptance",
+        "receipt.ContentConsignment",
+        "receipt.ContentHandover",
+    }
+    (agency, total) = await node.queries.balance()
+    assert (agency.code, agency.accepted, agency.delivered, agency.pending) == (H23, 1, 1, 0)
+    assert (total.code, total.accepted, total.delivered) == (None, 1, 1)
+
+
+FORGERIES: dict[str, Callable[[World, str], SignedReceipt]] = {
+    "a stranger's key": lambda world, name: receipt_of(
+        world, ReceiptEvent.CONTENT_CONSIGNMENT, name, key=world.new_seal_key("g22", strange=True)
+    ),
+    "another agency's key": lambda world, name: receipt_of(
+        world, ReceiptEvent.CONTENT_CONSIGNMENT, name, key=world.keys["h31"]
+    ),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_a_receipt_by_another_key_is_put_off_and_moves_nothing(
+    node: Node, hub: HubSimulator, world: World, forgery: str
+) -> None:
+    """A receipt that the recipient's key did not sign is not kept; the directory may be behind, so it is released."""
+    message_id = await node.submit(document())
+    async with node.running("sender", "receiver", "reporter"):
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+        entry = hub.deliver_receipt(FORGERIES[forgery](world, message_id))
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+    story = await node.queries.story(message_id)
+    assert [receipt.event for receipt in story.receipts] == [ReceiptEvent.SUBMISSION_ACCEPTANCE]
+    assert story.outbox is not None
+    assert story.outbox.recipients[0].delivery is DeliveryState.ACCEPTED
+
+
+async def test_a_receipt_of_what_happened_elsewhere_moves_nothing(node: Node, hub: HubSimulator, world: World) -> None:
+    """Neither the hub nor another agency can attest that a recipient has the document; nor can one who is none."""
+    message_id = await node.submit(document())
+    by_the_hub = Issuer(IssuerKind.HUB, HUB)
+    by_another = Issuer(IssuerKind.AGENCY, "H31")
+    event = ReceiptEvent.CONTENT_CONSIGNMENT
+    row = await told(
+        node,
+        hub,
+        message_id,
+        [
+            receipt_of(world, event, message_id, issuer=by_the_hub, key=world.receipts_key),
+            receipt_of(world, event, message_id, issuer=by_another, key=world.keys["h31"]),
+            receipt_of(world, event, message_id, recipient=H31, key=world.keys["h31"]),
+            receipt_of(world, event, "ab" * 32),
+        ],
+    )
+    assert row.delivery is DeliveryState.ACCEPTED
+    assert len((await node.queries.story(message_id)).receipts) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "delivery"), [("expired", DeliveryState.EXPIRED), ("cancelled", DeliveryState.CANCELLED)]
+)
+async def test_a_consignment_supersedes_what_the_hub_gave_up(
+    node: Node, hub: HubSimulator, world: World, reason: str, delivery: DeliveryState
+) -> None:
+    """The hub may attest that it gave a delivery up; a consignment counts all the same, before that and after it."""
+    message_id = await node.submit(document())
+    given_up = receipt_of(
+        world,
+        ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE,
+        message_id,
+        issuer=Issuer(IssuerKind.HUB, HUB),
+        reason=reason,
+        key=world.receipts_key,
+    )
+    row = await told(node, hub, message_id, [given_up])
+    assert row.delivery is delivery
+    assert row.trouble is not None
+    assert row.trouble.code == reason
+    row = await told(node, hub, message_id, [receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, message_id)])
+    assert (row.delivery, row.trouble) == (DeliveryState.CONSIGNED, None)
+    row = await told(node, hub, message_id, [given_up])
+    assert row.delivery is DeliveryState.CONSIGNED
+
+
+async def test_repeated_receipts_are_kept_once(node: Node, hub: HubSimulator, world: World) -> None:
+    """A recipient that attests one event many times fills no disk: the first receipt stays."""
+    message_id = await node.submit(document())
+    repeats = [receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, message_id) for _ in range(3)]
+    await told(node, hub, message_id, repeats)
+    story = await node.queries.story(message_id)
+    kept = [receipt.signed for receipt in story.receipts if receipt.event is ReceiptEvent.CONTENT_CONSIGNMENT]
+    assert kept == repeats[:1]
+
+
+async def test_reports_wait_for_the_hub_and_are_sent_in_order(node: Node, hub: HubSimulator, world: World) -> None:
+    """While the hub takes no reports they are kept, and then sent in batches of the set size, oldest first."""
+    hub.faults.refuse_report = lambda _request: Unavailable("storage-full", "The hub's disk is full.")
+    node.settings = SETTINGS.model_copy(update={"reports": SETTINGS.reports.model_copy(update={"batch": 3})})
+    names = []
+    for number in range(7):
+        sealed = world.sealed(envelope(document(G22, H23), submission_id=str(number)))
+        names.append(hub.deliver(sealed.data, [H23]))
+    async with node.running("receiver", "reporter"):
+
+        async def waiting() -> bool:
+            return (await node.queries.status()).reports_waiting == 7
+
+        await eventually(waiting)
+        hub.faults.refuse_report = lambda _request: None
+        await eventually(lambda: len(hub.outcomes(OutcomeKind.CONSIGNED)) == 7)
+        await eventually(nothing_waits(node))
+    assert hub.outcomes(OutcomeKind.CONSIGNED) == names
+    assert max(len(request.outcomes) for request in hub.reports) == 3
+
+
+async def test_a_report_that_the_hub_cannot_read_blocks_no_other(node: Node, hub: HubSimulator, world: World) -> None:
+    """When the hub refuses a request as malformed, the reports are sent one by one; the bad one is dropped and said."""
+    bad = hub.deliver(world.sealed(envelope(document(G22, H23), submission_id="bad")).data, [H23])
+    good = [
+        hub.deliver(world.sealed(envelope(document(G22, H23), submission_id=str(number))).data, [H23])
+        for number in range(3)
+    ]
+    hub.faults.refuse_report = lambda request: (
+        Rejected("request-malformed", "?") if bad in [outcome.entry for outcome in request.outcomes] else None
+    )
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.CONSIGNED) == good)
+        await eventually(nothing_waits(node))
+
+
+def nothing_waits(node: Node) -> Callable[[], Awaitable[bool]]:
+    """True once the hub has been told of everything."""
+
+    async def none() -> bool:
+        return (await node.queries.status()).reports_waiting == 0
+
+    return none
