@@ -139,22 +139,27 @@ class ClassicFeed:
         while start < len(chunk):
             if target.in_content and (end := chunk.find(b"<", start)) != start:
                 end = len(chunk) if end < 0 else end
+                # XML reads CR LF as LF; done here, libxml2 need not hand the content on line by line.
+                piece = chunk[start:end].replace(b"\r\n", b"\n")
             else:
                 found = _TAG_OR_LINE_END.search(chunk, start)
                 end = found.end() if found else len(chunk)
-                self._envelope_bytes += end - start
-                if self._envelope_bytes > self._limits.envelope_bytes:
-                    most = self._limits.envelope_bytes
-                    raise self._too_large(f"The message has more than {most} bytes beside its attachments.")
-            piece = chunk[start:end]
-            # libxml2 tells of a DOCTYPE only when it has read on to the first declaration inside.
-            if target.root is None and b"<!DOCTYPE" in piece:
-                target.doctype_line = target.line
+                piece = chunk[start:end]
+                self._take_from_envelope(len(piece))
+                # libxml2 tells of a DOCTYPE only when it has read on to the first declaration inside.
+                if target.root is None and b"<!DOCTYPE" in piece:
+                    target.doctype_line = target.line
             events = target.events
             self._parser.feed(piece)
             self._require_progress(len(piece) if target.events == events else 0)
             target.line += chunk.count(b"\n", start, end)
             start = end
+
+    def _take_from_envelope(self, size: int) -> None:
+        self._envelope_bytes += size
+        if self._envelope_bytes > self._limits.envelope_bytes:
+            most = self._limits.envelope_bytes
+            raise self._too_large(f"The message has more than {most} bytes beside its attachments.")
 
     def _require_progress(self, silent_bytes: int) -> None:
         """libxml2 keeps a comment, a CDATA section or a tag until its end is there: no file may make it hold much."""

@@ -93,7 +93,8 @@ class SingleEntryZip:
         self._check_directory(self._tail)
 
     def _inflate(self, data: bytes, inflater: zlib._Decompress) -> None:
-        while True:
+        # What output the inflater keeps back comes with the next bytes: a directory always follows.
+        while data:
             try:
                 piece = inflater.decompress(data, _PIECE)
             except zlib.error as error:
@@ -103,9 +104,6 @@ class SingleEntryZip:
             self._emit(piece)
             if inflater.eof:
                 self._end_entry(rest)
-                return
-            # A full piece can leave output inside the inflater even where it has consumed all input.
-            if not rest and len(piece) < _PIECE:
                 return
             data = rest
 

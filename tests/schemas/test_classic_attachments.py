@@ -195,6 +195,35 @@ def test_an_archive_that_cannot_be_trusted_is_refused(content: bytes, code: str)
     assert caught.value.code == code
 
 
+#: Offsets of fields in a local header and in a central one (APPNOTE 4.3.7, 4.3.12).
+LOCAL = {"method": 8, "checksum": 14, "packed size": 18, "size": 22, "name": 30}
+CENTRAL = {"method": 10, "checksum": 16, "packed size": 20, "size": 24, "name": 46}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize(
+    ("header", "field"), [("local", name) for name in LOCAL] + [("central", name) for name in CENTRAL]
+)
+def test_a_header_that_lies_is_refused(method: int, header: str, field: str) -> None:
+    """Each figure that stands twice must be the same twice and true: readers differ on which one they believe."""
+    whole = zipped(f"{UUID}.pdf", DATA, method)
+    at = LOCAL[field] if header == "local" else whole.index(b"PK\x01\x02") + CENTRAL[field]
+    lying = bytearray(whole)
+    lying[at] ^= 8 if field == "method" else 1
+    with pytest.raises(MalformedMessage) as caught:
+        taken_out("a.pdf", bytes(lying))
+    assert caught.value.code == "zip-damaged"
+
+
+def test_a_directory_with_a_second_entry_is_refused() -> None:
+    """An entry that stands only in the directory is seen by readers that begin at the end."""
+    whole = zipped(f"{UUID}.pdf", DATA)
+    begin, end = whole.index(b"PK\x01\x02"), whole.index(b"PK\x05\x06")
+    with pytest.raises(MalformedMessage) as caught:
+        taken_out("a.pdf", whole[:end] + whole[begin:end] + whole[end:])
+    assert caught.value.code == "zip-several-entries"
+
+
 @given(place=st.integers(min_value=0), flip=st.integers(1, 255))
 @pytest.mark.parametrize("form", ["deflated", "stored, descriptor", "zip64"])
 def test_a_changed_byte_never_gives_other_content(form: str, place: int, flip: int) -> None:
