@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
@@ -53,15 +54,17 @@ class HubClient:
 
     async def submit(self, envelope: bytes, attachments: Mapping[Sha256Hex, bytes]) -> SubmissionAnswer:
         """Submit a sealed envelope with the short ones of its attachments; the answer says what else to upload."""
+        # A file, not bytes: aiohttp writes it in pieces, where a long envelope as bytes would block the loop.
+        content = io.BytesIO(envelope)
         if not attachments:
             return await self._json(
-                SubmissionAnswer, "POST", paths.ENVELOPES, data=envelope, headers={"Content-Type": paths.ENVELOPE_TYPE}
+                SubmissionAnswer, "POST", paths.ENVELOPES, data=content, headers={"Content-Type": paths.ENVELOPE_TYPE}
             )
         with aiohttp.MultipartWriter("form-data") as body:
-            part = body.append(envelope, {"Content-Type": paths.ENVELOPE_TYPE})
+            part = body.append(content, {"Content-Type": paths.ENVELOPE_TYPE})
             part.set_content_disposition("form-data", name=paths.ENVELOPE_PART)
-            for digest, content in attachments.items():
-                part = body.append(content, {"Content-Type": "application/octet-stream"})
+            for digest, attachment in attachments.items():
+                part = body.append(attachment, {"Content-Type": "application/octet-stream"})
                 part.set_content_disposition("form-data", name=paths.ATTACHMENT_PART_PREFIX + digest)
         return await self._json(SubmissionAnswer, "POST", paths.ENVELOPES, data=body)
 

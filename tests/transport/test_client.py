@@ -58,6 +58,20 @@ async def test_a_submission_without_attachments_is_the_bare_envelope() -> None:
     assert bodies == [b"<edXML/>\r\n"]
 
 
+async def test_a_long_envelope_travels_as_well() -> None:
+    """An envelope of several MiB, for thousands of recipients, arrives byte for byte."""
+    envelope = bytes(range(256)) * 4096 * 8
+    bodies: list[bytes] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        return json_answer(ACCEPTED.encode(), 201)
+
+    async with hub("POST", paths.ENVELOPES, answer) as client:
+        await client.submit(envelope, {})
+    assert bodies == [envelope]
+
+
 async def test_attachments_travel_as_parts_after_the_envelope() -> None:
     """In a multipart submission the envelope comes first, then each attachment under its digest, byte for byte."""
     parts: list[tuple[str | None, bytes]] = []
