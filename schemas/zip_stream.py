@@ -170,16 +170,15 @@ class SingleEntryZip:
 
         The signature is optional, and the sizes have 4 bytes or 8 (4.3.9): the figures decide.
         """
-        signature = len(DATA_DESCRIPTOR) if data.startswith(DATA_DESCRIPTOR) else 0
-        for begin in sorted({signature, 0}, reverse=True):
-            for width in (4, 8):
-                sizes = (self._packed, self.size)
-                if any(size >= 1 << 8 * width for size in sizes):
-                    continue
-                figures = self._crc.to_bytes(4, "little") + b"".join(size.to_bytes(width, "little") for size in sizes)
-                end = begin + len(figures)
-                if data[begin:end] == figures and data[end : end + 2] == b"PK":
-                    return end
+        begin = len(DATA_DESCRIPTOR) if data.startswith(DATA_DESCRIPTOR) else 0
+        for width in (4, 8):
+            if max(self._packed, self.size) >= 1 << 8 * width:
+                continue
+            sizes = self._packed.to_bytes(width, "little") + self.size.to_bytes(width, "little")
+            figures = self._crc.to_bytes(4, "little") + sizes
+            end = begin + len(figures)
+            if data[begin:end] == figures and data[end : end + 2] == b"PK":
+                return end
         return 0
 
     def _check_directory(self, tail: bytes) -> None:

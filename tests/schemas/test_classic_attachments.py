@@ -57,6 +57,14 @@ def zip64(name: str, data: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def zip64_described(name: str, data: bytes) -> bytes:
+    """An archive whose descriptor has sizes of eight bytes."""
+    buffer = Unseekable()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made, made.open(name, "w", force_zip64=True) as entry:
+        entry.write(data)
+    return buffer.getvalue()
+
+
 def unsigned_descriptor(name: str, data: bytes) -> bytes:
     """A descriptor without its optional signature (APPNOTE 4.3.9.3), written by hand."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -84,6 +92,7 @@ FORMS: dict[str, Callable[[str, bytes], bytes]] = {
     "stored, descriptor": lambda name, data: described(name, data, zipfile.ZIP_STORED),
     "descriptor without signature": unsigned_descriptor,
     "zip64": zip64,
+    "zip64, descriptor": zip64_described,
     "comment": with_comment,
 }
 
