@@ -168,6 +168,20 @@ def test_what_is_no_receipt_is_not_written(code: str, element: str, changes: dic
     assert (caught.value.code, caught.value.element) == (code, element)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"receipt_id": "x", "recipients_count": 0, "directory_version": 0},
+        {"receipt_id": "x" * 255, "recipients_count": 2**63 - 1},
+        {"issuer": Issuer(IssuerKind.HUB, "x" * 255)},
+    ],
+)
+def test_what_meets_a_bound_exactly_is_a_receipt(changes: dict[str, Any]) -> None:
+    """The writer's rules and the XSD agree on the largest and the smallest that is allowed."""
+    receipt = replace(CONSIGNMENT, **changes)
+    assert read_receipt(write_receipt(receipt, SALT)) == receipt
+
+
 @pytest.mark.parametrize("salt", ["", "0f" * 15, "0F" * 16, "0f" * 65, "xy" * 16])
 def test_a_salt_is_128_bits_at_least(salt: str) -> None:
     """A salt that could be guessed is refused."""
@@ -206,11 +220,12 @@ def test_what_is_no_receipt_is_not_read(code: str, element: str | None, data: by
 
 
 def test_a_receipt_is_short() -> None:
-    """A receipt of more than 64 KiB is neither written nor read; one of 60,000 characters is both."""
-    receipt = replace(CONSIGNMENT, document_id="x" * 60_000)
+    """A receipt of more than 64 KiB is neither written nor read; one of just as much is both."""
+    room = RECEIPT_LIMITS.envelope_bytes - len(write_receipt(replace(CONSIGNMENT, document_id=""), SALT))
+    receipt = replace(CONSIGNMENT, document_id="x" * room)
     assert read_receipt(write_receipt(receipt, SALT)) == receipt
     with pytest.raises(LimitExceeded):
-        write_receipt(replace(CONSIGNMENT, document_id="x" * 66_000), SALT)
+        write_receipt(replace(CONSIGNMENT, document_id="x" * (room + 1)), SALT)
     with pytest.raises(LimitExceeded):
         read_receipt(GOOD.replace(b"</MessageId>", b"</MessageId>" + b" " * 66_000))
 
