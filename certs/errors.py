@@ -30,28 +30,28 @@ class SealRejected(Rejected):
 
     The codes, in the order in which they are judged:
 
-    ============================== ==============================================================
-    `seal-missing`                 no Signature in edXMLHeader
-    `seal-doubled`                 more than one Signature
-    `seal-misplaced`               a Signature elsewhere than last in edXMLHeader
-    `seal-form`                    an element, attribute or order that a seal does not have
-    `seal-object`                  an Object other than the one with SignedProperties
-    `seal-algorithm`               an algorithm or transform that is not on the list
-    `seal-references`              other references than the envelope's and SignedProperties'
-    `seal-key-info`                no certificate that is the one signed as the signer's
-    `seal-key`                     a key too weak, or of a kind that the algorithm does not fit
-    `seal-signature`               SignatureValue does not verify
-    `seal-digest`                  what was signed has been changed
-    `agency-unknown`               the directory does not know the code in From
-    `agency-suspended`             it knows it as suspended
-    `agency-retired`               it knows it as retired
-    `seal-certificate-expired`     a certificate of the path had expired at the time asked for
+    ================================ ==============================================================
+    `seal-missing`                   no Signature in edXMLHeader
+    `seal-doubled`                   more than one Signature
+    `seal-misplaced`                 a Signature elsewhere than last in edXMLHeader
+    `seal-form`                      an element, attribute or order that a seal does not have
+    `seal-object`                    an Object other than the one with SignedProperties
+    `seal-algorithm`                 an algorithm or transform that is not on the list
+    `seal-references`                other references than the envelope's and SignedProperties'
+    `seal-key-info`                  no certificate that is the one signed as the signer's
+    `seal-key`                       a key too weak, or of a kind that the algorithm does not fit
+    `seal-signature`                 SignatureValue does not verify
+    `seal-digest`                    what was signed has been changed
+    `agency-unknown`                 the directory does not know the code in From
+    `agency-suspended`               it knows it as suspended
+    `agency-retired`                 it knows it as retired
+    `seal-certificate-expired`       a certificate of the path had expired at the time asked for
     `seal-certificate-not-yet-valid` a certificate of the path was not valid yet
-    `seal-certificate-usage`       a certificate not made for seals (TLS, CA, receipts, directory)
-    `seal-certificate-untrusted`   no path to any trust anchor
-    `anchor-prefix`                a path, but to an anchor that does not hold for the code
-    `signer-not-bound`             a certificate that the directory does not name for the agency
-    ============================== ==============================================================
+    `seal-certificate-usage`         a certificate not made for seals (TLS, CA, receipts, directory)
+    `seal-certificate-untrusted`     no path to any trust anchor
+    `anchor-prefix`                  a path, but to an anchor that does not hold for the code
+    `signer-not-bound`               a certificate that the directory does not name for the agency
+    ================================ ==============================================================
     """
 
 
@@ -60,7 +60,7 @@ class ReceiptRejected(Rejected):
 
 
 class DirectoryRejected(Rejected):
-    """A directory version that must not be applied: `directory-signature`, `-signer`, `-gap`, `-rollback`, `-fork` …"""
+    """A directory version that must not be applied, for its signature or its place. Codes begin with `directory-`."""
 
 
 class TokenRejected(Rejected):

@@ -25,6 +25,10 @@ from schemas.xml import Element
 
 _IDS = (SIGNATURE_ID, CONTENT_REFERENCE_ID, f"#{SIGNATURE_ID}", PROPERTIES_ID, f"#{CONTENT_REFERENCE_ID}")
 
+#: What XML calls white space, and nothing else that Unicode does.
+_WHITE_SPACE = " \t\r\n"
+_WITHOUT_WHITE_SPACE = str.maketrans("", "", _WHITE_SPACE)
+
 _SIGNATURE_ALGORITHMS = frozenset(method.value for method in SIGNATURE_METHODS)
 _C14N_ALGORITHMS = frozenset({EXCLUSIVE_C14N.value})
 _DIGEST_ALGORITHMS = frozenset({SHA256.value})
@@ -62,7 +66,7 @@ def _check_shape(element: Element, faults: SignatureFaults) -> None:
         if shape.is_base64 and not decoded(element):
             raise faults(shape.fault, f"{etree.QName(element).localname} is not base64.", element)
         return
-    if any(text and not text.isspace() for text in (element.text, *(child.tail for child in element))):
+    if any(text and text.strip(_WHITE_SPACE) for text in (element.text, *(child.tail for child in element))):
         raise faults("form", f"Text stands loose in {etree.QName(element).localname}.", element)
     for child in element:
         _check_shape(child, faults)
@@ -74,7 +78,7 @@ def decoded(element: Element) -> bytes:
     Strict, because what a lenient decoder skips would be a place for bytes that nothing covers.
     """
     try:
-        return b64decode("".join((element.text or "").split()), validate=True)
+        return b64decode((element.text or "").translate(_WITHOUT_WHITE_SPACE), validate=True)
     except ValueError:
         return b""
 

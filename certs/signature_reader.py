@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from lxml import etree
 from signxml.algorithms import SignatureMethod
 from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
@@ -36,7 +38,7 @@ class _ProfileVerifier(XMLVerifier):
         # SignedProperties is looked up in the Signature alone: nothing elsewhere can pass for it, and the content is
         # not parsed a second time.
         scope = next(root.iter(ds("Signature"))) if reference.get("URI") else root
-        result: VerifyResult = super()._verify_reference(reference, index, scope, *rest)  # type: ignore[no-untyped-call] # signxml types its public methods only
+        result: VerifyResult = super()._verify_reference(reference, index, scope, *rest)  # type: ignore[no-untyped-call] # signxml's own
         return result
 
 
@@ -76,7 +78,7 @@ def open_signature(root: Element, parents: tuple[str, ...], faults: SignatureFau
         raise faults("references", "What the references lead to is no XML.", signature)
     return OpenedSignature(
         signed_xml=content.signed_xml,
-        digest=_sha256_hex(content.signed_data),
+        digest=hashlib.sha256(content.signed_data).hexdigest(),
         signer=signer,
         intermediates=tuple(certificate for certificate in certificates if certificate != signer),
         signed_at=_signing_time(properties.signed_xml, faults),
@@ -98,9 +100,11 @@ def _certificates(signature: Element, faults: SignatureFaults) -> tuple[x509.Cer
     return tuple(certificates)
 
 
-def _signer(certificates: tuple[x509.Certificate, ...], scope: Element, faults: SignatureFaults) -> x509.Certificate:
-    """The certificate whose digest stands in SigningCertificateV2 inside `scope` (ETSI EN 319 132-1, 5.2.2)."""
-    named = next(scope.iter(xades("CertDigest")))
+def _signer(
+    certificates: tuple[x509.Certificate, ...], signature: Element, faults: SignatureFaults
+) -> x509.Certificate:
+    """The certificate, wherever in KeyInfo, whose digest SigningCertificateV2 names (ETSI EN 319 132-1, 5.2.2)."""
+    named = next(signature.iter(xades("CertDigest")))
     digest = decoded(named[1])
     for certificate in certificates:
         if certificate.fingerprint(hashes.SHA256()) == digest:
@@ -134,7 +138,7 @@ def _verify(
         raise faults("digest", "What was signed has been changed: its digest is another.") from error
     except InvalidSignature as error:
         raise faults("signature", "The signature value does not verify with the signer's key.") from error
-    except (SignXMLException, ValueError) as error:
+    except (SignXMLException, etree.LxmlError, ValueError) as error:
         raise faults("form", f"The signature cannot be read: {error}") from error
     assert isinstance(results, list)  # noqa: S101 - two references are expected, so signxml gives a list
     content, properties = results
@@ -151,9 +155,3 @@ def _signing_time(properties: Element, faults: SignatureFaults) -> datetime:
     except ValueError as error:
         raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element) from error
     return instant
-
-
-def _sha256_hex(content: bytes) -> Sha256Hex:
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(content)
-    return digest.finalize().hex()

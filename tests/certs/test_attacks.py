@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from certs.errors import SealRejected
 from certs.keys import read_certificates
 from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.unsealing import unseal
@@ -56,6 +58,15 @@ def test_the_corpus_stands_for_itself(workshop: Workshop, tmp_path: Path) -> Non
         except Rejected as refusal:
             answers[file.name] = refusal.code
     assert answers == {attack["file"]: attack["code"] for attack in index["attacks"]}
+
+
+def test_every_code_of_a_refused_seal_has_its_attack() -> None:
+    """The list of codes that integrators read is whole, and something in the corpus brings about each of them."""
+    documented = set(re.findall(r"^    `([a-z-]+)`", SealRejected.__doc__ or "", re.MULTILINE))
+    brought_about = {attack.code for attack in ATTACKS}
+    # Retirement is tested in test_unsealing; the parser's own codes are those of any message.
+    assert documented - brought_about == {"agency-retired"}
+    assert {code for code in brought_about if code.startswith(("seal-", "agency-", "signer-", "anchor-"))} < documented
 
 
 def test_the_table_of_attacks_is_that_of_the_corpus() -> None:

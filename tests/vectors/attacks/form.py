@@ -115,6 +115,14 @@ def text_smuggled(workshop: Workshop) -> bytes:
     return written(root)
 
 
+@refused_as("seal-form")
+def invisible_text_smuggled(workshop: Workshop) -> bytes:
+    """Characters that look like white space, and are none in XML, spell out a hidden text."""
+    root = workshop.tree()
+    first(root, "ds:X509Data").text = "\u2003\u00a0\u2003"
+    return written(root)
+
+
 @refused_as("seal-key-info")
 def attribute_smuggled(workshop: Workshop) -> bytes:
     """An attribute on KeyInfo, which nothing covers."""
