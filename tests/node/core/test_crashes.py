@@ -1,0 +1,190 @@
+"""A node that dies right before or right after any of its commits, and begins again: nothing is lost, nothing doubled.
+
+From that commit on the node can write nothing more and is abandoned, which leaves what a kill leaves: what was
+committed is there, what was not is gone. (Real kills of real processes are tests of the programs.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from adapters.sdk import DeliveryKey
+from node.store.states import HandoverState, OutboxState
+from runtime.database import Database
+from schemas.message import Document
+from schemas.receipts import ReceiptEvent
+from schemas.travel import parse_envelope, read_envelope
+from tests.node.core.asking import verified
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import Node, RecordingAdapter, eventually, open_node
+from tests.node.core.world import G22, H23, World, document, envelope
+
+#: More commits than the way below takes; a later one than there is kills nobody.
+COMMITS = 16
+
+
+class Killed(Exception):  # noqa: N818 - no error: what a test does
+    """The node is dead: nothing is written from here on."""
+
+
+class Executioner:
+    """Stops the database's writer for good, before or after its `number`-th commit from now."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> None:
+        self.struck = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._left = number
+        self._after = after
+        self._commit = Database._commit_together
+        monkeypatch.setattr(Database, "_commit_together", self._struck(self._commit))
+
+    def _struck(self, commit: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        lock = threading.Lock()
+
+        def together(database: Database, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+            with lock:
+                self._left -= 1
+                turn = self._left
+            if turn < 0:
+                raise Killed
+            if turn == 0 and not self._after:
+                self._strike()
+            answers = commit(database, works)
+            if turn == 0:
+                self._strike()
+            return answers
+
+        return together
+
+    def _strike(self) -> None:
+        self._loop.call_soon_threadsafe(self.struck.set)
+        raise Killed
+
+    def spare(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Database, "_commit_together", self._commit)
+
+
+async def everything_done(node: Node, hub: HubSimulator) -> bool:
+    """Our document and status 01 are acknowledged, theirs is handed over, the hub is told."""
+    status = await node.queries.status()
+    return (
+        status.outbox[OutboxState.ACCEPTED] == 2
+        and status.handovers[HandoverState.HANDED_OVER] == 1
+        and status.reports_waiting == 0
+        and len({signed.receipt for signed in hub.receipts_reported()}) == 2
+    )
+
+
+async def live(node: Node, hub: HubSimulator, path: Path) -> None:
+    """Submit a document (again, if need be) and run until everything is done."""
+    await node.directory.sync(node.hub)
+    async with node.running():
+        await node.submit(document(), path, key="K")
+        ends_at = asyncio.get_running_loop().time() + 30
+        while not await everything_done(node, hub):
+            assert asyncio.get_running_loop().time() < ends_at
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, COMMITS + 1))
+async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
+    world: World, hub: HubSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, after: bool
+) -> None:
+    """Killed at any commit and started again: one message each way, one status 01, one receipt of each event."""
+    path = tmp_path / "lớn.bin"
+    path.write_bytes(bytes(100_000))
+    long = b"x" * 100_000
+    incoming = world.sealed(envelope(document(G22, H23), b"short", long))
+    entry = hub.deliver(incoming.data, [H23], [b"short", long], inline=False)
+    adapter = RecordingAdapter()
+    executioner = Executioner(monkeypatch, number, after=after)
+
+    # The first life.
+    life = asyncio.create_task(first_life(world, hub, tmp_path, adapter, path))
+    struck = asyncio.create_task(executioner.struck.wait())
+    await asyncio.wait({life, struck}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (life, struck):
+        task.cancel()
+    await asyncio.gather(life, struck, return_exceptions=True)
+
+    # The second.
+    executioner.spare(monkeypatch)
+    if entry in hub.mailbox:
+        hub.offer_again(entry)
+    async with open_node(tmp_path / "node", world.identity(), hub.url, adapter=adapter) as node:
+        await live(node, hub, path)
+        rows = await node.queries.outbox()
+        assert [row.key for row in rows if row.adapter == "test"] == ["K"]
+        assert await node.database.read(no_orphans)
+
+    sent = [read_envelope(parse_envelope(submission.data)).message for submission in hub.accepted.values()]
+    assert sum(isinstance(message, Document) for message in sent) == 1
+    assert len(sent) == 2
+    assert set(adapter.keys) == {DeliveryKey(incoming.message_id, H23)}
+    attested = defaultdict(set)
+    for signed in hub.receipts_reported():
+        attested[verified(signed, world).event].add(signed.receipt)
+    assert {event: len(receipts) for event, receipts in attested.items()} == {
+        ReceiptEvent.CONTENT_CONSIGNMENT: 1,
+        ReceiptEvent.CONTENT_HANDOVER: 1,
+    }
+
+
+async def first_life(world: World, hub: HubSimulator, folder: Path, adapter: RecordingAdapter, path: Path) -> None:
+    async with open_node(folder / "node", world.identity(), hub.url, adapter=adapter) as node:
+        await live(node, hub, path)
+
+
+def no_orphans(connection: Connection) -> bool:
+    """No row speaks of a message that is not there."""
+    return connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+
+
+async def test_the_way_has_no_more_commits_than_are_tried(
+    world: World, hub: HubSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way takes fewer commits than the test above kills at, so that each is killed at."""
+    path = tmp_path / "lớn.bin"
+    path.write_bytes(bytes(100_000))
+    long = b"x" * 100_000
+    hub.deliver(world.sealed(envelope(document(G22, H23), b"short", long)).data, [H23], [b"short", long], inline=False)
+    commits = 0
+    commit = Database._commit_together
+
+    def counted(database: Database, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+        nonlocal commits
+        commits += 1
+        return commit(database, works)
+
+    monkeypatch.setattr(Database, "_commit_together", counted)
+    await first_life(world, hub, tmp_path, RecordingAdapter(), path)
+    assert 6 <= commits <= COMMITS
+
+
+async def test_resumes_after_it_was_stopped_in_the_middle(world: World, hub: HubSimulator, tmp_path: Path) -> None:
+    """A daemon that is stopped while a submission is under way leaves it queued; the next one sends it."""
+    hub.faults.hold = lambda _envelope: True
+    async with open_node(tmp_path / "node", world.identity(), hub.url) as node:
+        await node.directory.sync(node.hub)
+        message_id = await node.submit(document())
+        running = asyncio.create_task(hold_on(node))
+        await eventually(lambda: hub.tries == [message_id])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    hub.faults.hold = lambda _envelope: False
+    async with open_node(tmp_path / "node", world.identity(), hub.url) as node, node.running("sender"):
+        await eventually(lambda: message_id in hub.accepted)
+
+
+async def hold_on(node: Node) -> None:
+    async with node.running("sender"):
+        await asyncio.Event().wait()
