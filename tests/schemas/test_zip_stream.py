@@ -80,6 +80,15 @@ def test_damaged_base64_is_found_between_pieces(text: str) -> None:
         decoded_by_letters(text)
 
 
+def test_the_character_that_is_no_base64_is_named_when_it_comes() -> None:
+    """The error names the character itself, in its line, though its group is not complete yet."""
+    decoder = Base64Decoder()
+    decoder.decode("QU", 6)
+    with pytest.raises(MalformedMessage, match=r"holds '\*'") as caught:
+        decoder.decode("\n*", 6)
+    assert caught.value.line == 7
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
