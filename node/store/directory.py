@@ -1,17 +1,13 @@
-"""The copy of the directory: versions applied whole, and read as of any of them."""
+"""The copy of the directory, read as it stands or as of any version."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, String, Table, func, insert, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, String, Table, func, or_, select, type_coerce
 
-from certs.signed_directory import AppliedVersion, VerifiedVersion
+from certs.signed_directory import AppliedVersion
 from node.store import contact
 from node.store.directory_tables import (
     directory_agencies,
@@ -24,11 +20,8 @@ from node.store.directory_tables import (
 from node.store.metadata import Transaction
 from node.store.records import DirectoryState
 from schemas.codes import AgencyCode
-from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry, EntryStatus
+from schemas.directory import AgencyEntry, AnchorEntry, EntryStatus
 from schemas.envelope import Sha256Hex
-
-#: Rows or keys in one statement: fewer round trips, and well below what a statement may bind.
-_TOGETHER = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,116 +41,6 @@ def head(transaction: Transaction) -> AppliedVersion | None:
         .limit(1)
     ).one_or_none()
     return None if row is None else AppliedVersion(row.number, row.digest)
-
-
-def apply(transaction: Transaction, verified: VerifiedVersion, *, at: datetime) -> bool:
-    """Apply the version that follows on the newest. False, and nothing written, if another process was quicker."""
-    version = verified.version
-    here = head(transaction)
-    if version.number != (here.number if here else 0) + 1:
-        return False
-    transaction.execute(
-        insert(directory_versions).values(
-            number=version.number,
-            digest=verified.digest,
-            issued_at=version.issued_at,
-            expires_at=version.expires_at,
-            applied_at=at,
-            body=verified.data,
-        )
-    )
-    _put_agencies(transaction, version.number, version.agencies)
-    _put_connections(transaction, version.number, version.connections)
-    _put_anchors(transaction, version.number, version.anchors)
-    return True
-
-
-def _put_agencies(transaction: Transaction, number: int, entries: Sequence[AgencyEntry]) -> None:
-    codes = [entry.code for entry in entries]
-    _end(transaction, directory_agencies.c.code, codes, number)
-    _end(transaction, directory_older_codes.c.code, codes, number)
-    _insert(
-        transaction,
-        directory_agencies,
-        (
-            {
-                "code": entry.code,
-                "since": number,
-                "name": entry.name,
-                "connection": entry.connection,
-                "status": entry.status,
-            }
-            for entry in entries
-        ),
-    )
-    _insert(
-        transaction,
-        directory_older_codes,
-        (
-            {"older_code": older, "code": entry.code, "since": number}
-            for entry in entries
-            for older in entry.older_codes
-        ),
-    )
-
-
-def _put_connections(transaction: Transaction, number: int, entries: Sequence[ConnectionEntry]) -> None:
-    names = [entry.connection for entry in entries]
-    _end(transaction, directory_connections.c.connection, names, number)
-    _end(transaction, directory_certificates.c.connection, names, number)
-    _insert(
-        transaction,
-        directory_connections,
-        (
-            {"connection": entry.connection, "since": number, "name": entry.name, "status": entry.status}
-            for entry in entries
-        ),
-    )
-    _insert(
-        transaction,
-        directory_certificates,
-        (
-            {
-                "connection": entry.connection,
-                "fingerprint": _fingerprint(certificate),
-                "since": number,
-                "certificate": certificate,
-            }
-            for entry in entries
-            for certificate in entry.seal_certificates
-        ),
-    )
-
-
-def _put_anchors(transaction: Transaction, number: int, entries: Sequence[AnchorEntry]) -> None:
-    by_fingerprint = {_fingerprint(entry.certificate): entry for entry in entries}
-    _end(transaction, directory_anchors.c.fingerprint, list(by_fingerprint), number)
-    _insert(
-        transaction,
-        directory_anchors,
-        (
-            {
-                "fingerprint": fingerprint,
-                "since": number,
-                "certificate": entry.certificate,
-                "prefixes": list(entry.prefixes),
-            }
-            for fingerprint, entry in by_fingerprint.items()
-        ),
-    )
-
-
-def _end(transaction: Transaction, key: Column[Any], values: Sequence[object], number: int) -> None:
-    """What holds of these keys is replaced by version `number`."""
-    for start in range(0, len(values), _TOGETHER):
-        chunk = values[start : start + _TOGETHER]
-        transaction.execute(update(key.table).where(key.in_(chunk), key.table.c.until.is_(None)).values(until=number))
-
-
-def _insert(transaction: Transaction, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    left = iter(rows)
-    while chunk := list(islice(left, _TOGETHER)):
-        transaction.execute(insert(table), chunk)
 
 
 def agency(transaction: Transaction, code: AgencyCode, version: int | None = None) -> AgencyEntry | None:
@@ -252,7 +135,16 @@ def codes_near(transaction: Transaction, code: AgencyCode, *, limit: int) -> tup
     )
 
 
+def expiry(transaction: Transaction) -> datetime | None:
+    """Until when the newest version was meant to be relied on; None before the first."""
+    expires_at: datetime | None = transaction.scalar(
+        select(directory_versions.c.expires_at).order_by(directory_versions.c.number.desc()).limit(1)
+    )
+    return expires_at
+
+
 def state(transaction: Transaction) -> DirectoryState:
+    """How the copy stands. It counts every agency: for people, not for the way of a document."""
     row = transaction.execute(
         select(directory_versions.c.number, directory_versions.c.expires_at, directory_versions.c.applied_at)
         .order_by(directory_versions.c.number.desc())
@@ -273,10 +165,6 @@ def _holds(table: Table, version: int | None) -> ColumnElement[bool]:
     if version is None:
         return table.c.until.is_(None)
     return (table.c.since <= version) & or_(table.c.until.is_(None), table.c.until > version)
-
-
-def _fingerprint(certificate: bytes) -> Sha256Hex:
-    return hashlib.sha256(certificate).hexdigest()
 
 
 def version_at(transaction: Transaction, at: datetime) -> int | None:

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from node.store.message_tables import handovers, inbox, outbox, outbox_recipients
 from node.store.metadata import Transaction
-from node.store.outbox import WAITING
 from node.store.records import BalanceRow
+from node.store.sending_queue import WAITING
 from node.store.states import DeliveryState, HandoverState, OutboxState
 from schemas.codes import AgencyCode
 

@@ -106,11 +106,14 @@ def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
             .values(lane=lane)
             .returning(handovers.c.message_id)
         ).all()
-        above = transaction.scalars(
-            select(handover_predecessors.c.predecessor).where(
-                handover_predecessors.c.message_id.in_(lifted), handover_predecessors.c.code == code
-            )
-        ).all()
+        above = (
+            lifted
+            and transaction.scalars(
+                select(handover_predecessors.c.predecessor).where(
+                    handover_predecessors.c.message_id.in_(lifted), handover_predecessors.c.code == code
+                )
+            ).all()
+        )
 
 
 def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyHandover, ...]:
@@ -202,6 +205,8 @@ def finish(
         .where(handover_predecessors.c.predecessor == message_id, handover_predecessors.c.code == code)
         .returning(handover_predecessors.c.message_id)
     ).all()
+    if not successors:
+        return True
     still_waiting = select(handover_predecessors.c.message_id).where(
         handover_predecessors.c.message_id.in_(successors), handover_predecessors.c.code == code
     )

@@ -6,24 +6,23 @@ message of the same agency about the same document.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from node.store import messages as message_store
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import Trouble
+from node.store.sending_queue import WAITING, tried
 from node.store.states import DeliveryState, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from runtime.columns import insert_or
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-
-WAITING = tuple(state for state in OutboxState if state.is_waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +61,6 @@ class OwnMessage:
 
     sender: AgencyCode
     state: OutboxState
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyMessage:
-    """A message that may be sent now."""
-
-    message_id: Sha256Hex
-    lane: int
-    attempts: int
 
 
 def known_key(transaction: Transaction, adapter: str, sender: AgencyCode, key: str) -> KnownKey | None:
@@ -180,60 +170,12 @@ def lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], lane: int) 
             .values(lane=lane)
             .returning(outbox.c.message_id)
         ).all()
-        above = transaction.scalars(
-            select(outbox_predecessors.c.predecessor).where(outbox_predecessors.c.message_id.in_(lifted))
-        ).all()
-
-
-def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
-    """What may be sent now: the most urgent lane first, in it the oldest first."""
-    rows = transaction.execute(
-        select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
-        .where(outbox.c.state == OutboxState.READY)
-        .order_by(outbox.c.lane, outbox.c.sequence)
-        .limit(limit)
-    )
-    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
-
-
-def next_due(transaction: Transaction) -> datetime | None:
-    """When the first resting message is to be tried again."""
-    due_at: datetime | None = transaction.scalar(
-        select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
-    )
-    return due_at
-
-
-def wake_rested(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
-    """Make ready what has rested until `now`.
-
-    Nothing rests for more than `longest`: what is due later than that was put off before the clock was set back.
-    """
-    transaction.execute(
-        update(outbox)
-        .where(outbox.c.state == OutboxState.RESTING, (outbox.c.due_at <= now) | (outbox.c.due_at > now + longest))
-        .values(state=OutboxState.READY, due_at=None)
-    )
-
-
-def put_off(
-    transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, at: datetime, due_at: datetime
-) -> None:
-    """Note a try that failed at the time `at`; the message rests until `due_at`."""
-    transaction.execute(
-        update(outbox)
-        .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
-        .values(state=OutboxState.RESTING, due_at=due_at, **_tried(at), **trouble_values(trouble))
-    )
-
-
-def wake_troubled(transaction: Transaction, codes: Collection[str]) -> int:
-    """Make ready what rests for one of these troubles: it has passed. Gives how many."""
-    return transaction.execute(
-        update(outbox)
-        .where(outbox.c.state == OutboxState.RESTING, outbox.c.trouble_code.in_(codes))
-        .values(state=OutboxState.READY, due_at=None)
-    ).rowcount
+        above = (
+            lifted
+            and transaction.scalars(
+                select(outbox_predecessors.c.predecessor).where(outbox_predecessors.c.message_id.in_(lifted))
+            ).all()
+        )
 
 
 def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: datetime, epoch: str, at: datetime) -> bool:
@@ -242,7 +184,7 @@ def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: date
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state != OutboxState.ACCEPTED)
         .values(
-            state=OutboxState.ACCEPTED, due_at=None, accepted_at=accepted_at, epoch=epoch, **_tried(at), **NO_TROUBLE
+            state=OutboxState.ACCEPTED, due_at=None, accepted_at=accepted_at, epoch=epoch, **tried(at), **NO_TROUBLE
         )
     ).rowcount
     if not changed:
@@ -278,7 +220,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
     changed = transaction.execute(
         update(outbox)
         .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
-        .values(state=OutboxState.REFUSED, due_at=None, **_tried(at), **trouble_values(trouble))
+        .values(state=OutboxState.REFUSED, due_at=None, **tried(at), **trouble_values(trouble))
     ).rowcount
     transaction.execute(
         update(outbox_recipients)
@@ -286,10 +228,6 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
         .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
     )
     return changed > 0
-
-
-def _tried(at: datetime) -> dict[str, object]:
-    return {"attempts": outbox.c.attempts + 1, "tried_at": at}
 
 
 def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:
@@ -303,6 +241,8 @@ def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequ
 
 def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> None:
     """Make ready those of `message_ids` that wait for nothing any more."""
+    if not message_ids:
+        return
     still_waiting = select(outbox_predecessors.c.message_id).where(outbox_predecessors.c.message_id.in_(message_ids))
     transaction.execute(
         update(outbox)

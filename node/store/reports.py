@@ -70,6 +70,8 @@ def _attach(transaction: Transaction, number: int, receipts: Sequence[int]) -> N
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
     """The oldest reports, with at most `receipts` receipts in all (one report may have more by itself)."""
     rows = transaction.execute(select(reports).order_by(reports.c.report).limit(receipts)).all()
+    if not rows:
+        return ()
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for link in transaction.execute(
         select(report_receipts.c.report, report_receipts.c.receipt)

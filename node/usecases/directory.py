@@ -14,6 +14,7 @@ from cryptography import x509
 from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
 from certs.trust import SignerBinding, TrustAnchor
 from node.store import directory as directory_store
+from node.store import directory_changes
 from node.store.directory import Standing
 from node.store.metadata import Transaction
 from node.usecases.identity import NodeIdentity
@@ -134,9 +135,9 @@ class DirectoryCopy:
 
     async def warn_if_expired(self) -> None:
         """Say in the log that the copy is older than its signer meant it to be; it is used all the same."""
-        state = await self._database.read(directory_store.state)
-        if state.expires_at is not None and state.expires_at <= self._clock():
-            log.warning("directory.expired", version=state.version, expires_at=state.expires_at)
+        expires_at = await self._database.read(directory_store.expiry)
+        if expires_at is not None and expires_at <= self._clock():
+            log.warning("directory.expired", version=self._version, expires_at=expires_at)
 
     async def _apply_next(self, hub: HubClient) -> bool:
         """Apply what one answer brings; False if nothing is missing."""
@@ -152,7 +153,7 @@ class DirectoryCopy:
             raise Unavailable("hub-answer", f"The hub speaks of version {answer.latest} and gives none after {number}.")
         for data in answer.versions:
             verified = await asyncio.to_thread(self._verified, data, here)
-            await self._database.write(partial(directory_store.apply, verified=verified, at=self._clock()))
+            await self._database.write(partial(directory_changes.apply, verified=verified, at=self._clock()))
             here = verified.applied
             log.info("directory.applied", version=here.number, digest=here.digest)
         return True

@@ -17,10 +17,10 @@ import structlog
 from certs.verified import Verified
 from node.settings_exchange import SenderSettings
 from node.store import messages as message_store
-from node.store import outbox
+from node.store import outbox, sending_queue
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
-from node.store.outbox import ReadyMessage
+from node.store.sending_queue import ReadyMessage
 from node.store.troubles import trouble_of
 from node.usecases.attachments import SMALL, Attachments
 from node.usecases.backoff import wait_after
@@ -171,7 +171,7 @@ class Sending:
         now = self._clock()
         due_at = now + timedelta(seconds=wait)
         await self._database.write(
-            lambda transaction: outbox.put_off(transaction, message.message_id, trouble, at=now, due_at=due_at)
+            lambda transaction: sending_queue.put_off(transaction, message.message_id, trouble, at=now, due_at=due_at)
         )
         log.warning("message.put-off", message=message.message_id, rule=error.code, seconds=round(wait, 1))
         if is_the_hubs(error):

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from functools import partial
 
 from node.settings_exchange import SenderSettings
-from node.store import outbox
+from node.store import sending_queue
 from node.store.metadata import Transaction
-from node.store.outbox import ReadyMessage
+from node.store.sending_queue import ReadyMessage
 from node.usecases.backoff import longest_rest
 from node.usecases.hub_watch import HUB_TROUBLES
 from node.usecases.lanes import EXPRESS_LANE
@@ -39,15 +39,15 @@ class OutboxQueue:
 
     async def look(self, limit: int) -> Found[ReadyMessage]:
         def seen(transaction: Transaction) -> Found[ReadyMessage]:
-            return Found(outbox.ready(transaction, limit=limit), outbox.next_due(transaction))
+            return Found(sending_queue.ready(transaction, limit=limit), sending_queue.next_due(transaction))
 
         return await self._database.read(seen)
 
     async def wake_due(self) -> None:
-        await self._database.write(partial(outbox.wake_rested, now=self._clock(), longest=self.longest_rest))
+        await self._database.write(partial(sending_queue.wake_rested, now=self._clock(), longest=self.longest_rest))
 
     async def recover(self) -> None:
-        await self._database.write(partial(outbox.wake_troubled, codes=HUB_TROUBLES))
+        await self._database.write(partial(sending_queue.wake_troubled, codes=HUB_TROUBLES))
 
     def key(self, row: ReadyMessage) -> Sha256Hex:
         return row.message_id

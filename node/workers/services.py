@@ -9,7 +9,7 @@ from random import Random
 
 from node.settings_exchange import ExchangeSettings
 from node.store.handovers import ReadyHandover
-from node.store.outbox import ReadyMessage
+from node.store.sending_queue import ReadyMessage
 from node.usecases.attachments import Attachments
 from node.usecases.consigning import Consigning
 from node.usecases.directory import DirectoryCopy

@@ -1,0 +1,83 @@
+"""The queue that the outbox is: what may be sent now, what rests until its next try."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+
+from node.store.message_tables import outbox
+from node.store.metadata import Transaction
+from node.store.records import Trouble
+from node.store.states import OutboxState
+from node.store.troubles import trouble_values
+from schemas.envelope import Sha256Hex
+
+WAITING = tuple(state for state in OutboxState if state.is_waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyMessage:
+    """A message that may be sent now."""
+
+    message_id: Sha256Hex
+    lane: int
+    attempts: int
+
+
+def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
+    """What may be sent now: the most urgent lane first, in it the oldest first."""
+    rows = transaction.execute(
+        select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
+        .where(outbox.c.state == OutboxState.READY)
+        .order_by(outbox.c.lane, outbox.c.sequence)
+        .limit(limit)
+    )
+    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
+
+
+def next_due(transaction: Transaction) -> datetime | None:
+    """When the first resting message is to be tried again."""
+    due_at: datetime | None = transaction.scalar(
+        select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
+    )
+    return due_at
+
+
+def wake_rested(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
+    """Make ready what has rested until `now`.
+
+    Nothing rests for more than `longest`: what is due later than that was put off before the clock was set back.
+    """
+    transaction.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.RESTING, (outbox.c.due_at <= now) | (outbox.c.due_at > now + longest))
+        .values(state=OutboxState.READY, due_at=None)
+    )
+
+
+def put_off(
+    transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, *, at: datetime, due_at: datetime
+) -> None:
+    """Note a try that failed at the time `at`; the message rests until `due_at`."""
+    transaction.execute(
+        update(outbox)
+        .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
+        .values(state=OutboxState.RESTING, due_at=due_at, **tried(at), **trouble_values(trouble))
+    )
+
+
+def wake_troubled(transaction: Transaction, codes: Collection[str]) -> int:
+    """Make ready what rests for one of these troubles: it has passed. Gives how many."""
+    return transaction.execute(
+        update(outbox)
+        .where(outbox.c.state == OutboxState.RESTING, outbox.c.trouble_code.in_(codes))
+        .values(state=OutboxState.READY, due_at=None)
+    ).rowcount
+
+
+def tried(at: datetime) -> dict[str, object]:
+    """Values that note one more try."""
+    return {"attempts": outbox.c.attempts + 1, "tried_at": at}

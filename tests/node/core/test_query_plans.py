@@ -1,0 +1,103 @@
+"""Every statement of the way is answered by an index: the record may grow, the way does not slow down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
+from node.store.states import HandoverState, OutboxState
+from schemas.errors import Unavailable
+from schemas.message import StatusCode
+from schemas.receipts import ReceiptEvent
+from tests.node.core.asking import arrives, becomes, handed
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import Node, eventually
+from tests.node.core.test_receipts import receipt_of
+from tests.node.core.world import G22, H23, World, document, envelope, recall, status
+
+#: What may be read as a whole: tables of what is waiting, or of few things; and the empty set that SQLite makes of IN ().
+_SMALL = {"CONSTANT", "hub_contact", "directory_anchors", "directory_versions", "reports"}
+_SCAN = re.compile(r"^SCAN (\w+)\b(?! USING)")
+
+
+@contextmanager
+def noted() -> Iterator[dict[str, Any]]:
+    """Every statement that any engine runs inside, with parameters of its last run."""
+    statements: dict[str, Any] = {}
+
+    def note(_connection: Connection, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+        statements[statement] = parameters
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_no_statement_of_the_way_scans_a_table(
+    node: Node, hub: HubSimulator, world: World, tmp_path: Path
+) -> None:
+    """Submitting, sending, receiving, handing over, receipts and statuses: no table that grows is read as a whole."""
+    answers: Iterator[Outcome] = iter([Later("x"), Refused("x"), Never("x")])
+
+    async def answer(_delivery: Delivery) -> Outcome:
+        return next(answers, Accepted())
+
+    node.adapter.answer = answer
+    path = tmp_path / "lớn.bin"
+    path.write_bytes(bytes(100_000))
+    with noted() as statements:
+        await the_whole_way(node, hub, world, path)
+    plans = await node.database.read(lambda connection: plans_of(connection, statements))
+    assert len(plans) > 60
+    scanned = [f"{table}: {statement}" for statement, steps in plans.items() for table in scans(steps)]
+    assert scanned == []
+
+
+def plans_of(connection: Connection, statements: dict[str, Any]) -> dict[str, list[str]]:
+    explained = {}
+    for statement, parameters in statements.items():
+        if statement.lstrip().upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            first = parameters[0] if isinstance(parameters, list) else parameters
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first).all()
+            explained[statement] = [row.detail for row in rows]
+    return explained
+
+
+def scans(steps: list[str]) -> set[str]:
+    found = {match[1] for step in steps if (match := _SCAN.match(step))}
+    return found - _SMALL
+
+
+async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path) -> None:
+    """Everything that the daemon does, once."""
+    original = document(G22, H23)
+    theirs = world.sealed(envelope(original, b"short", bytes(100_000)))
+    refused = world.sealed(envelope(original, submission_id="refused"))
+    hub.faults.refuse = lambda _id: Unavailable("revocation-unknown", "Down.")
+    hub.deliver(theirs.data, [H23], [b"short", bytes(100_000)], inline=False)
+    async with node.running():
+        mine = document()
+        ours = await node.submit(mine, path)
+        recalled = await node.submit(recall(mine), key="2")
+        await arrives(node, theirs.message_id)
+        hub.deliver(theirs.data, [H23])
+        hub.deliver(refused.data, [H23])
+        hub.deliver(world.sealed(envelope(recall(original), about=[theirs.message_id])).data, [H23])
+        hub.faults.refuse = lambda _id: None
+        await becomes(node, ours, OutboxState.ACCEPTED)
+        await becomes(node, recalled, OutboxState.ACCEPTED)
+        hub.deliver_receipt(receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, ours))
+        answer = world.sealed(envelope(status(G22, mine), about=[ours]))
+        hub.deliver(answer.data, [H23])
+        await handed(node, answer.message_id, HandoverState.HANDED_OVER)
+        await node.responder.respond(theirs.message_id, StatusCode.ACCEPTED)
+        await node.queries.story(ours[:12])
+        await eventually(lambda: not hub.mailbox)
