@@ -54,7 +54,7 @@ class _Open:
 
 
 class ClassicTarget:
-    """A parser target (lxml). Its feeder sets `line` before each piece, and `doctype_line` before one with a DOCTYPE."""
+    """A parser target (lxml). Its feeder sets `line` before each piece, `doctype_line` before one with a DOCTYPE."""
 
     def __init__(self, open_sink: SinkOpener, limits: Limits, findings: Findings) -> None:
         self.line = 1
