@@ -48,11 +48,8 @@ class Inbox:
         Not to be run twice at once for one key. Raises NotCarried, and the errors of storage and of the node, after
         which nothing of it is left.
         """
-        shown = self._shown(delivery.key)
         if not await self._keys.has(delivery.key):
-            # A folder of this name without its key: the keys were lost, or restored from a backup older than it.
-            if not await asyncio.to_thread(_stands, shown):
-                await self._stage(delivery)
+            await self._stage(delivery)
             await self._keys.commit(delivery.key, self._clock())
         await asyncio.to_thread(self._show, delivery.key)
 
@@ -76,6 +73,7 @@ class Inbox:
         staged, shown = self._staged(key), self._shown(key)
         with storage_errors(shown):
             if _stands(shown):
+                # The rename was made before, or the keys were lost, or restored from a backup older than the folder.
                 _remove(staged)
             elif staged.is_dir():
                 staged.rename(shown)

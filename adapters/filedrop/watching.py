@@ -63,6 +63,15 @@ class View:
     waiting: int
 
 
+@dataclass(slots=True)
+class _Sighting:
+    """How an item looked, since when, and whether it ends as it should (None: nobody has read its end yet)."""
+
+    state: Hashable
+    since: float
+    ends_whole: bool | None = None
+
+
 class Watcher:
     """Remembers how each item looked, from one look to the next."""
 
@@ -70,30 +79,33 @@ class Watcher:
         self._folder = folder
         self._settle = settle_seconds
         self._incomplete = incomplete_seconds
-        self._unchanged_since: dict[str, tuple[Hashable, float]] = {}
+        self._sightings: dict[str, _Sighting] = {}
 
     def look(self, now: float) -> View:
         """Look at the folder; `now` is of a clock that never goes back, in seconds."""
-        seen: dict[str, tuple[Hashable, float]] = {}
+        sightings: dict[str, _Sighting] = {}
         ready = []
         with storage_errors(self._folder):
             for item in items_in(self._folder):
-                before = self._unchanged_since.get(item.name)
-                is_unchanged = before is not None and before[0] == item.state
-                since = before[1] if before is not None and is_unchanged else now
-                seen[item.name] = (item.state, since)
-                if is_unchanged and self._is_ready(item, now - since):
+                before = self._sightings.get(item.name)
+                if before is None or before.state != item.state:
+                    sightings[item.name] = _Sighting(item.state, now)
+                    continue
+                sightings[item.name] = before
+                if self._is_ready(item, before, now - before.since):
                     ready.append(item)
-        self._unchanged_since = seen
+        self._sightings = sightings
         ready.sort(key=lambda item: (item.changed_ns, item.name))
-        return View(tuple(ready), waiting=len(seen) - len(ready))
+        return View(tuple(ready), waiting=len(sightings) - len(ready))
 
-    def _is_ready(self, item: Item, unchanged_for: float) -> bool:
+    def _is_ready(self, item: Item, sighting: _Sighting, unchanged_for: float) -> bool:
         if unchanged_for < self._settle:
             return False
         match item.kind:
             case ItemKind.MESSAGE_FILE:
-                return unchanged_for >= self._incomplete or _ends_whole(item.path)
+                if sighting.ends_whole is None:
+                    sighting.ends_whole = _ends_whole(item.path)
+                return sighting.ends_whole or unchanged_for >= self._incomplete
             case ItemKind.DOCUMENT_FOLDER:
                 # Someone may be filling it by hand: without its metadata it waits for as long as they take.
                 return _is_filled(item.path)

@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from adapters.filedrop import open_filedrop
+from adapters.filedrop import open_filedrop, watching
 from adapters.sdk import Submission
+from adapters.spool import Copy, Spool
 from schemas.errors import Rejected, Unavailable
 from schemas.message import Document, StatusMessage
 from tests.adapters.classic import classic, classic_bytes
@@ -123,6 +125,17 @@ async def test_one_name_used_every_day_hides_nothing(drop: Drop) -> None:
     assert all(Path(str(path).removesuffix(".receipt.json")).exists() for path in drop.sent.glob("*.receipt.json"))
 
 
+async def test_a_note_outlives_the_item_it_was_beside(drop: Drop) -> None:
+    """A clerk took a sent item away and left its note: the next item of that name does not overwrite the note."""
+    for number in range(2):
+        (drop.out / "out.edxml").write_bytes(classic({}, document_id=f"G22,2026/11/02,{number}/VPCP"))
+        await drop.look(0, 2)
+        for item in drop.sent.glob("*.edxml"):
+            item.unlink()
+    notes = [json.loads(path.read_text()) for path in drop.sent.glob("*.receipt.json")]
+    assert {note["message_id"] for note in notes} == set(drop.node.taken)
+
+
 async def test_a_file_that_grows_is_left_alone(drop: Drop) -> None:
     """Nothing is taken before it looked the same for the settling time, however often it is looked at."""
     content = classic({"6111.pdf": os.urandom(5000)})
@@ -158,6 +171,7 @@ async def test_a_copy_that_stalls_is_not_taken_for_a_broken_file(drop: Drop) -> 
     path.write_bytes(content)
     await drop.look(60, 62)
     assert drop.node.message_count() == 1
+    assert list(drop.failed.iterdir()) == []
 
 
 async def test_a_file_that_stays_broken_off_is_refused_with_its_line(drop: Drop) -> None:
@@ -242,15 +256,36 @@ async def test_an_item_that_changes_while_it_is_read_is_looked_at_anew(
     assert drop.node.message_count() == 0
 
 
+async def test_a_document_added_while_its_folder_is_read_is_not_left_behind(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that gets another document during the reading is not sent without it."""
+    folder = drop.put_folder()
+    copy = Spool.copy
+
+    def copy_and_add(spool: Spool, source: BinaryIO, *, limit: int) -> Copy:
+        copied = copy(spool, source, limit=limit)
+        (folder / "phu-luc.pdf").write_bytes(b"%PDF-1.4")
+        return copied
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "copy", copy_and_add)
+        await drop.look(0, 2)
+    assert drop.node.message_count() == 0
+    await drop.look(3, 5)
+    (submission,) = drop.node.taken.values()
+    assert set(drop.node.attachments_of(submission)) == {"thu.pdf", "phu-luc.pdf"}
+
+
 async def test_items_go_in_the_order_of_their_last_change(drop: Drop) -> None:
     """A recall dropped after its document is submitted after it, whatever their names."""
-    for place, name in enumerate(("z.edxml", "a.edxml", "m.edxml")):
-        path = drop.out / name
+    for place in (3, 6, 1, 0, 7, 2, 5, 4):
+        path = drop.out / f"{(place * 5) % 8}.edxml"
         path.write_bytes(classic({}, document_id=f"G22,2026/11/02,{place}/VPCP"))
         os.utime(path, ns=(place * 10**9, place * 10**9))
     await drop.look(0, 2)
     numbers = [sent.message.document_id for sent in drop.node.taken.values() if isinstance(sent.message, Document)]
-    assert numbers == [f"G22,2026/11/02,{place}/VPCP" for place in range(3)]
+    assert numbers == [f"G22,2026/11/02,{place}/VPCP" for place in range(8)]
 
 
 async def test_what_the_node_refuses_goes_to_failed_with_the_reason_in_two_languages(drop: Drop) -> None:
@@ -369,6 +404,29 @@ async def test_a_fault_of_ours_costs_one_item_its_turn_and_no_more(drop: Drop) -
     await drop.look(0, 2)
     assert drop.node.message_count() == 1
     assert (drop.out / "1.edxml").exists()
+
+
+async def test_many_items_cost_one_listing_and_one_reading_each(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look lists out/ once, however many items it has, and the end of a file that waits is read once in all."""
+    for number in range(50):
+        (drop.out / f"{number}.edxml").write_bytes(classic({})[:-9] + f"<!-- {number} -->".encode())
+    listings: list[str] = []
+    ends: list[str] = []
+    scandir, open_end = os.scandir, watching.open_regular
+
+    def count_listing(path: str) -> object:
+        listings.append(str(path))
+        return scandir(path)
+
+    def count_end(path: Path) -> object:
+        ends.append(path.name)
+        return open_end(path)
+
+    monkeypatch.setattr(watching.os, "scandir", count_listing)
+    monkeypatch.setattr(watching, "open_regular", count_end)
+    await drop.look(0, 2, 4, 6)
+    assert listings == [str(drop.out)] * 4
+    assert sorted(ends) == sorted(f"{number}.edxml" for number in range(50))
 
 
 async def test_run_sends_until_it_is_stopped(node: NodeSimulator, tmp_path: Path) -> None:
