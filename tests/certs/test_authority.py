@@ -168,6 +168,15 @@ def test_a_certificate_is_valid_for_a_peer_whose_clock_is_behind(authority: Auth
     assert leaf.not_valid_before_utc == AT - timedelta(minutes=5)
 
 
+def test_no_authority_can_be_put_below_those_that_issue(authority: Authority) -> None:
+    """The root allows one layer below it, and each of that layer allows none."""
+    lengths = [
+        certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+        for certificate in (authority.root, authority.tls.certificate, authority.seals.certificate)
+    ]
+    assert lengths == [1, 0, 0]
+
+
 def test_serial_numbers_are_random(authority: Authority) -> None:
     """Two certificates of the same content differ in 64 bits of chance at least (CA/B Baseline Requirements, 7.1)."""
     key = new_p256_key().public_key()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import string
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -45,6 +46,15 @@ def test_a_token_with_a_wrong_letter_is_damaged(place: int, letter: str) -> None
     with pytest.raises(TokenRejected) as refusal:
         EnrolmentToken.parse(text[:place] + letter + text[place + 1 :])
     assert refusal.value.code == "token-damaged"
+
+
+def test_a_token_has_one_spelling() -> None:
+    """A last letter whose unused bits differ would decode to the same bytes, and is found all the same."""
+    text = TOKEN.encode()
+    for letter in string.ascii_letters + string.digits + "-_":
+        if letter != text[-1]:
+            with pytest.raises(TokenRejected):
+                EnrolmentToken.parse(text[:-1] + letter)
 
 
 @pytest.mark.parametrize("text", ["", "password", "congvan2.a.b.c", "Congvan1.a.b.c"])

@@ -94,6 +94,12 @@ def test_bytes_outside_the_signature_stay_as_they_were(workshop: Workshop) -> No
     assert re.sub(rb"<ds:Signature .*</ds:Signature>", b"", sealed, flags=re.DOTALL) == unsigned
 
 
+def test_a_signature_brings_only_namespaces_that_it_uses(workshop: Workshop) -> None:
+    """The Signature can be cut out and verified elsewhere, and no declaration of the message is repeated in it."""
+    signature = workshop.good[workshop.good.index(b"<ds:Signature") : workshop.good.index(b"</ds:Signature>")]
+    assert set(re.findall(rb'xmlns:?(\w*)="', signature)) == {b"ds", b"xades"}
+
+
 def test_sealing_an_envelope_or_its_bytes_is_the_same(workshop: Workshop) -> None:
     """RSA with PKCS #1 v1.5 leaves nothing to chance, so both ways give equal bytes."""
     assert seal(envelope_from(), workshop.g22, AT) == seal(write_envelope(envelope_from()), workshop.g22, AT)
