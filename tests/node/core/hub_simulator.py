@@ -83,6 +83,7 @@ class Faults:
     hold_blobs: set[str] = field(default_factory=set)
     slow_blobs: float = 0.0
     before_cut: Callable[[int], Awaitable[None]] | None = None
+    no_versions: bool = False
     refuse_report: Callable[[OutcomesRequest], CongvanError | None] = lambda _request: None
 
 
@@ -407,7 +408,7 @@ class HubSimulator:
     async def _directory(self, request: web.Request) -> web.Response:
         since = int(request.query["since"])
         # Two at a time: a node must ask again until it has all.
-        versions = tuple(self.world.versions[since : since + 2])
+        versions = () if self.faults.no_versions else tuple(self.world.versions[since : since + 2])
         return _json(DirectoryAnswer(latest=len(self.world.versions), versions=versions))
 
 

@@ -21,7 +21,7 @@ from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.test_receipts import receipt_of
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
 
-#: What may be read as a whole: tables of what is waiting, or of few things; and the empty set that SQLite makes of IN ().
+#: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
 _SMALL = {"CONSTANT", "hub_contact", "directory_anchors", "directory_versions", "reports"}
 _SCAN = re.compile(r"^SCAN (\w+)\b(?! USING)")
 

@@ -1,0 +1,178 @@
+"""Small parts by themselves: waits, reasons, work done together, and pools that outlive a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from node.settings_exchange import BackoffSettings
+from node.usecases.backoff import wait_after
+from node.usecases.lanes import lane_of
+from node.usecases.reasons import LONGEST, plain_reason
+from node.usecases.together import Together
+from node.usecases.work import Work
+from node.workers.pool import Found, Pool
+from runtime.wakeups import Wakeups
+from schemas.errors import Unavailable
+from schemas.message import Priority
+from tests.node.core.node_under_test import QUICK, Clock, eventually
+
+
+@pytest.mark.parametrize(
+    ("failures", "least", "most"), [(1, 0.8, 1.2), (2, 1.6, 2.4), (4, 6.4, 9.6), (13, 2880, 4320), (10_000, 2880, 4320)]
+)
+def test_waits_double_up_to_the_longest_and_are_spread(failures: int, least: float, most: float) -> None:
+    """The wait is the first, doubled for each failure, at most the longest, spread by a fifth either way."""
+    waits = [wait_after(failures, BackoffSettings(), Random(seed)) for seed in range(200)]
+    assert least <= min(waits) < (least + most) / 2 < max(waits) <= most
+
+
+def test_the_wait_that_was_asked_for_is_never_cut() -> None:
+    """A wait that the peer asked for is kept, and spread upwards only; but not beyond the longest."""
+    waits = [wait_after(1, BackoffSettings(), Random(seed), asked=120.0) for seed in range(200)]
+    assert 120 <= min(waits) < 125
+    assert 135 < max(waits) <= 144
+    assert wait_after(1, BackoffSettings(), Random(1), asked=1e9) <= 3600 * 1.2
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Sai\r\nthể thức\x00\x1b[31m", "Sai thể thức [31m"),
+        ("", "No reason was given."),
+        ("\ud800\uffff \t", "No reason was given."),
+        ("x" * 600, "x" * (LONGEST - 1) + "…"),
+    ],
+)
+def test_reasons_are_one_line_that_xml_carries(text: str, plain: str) -> None:
+    """Whatever software gives as a reason becomes one line of bounded length that a receipt can carry."""
+    assert plain_reason(text) == plain
+
+
+def test_express_has_the_first_lane() -> None:
+    """Both express priorities share lane 0, and the others follow in order."""
+    assert [lane_of(priority) for priority in Priority] == [3, 2, 1, 0, 0]
+
+
+async def test_what_comes_while_work_is_under_way_is_done_together() -> None:
+    """The first item is worked on at once, and all that come meanwhile in one go after it; each caller gets its end."""
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def work(items: list[int]) -> None:
+        batches.append(items)
+        await gate.wait()
+
+    together = Together(work)
+    calls = [asyncio.create_task(together(number)) for number in range(5)]
+    await eventually(lambda: len(batches) == 1)
+    assert not any(call.done() for call in calls)
+    gate.set()
+    await asyncio.gather(*calls)
+    assert batches == [[0], [1, 2, 3, 4]]
+
+
+async def test_a_failing_batch_fails_its_callers_alone() -> None:
+    """An error goes to those whose batch it was; the next batch is worked on."""
+
+    async def work(items: list[str]) -> None:
+        if "bad" in items:
+            raise ValueError("bad")
+
+    together = Together(work)
+    results = await asyncio.gather(together("bad"), together("good"), return_exceptions=True)
+    assert isinstance(results[0], ValueError)
+    assert results[1] is None
+
+
+async def test_when_the_one_who_works_is_cancelled_the_others_are_told() -> None:
+    """A caller whose batch was broken off by another's cancellation gets an error and does not wait for ever."""
+    never = asyncio.Event()
+
+    async def work(_items: list[int]) -> None:
+        await never.wait()
+
+    together = Together(work)
+    leader = asyncio.create_task(together(1))
+    await asyncio.sleep(0)
+    follower = asyncio.create_task(together(2))
+    await asyncio.sleep(0)
+    leader.cancel()
+    with pytest.raises(Unavailable):
+        await follower
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+
+
+class Numbers:
+    """A queue of numbers. `faults` are raised at a number's first try; `at_starts` is how many ran as each set out."""
+
+    name = "numbers"
+    work = Work.SENDING
+    parallel = 3
+    longest_rest = timedelta(seconds=1)
+
+    def __init__(self, count: int, faults: dict[int, Exception]) -> None:
+        self.left = list(range(count))
+        self.done: list[int] = []
+        self.running = 0
+        self.at_starts: list[int] = []
+        self._faults = faults
+
+    async def look(self, limit: int) -> Found[int]:
+        return Found(self.left[:limit], None)
+
+    async def wake_due(self) -> None: ...
+
+    async def recover(self) -> None: ...
+
+    def key(self, row: int) -> int:
+        return row
+
+    def admits(self, row: int, running: Collection[int]) -> bool:
+        return row not in running
+
+    async def do(self, row: int) -> None:
+        self.running += 1
+        self.at_starts.append(self.running)
+        try:
+            await asyncio.sleep(0.02)
+            fault = self._faults.pop(row, None)
+            if fault is not None:
+                raise fault
+            self.left.remove(row)
+            self.done.append(row)
+        finally:
+            self.running -= 1
+
+
+async def test_a_pool_outlives_faults_and_keeps_its_measure() -> None:
+    """Neither a fault of ours nor an absent peer ends a pool; all is done, never more at once than allowed."""
+    queue = Numbers(20, {0: RuntimeError("a fault of ours"), 7: Unavailable("hub-unreachable", "Gone.")})
+    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, chance=Random(3))
+    stop = asyncio.Event()
+    running = asyncio.create_task(pool.run(stop))
+    await eventually(lambda: len(queue.done) == 20)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    assert sorted(queue.done) == list(range(20))
+    assert max(queue.at_starts) == 3
+
+
+async def test_after_a_failure_one_probes_before_the_others_follow() -> None:
+    """While the peer is away a pool tries one row at a time, not all of them."""
+    away: dict[int, Exception] = {number: Unavailable("hub-unreachable", "Gone.") for number in range(3)}
+    queue = Numbers(6, away)
+    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, chance=Random(3))
+    stop = asyncio.Event()
+    running = asyncio.create_task(pool.run(stop))
+    await eventually(lambda: len(queue.done) == 6)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    # Three set out together and failed; then one by itself; only after it came through did others set out together.
+    assert queue.at_starts[:5] == [1, 2, 3, 1, 1]
+    assert max(queue.at_starts[5:]) == 3
