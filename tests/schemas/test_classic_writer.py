@@ -126,6 +126,15 @@ def test_a_document_is_read_back_as_it_was(document: Document, made: Contents, s
     assert not message.placeholder_signature
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_content_is_taken_for_another(name: str) -> None:
+    """Under every odd name, what is empty, an archive, or looks like a wrapping comes back as it was."""
+    document, sources = with_attachments(simple(), [(name, content) for content in AWKWARD])
+    sinks = Sinks()
+    read_classic([written(document, sources)[0]], sinks.open, source="own.edxml")
+    assert sinks.contents == AWKWARD
+
+
 @given(statuses())
 def test_a_status_is_read_back_as_it_was(status: StatusMessage) -> None:
     """Every optional element of a status, with any text, comes back."""
