@@ -18,7 +18,6 @@ from typing import TypeAlias
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler, Middleware
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
@@ -232,11 +231,13 @@ def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSett
             application = web.Application(middlewares=[requests.identify, problems])
             application.on_response_prepare.append(note_start)
             application.add_routes(exchange_routes(exchange))
-            server = TestServer(application, host="127.0.0.1")
-            await server.start_server()
-            stack.push_async_callback(server.close)
+            runner = web.AppRunner(application, auto_decompress=False)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
             stack.callback(stop.set)
-            url = server.make_url("/")
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            url = URL.build(scheme="http", host="127.0.0.1", port=site.port)
             world = World(tmp_path, database, files, exchange, ground.authority, clock, url, stack, requests)
             if not await world.count("trust_anchors"):
                 await database.write(world.trust)

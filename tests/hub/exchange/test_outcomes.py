@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from certs.receipts import ReceiptTrust, verify_receipt
@@ -37,6 +39,15 @@ async def test_a_consigned_envelope_is_delivered_and_its_receipt_reaches_the_sen
     receipt = verify_receipt(signed, ReceiptTrust((), trust), NOW).value
     assert (receipt.event, receipt.message_id) == (ReceiptEvent.CONTENT_CONSIGNMENT, entry.message_id)
     assert (await balance_of(world.database)).overall == Tally(1, 1, 0, 0, 0, 0)
+
+
+async def test_a_sender_that_waits_is_told_at_once(g22: Node, h23: Node) -> None:
+    """The receipt answers the sender's waiting poll."""
+    entry = await _entry(g22, h23, "H23")
+    waiting = asyncio.create_task(g22.fetch(wait=50))
+    await asyncio.sleep(0.05)
+    await h23.report(entry, "G22")
+    assert len((await asyncio.wait_for(waiting, 10)).entries) == 1
 
 
 async def test_a_receipt_entry_ends_when_it_was_received(world: World, g22: Node, h23: Node) -> None:
@@ -129,6 +140,18 @@ async def test_a_released_entry_comes_again_when_it_was_asked_for(world: World, 
     assert await h23.envelopes() == []
     world.clock.advance(seconds=1)
     assert [again.entry for again in await h23.envelopes()] == [entry.entry]
+
+
+async def test_a_release_forgets_the_lapses_before_it(world: World, g22: Node, h23: Node) -> None:
+    """A node that hands an entry back is alive: the entry comes with others again, for a lease of the usual length."""
+    await _entry(g22, h23, "H23")
+    world.clock.advance(seconds=60)
+    (lapsed,) = await h23.envelopes()
+    await _tell(h23, lapsed, OutcomeKind.RELEASED, retry_after=0.0)
+    await g22.send(document("G22", "H23"))
+    again = await h23.envelopes()
+    assert len(again) == 2
+    assert {(entry.leased_until - world.clock()).total_seconds() for entry in again} == {60}
 
 
 @pytest.mark.parametrize("seconds", [-5.0, 1e18])

@@ -170,6 +170,18 @@ async def test_an_attachment_that_nobody_named_is_refused(world: World, g22: Nod
     await _refused(world, error, "attachment-unexpected", None)
 
 
+async def test_an_attachment_that_comes_twice_is_refused(world: World, g22: Node, h23: Node) -> None:
+    """A body brings each attachment once: of two, one could be anything."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    parts = [("envelope", data), *[(f"sha256-{digest_of(LONG)}", LONG)] * 2]
+    with aiohttp.MultipartWriter("form-data") as body:
+        for name, content in parts:
+            body.append(content).set_content_disposition("form-data", name=name)
+    async with g22.session.post(g22.client._hub.with_path("/v1/envelopes"), data=body) as answer:
+        assert (await answer.json(content_type=None))["code"] == "attachment-unexpected"
+    assert await world.is_empty()
+
+
 async def test_a_group_is_refused_while_there_are_none(world: World, g22: Node, h23: Node) -> None:
     """A selector of a group that does not exist is refused by its place."""
     selectors = (Selector(SelectorKind.PREFIX, "H23"), Selector(SelectorKind.GROUP, "Các tỉnh phía Bắc"))

@@ -163,6 +163,26 @@ async def test_a_full_disk_has_a_status_of_its_own(world: World, g22: Node, h23:
             assert (answer.status, answer.content_type) == (507, "application/problem+json")
 
 
+async def test_nothing_is_accepted_whose_attachment_was_swept_away(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction sees for itself that the files are there: a sweep before it cannot make a message hollow."""
+    place = BlobStore.place
+
+    async def place_and_lose(self: BlobStore, upload: str, digest: str) -> None:
+        await place(self, upload, digest)
+        self.path(digest).unlink()
+
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    with monkeypatch.context() as patch:
+        patch.setattr(BlobStore, "place", place_and_lose)
+        error = await rejection(g22.client.submit(data, {digest_of(LONG): LONG}))
+    assert isinstance(error, Unavailable)
+    assert error.code == "blob-missing"
+    assert await world.count("messages") == 0
+    assert (await g22.client.submit(data, {digest_of(LONG): LONG})).state is SubmissionState.ACCEPTED
+
+
 async def test_a_crash_between_the_file_and_its_row_is_made_good(
     running: Running, world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

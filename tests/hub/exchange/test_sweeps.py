@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from certs.receipts import ReceiptTrust, verify_receipt
 from certs.trust import Trust
 from hub.usecases.balance import Tally, balance_of
+from hub.usecases.receipt_signer import ReceiptSigner
 from hub.workers.sweeps import sweep_service
-from schemas.receipts import ReceiptEvent, SignedReceipt
+from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
@@ -61,6 +64,35 @@ async def test_nothing_expires_before_its_time_or_while_it_is_leased(world: Worl
     assert (await h23.report(entry, "G22")).result is OutcomeResult.RECORDED
 
 
+async def test_a_sender_that_waits_is_told_of_an_expiry(world: World, g22: Node, h23: Node) -> None:
+    """The hub's receipt answers the sender's waiting poll."""
+    await g22.send(document("G22", "H23"))
+    waiting = asyncio.create_task(g22.fetch(wait=50))
+    await asyncio.sleep(0.05)
+    world.clock.advance(days=30)
+    await world.exchange.expiry.run()
+    assert len((await asyncio.wait_for(waiting, 10)).entries) == 1
+
+
+async def test_a_consignment_that_comes_in_the_same_moment_wins(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is consigned while the receipt of its expiry is being signed does not expire."""
+    await g22.send(document("G22", "H23"))
+    (entry,) = await h23.envelopes()
+    sign = ReceiptSigner.sign
+
+    async def sign_late(self: ReceiptSigner, receipt: Receipt) -> SignedReceipt:
+        await h23.report(entry, "G22")
+        return await sign(self, receipt)
+
+    monkeypatch.setattr(ReceiptSigner, "sign", sign_late)
+    world.clock.advance(days=30)
+    await world.exchange.expiry.run()
+    assert (await balance_of(world.database)).overall == Tally(1, 1, 0, 0, 0, 0)
+    assert len(await g22.receipts()) == 1
+
+
 async def test_a_consignment_supersedes_an_expiry(world: World, g22: Node, h23: Node) -> None:
     """The document is at its recipient after all: that is what counts, and what the sender is told."""
     await g22.send(document("G22", "H23"))
@@ -90,6 +122,27 @@ async def test_a_submission_given_up_is_dropped_with_its_uploads(world: World, g
     assert (await g22.client.submit(data, {})).state is SubmissionState.ACCEPTED
 
 
+async def test_a_submission_is_not_dropped_while_an_upload_is_under_way(world: World, g22: Node, h23: Node) -> None:
+    """However long one request of an upload takes, what it writes is not taken from under it."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield LONG[:280_000]
+        await go_on.wait()
+        yield LONG[280_000:]
+
+    upload = asyncio.create_task(g22.client.upload(needed.location, 0, slowly()))
+    while await g22.client.upload_offset(needed.location) == 0:  # noqa: ASYNC110 - it can only be asked for
+        await asyncio.sleep(0.01)
+    world.clock.advance(days=2)
+    await world.exchange.leavings.drop_submissions()
+    go_on.set()
+    assert await upload == len(LONG)
+    assert (await g22.client.submit(data, {})).state is SubmissionState.ACCEPTED
+
+
 async def test_files_that_nobody_names_are_dropped_and_others_stay(world: World, g22: Node, h23: Node) -> None:
     """What a crash left in the folders goes, once it is old enough; what a message or an upload names stays."""
     await g22.send(document("G22", "H23", attachments=[LONG]), LONG)
@@ -98,12 +151,12 @@ async def test_files_that_nobody_names_are_dropped_and_others_stay(world: World,
     await world.files.put("orphan", digest_of(LONG[1:]), _pieces(LONG[1:]), size=len(LONG) - 1)
     await world.files.append("stray", 0, _pieces(b"x"), limit=1)
 
+    # The files carry the machine's time, so the exchange's clock goes by that.
+    world.clock.now = datetime.now(UTC) + timedelta(minutes=50)
     await world.exchange.leavings.drop_files()
     assert len(list(world.files.digests())) == 2
     assert len(_uploads(world)) == 2
-
-    # The files carry the machine's time, so the exchange's clock goes ahead of it.
-    world.clock.now = datetime.now(UTC) + timedelta(hours=2)
+    world.clock.advance(minutes=20)
     await world.exchange.leavings.drop_files()
     assert list(world.files.digests()) == [digest_of(LONG)]
     assert [path.stat().st_size for path in _uploads(world)] == [1000]

@@ -203,6 +203,21 @@ async def test_a_refused_envelope_drops_what_was_uploaded_for_it(world: World, g
     assert await world.is_empty()
 
 
+async def test_what_was_begun_for_an_accepted_message_is_dropped_by_its_repeat(
+    world: World, g22: Node, h23: Node
+) -> None:
+    """A client that was overtaken may have pinned uploads for a message that was accepted in the same moment."""
+    sealed = g22.seal(document("G22", "H23", attachments=[LONG]))
+    await g22.client.submit(sealed.data, {digest_of(LONG): LONG})
+    late = Upload("1" * 32, digest_of(LONG), len(LONG), file="1" * 32, complete=False, content=None)
+    key = SubmissionKey("vpcp", "G22", sealed.message_id)
+    await world.database.write(partial(submissions.pin, key=key, wanted=[late], most=9, at=NOW))
+    await world.files.append("1" * 32, 0, _chunks(b"x"), limit=1)
+    assert (await g22.client.submit(sealed.data, {})).state is SubmissionState.ACCEPTED
+    assert await world.count("submissions") == 0
+    assert not list((world.folder / "attachments" / "uploads").iterdir())
+
+
 class TestProtocol:
     """The rules of tus 1.0.0 that no client of ours breaks."""
 
