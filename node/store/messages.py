@@ -214,3 +214,9 @@ def beginning_with(transaction: Transaction, digits: str, *, limit: int) -> tupl
             .limit(limit)
         )
     )
+
+
+def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:
+    """Those of `digests` that are no attachment of any message."""
+    named = set(transaction.scalars(select(attachments.c.digest).where(attachments.c.digest.in_(digests)).distinct()))
+    return [digest for digest in digests if digest not in named]

@@ -10,6 +10,7 @@ from node.store import inbox, messages, outbox
 from node.store.metadata import Transaction
 from node.store.outbox import Recipient
 from node.store.states import OutboxState
+from node.usecases.addressing import require_few
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
@@ -34,9 +35,11 @@ def spoken_of(
     A DocumentId means the newest document of that agency, sent or received here, that carries it. Only a document's
     sender recalls, updates, replaces it or takes it back, and only its recipients report on it.
 
-    Raises Rejected: `document-unknown`, `about-missing`, `about-repeated`, `about-not-allowed`, `predecessor-refused`.
+    Raises Rejected: `document-unknown`, `about-missing`, `about-repeated`, `about-not-allowed`, `too-many-about`,
+    `predecessor-refused`.
     """
     found = tuple(dict.fromkeys(explicit or _resolved(transaction, message, sender)))
+    require_few(found)
     if isinstance(message, Document) and message.business_type is BusinessType.NEW:
         return found
     if not found:

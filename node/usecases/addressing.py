@@ -16,12 +16,23 @@ from schemas.limits import Limits
 from schemas.message import BusinessType, Document, StatusCode, StatusMessage
 
 #: Messages that one may speak of: more than any list of replaced documents has, and few enough for one query.
-ABOUT_LIMIT: Final = 1000
+_ABOUT_LIMIT: Final = 1000
 
 
 def codes_of(entry: AgencyEntry) -> tuple[AgencyCode, ...]:
     """Every code by which an agency may be named."""
     return (entry.code, *entry.older_codes)
+
+
+def require_few(about: Collection[Sha256Hex]) -> None:
+    """Pass if a message speaks of no more others than can be looked up together; else `too-many-about`."""
+    if len(about) > _ABOUT_LIMIT:
+        raise LimitExceeded(
+            "too-many-about",
+            f"The message speaks of {len(about)} others; {_ABOUT_LIMIT} are allowed.",
+            element="Extension/About",
+            mend="Send several documents.",
+        )
 
 
 def require_admissible(envelope: Envelope, limits: Limits) -> None:
@@ -37,12 +48,7 @@ def require_admissible(envelope: Envelope, limits: Limits) -> None:
             element="Extension/Secrecy",
             mend="Send it by the way that the law prescribes for state secrets.",
         )
-    if len(extension.about) > ABOUT_LIMIT:
-        raise LimitExceeded(
-            "too-many-about",
-            f"The message speaks of {len(extension.about)} others; {ABOUT_LIMIT} are allowed.",
-            element="Extension/About",
-        )
+    require_few(extension.about)
     sizes = [attachment.size for attachment in extension.attachment_sizes]
     if max(sizes, default=0) > limits.attachment_bytes:
         raise LimitExceeded(

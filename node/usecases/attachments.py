@@ -84,11 +84,9 @@ class Attachments:
             raise
         return KeptAttachment(digest.hexdigest(), size, None)
 
-    async def holds(self, digest: Sha256Hex) -> bool:
-        """Whether the bytes are here, whole."""
-        if self._blobs.size(digest) is not None:
-            return True
-        return await self.small(digest) is not None
+    def has_file(self, digest: Sha256Hex) -> bool:
+        """Whether the bytes are a file of the folder of blobs."""
+        return self._blobs.size(digest) is not None
 
     async def small(self, digest: Sha256Hex) -> bytes | None:
         """The bytes of a short attachment; None if it is not here, or not short."""

@@ -7,7 +7,7 @@ all of an agency), status 01 to the document's sender, and what the hub is to be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,11 +26,13 @@ from node.usecases.judging import Arrived
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.work import Work
+from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
+from schemas.errors import Unavailable
 from schemas.message import Document, StatusCode, StatusMessage
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
 from transport.wire import OutcomeKind
@@ -40,10 +42,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that has arrived with all its attachments; `short` are the bytes of those that commit with it."""
+    """A message that has arrived: `short` are attachments whose bytes commit with it, `long` those that are files."""
 
     message: Arrived
     short: Mapping[Sha256Hex, bytes]
+    long: Collection[Sha256Hex]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,15 @@ class Consigning:
     def __init__(
         self,
         database: Database,
+        blobs: BlobStore,
         identity: NodeIdentity,
         wakeups: Wakeups,
-        clock: Clock,
         *,
+        clock: Clock,
         hold: timedelta,
     ) -> None:
         self._database = database
+        self._blobs = blobs
         self._identity = identity
         self._wakeups = wakeups
         self._clock = clock
@@ -83,6 +88,7 @@ class Consigning:
 
         def enter(transaction: Transaction) -> None:
             for arrival in arrivals:
+                self._require_files(arrival)
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
@@ -119,6 +125,12 @@ class Consigning:
             lane=message.lane,
         )
         return own_status(occasion, StatusCode.ARRIVED, self._identity, at=now)
+
+    def _require_files(self, arrival: Arrival) -> None:
+        """A sweep drops files that no message names, in a transaction of its own: see that none was dropped since."""
+        for digest in arrival.long:
+            if self._blobs.size(digest) is None:
+                raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.")
 
     def _enter(
         self,

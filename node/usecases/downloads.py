@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
-from node.usecases.attachments import Attachments
 from runtime.blobs import BlobStore
 from schemas.envelope import AttachmentSize, Sha256Hex
 from schemas.errors import Rejected, Unavailable
@@ -39,8 +38,7 @@ class Lease:
 class Downloads:
     """Brings attachments from the hub into the folder of blobs. `reserve` bytes of its disk stay free."""
 
-    def __init__(self, attachments: Attachments, blobs: BlobStore, hub: HubClient, *, reserve: int) -> None:
-        self._attachments = attachments
+    def __init__(self, blobs: BlobStore, hub: HubClient, *, reserve: int) -> None:
         self._blobs = blobs
         self._hub = hub
         self._reserve = reserve
@@ -55,7 +53,7 @@ class Downloads:
         # Two messages with one attachment fetch it once: the second waits, and finds it here.
         lock = self._fetching.setdefault(attachment.digest, asyncio.Lock())
         async with lock:
-            if await self._attachments.holds(attachment.digest):
+            if self._blobs.size(attachment.digest) is not None:
                 return
             try:
                 await self._fetch(attachment, lease)

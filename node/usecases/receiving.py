@@ -10,11 +10,12 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from node.settings_exchange import ReceiverSettings
-from node.usecases.attachments import Attachments
+from node.usecases.attachments import SMALL, Attachments
 from node.usecases.consigning import Arrival, Consigning
 from node.usecases.downloads import Downloads, Lease
 from node.usecases.judging import Arrived, Judge, RefusedArrival
@@ -27,9 +28,11 @@ from transport.wire import EnvelopeEntry, MailboxAnswer, ReceiptEntry
 
 log = structlog.get_logger()
 
-#: Seconds until a message is offered again that found all places for downloads taken, or the disk full.
-_WHEN_A_PLACE_IS_FREE = 5.0
-_WHEN_THERE_IS_SPACE = 60.0
+#: Seconds until a message is offered again: one that found all places for downloads taken, one that could not be taken
+#: in for a passing reason, one for which there was no space.
+_WHEN_A_PLACE_IS_FREE: Final = 5.0
+_SOON: Final = 5.0
+_WHEN_THERE_IS_SPACE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,7 @@ class Receiving:
             if whole:
                 await self._consigning.consign(whole)
         except Unavailable as error:
-            error.retry_after = error.retry_after or _WHEN_THERE_IS_SPACE
-            await self._returns.tell([released(entry, error) for entry in answer.entries])
+            await self._returns.tell([released(entry, error, seconds=_rest(error)) for entry in answer.entries])
             raise
         await self._returns.tell(returns)
         for download in downloads:
@@ -95,8 +97,8 @@ class Receiving:
             await self._consigning.consign([download.arrival])
         except Unavailable as error:
             log.warning("download.failed", message=message.message_id, rule=error.code, reason=error.message)
-            error.retry_after = error.retry_after or _WHEN_THERE_IS_SPACE
-            await self._returns.tell([released(message.entry, error, lease=download.lease.token)])
+            again = released(message.entry, error, seconds=_rest(error), lease=download.lease.token)
+            await self._returns.tell([again])
         finally:
             self._running.pop(message.message_id, None)
 
@@ -136,14 +138,15 @@ class Receiving:
     async def _with_attachments(self, message: Arrived, answer: MailboxAnswer) -> Arrival | Download:
         """The message with the attachments that came along; what is neither among them nor here is to be fetched."""
         short: dict[Sha256Hex, bytes] = {}
-        missing: list[AttachmentSize] = []
+        long: list[AttachmentSize] = []
         for attachment in message.envelope.value.extension.attachment_sizes if message.new else ():
             content = message.entry.attachments.get(attachment.digest)
-            if content is not None:
+            if content is not None and len(content) <= SMALL:
                 short[attachment.digest] = await asyncio.to_thread(_checked, attachment, content)
-            elif not await self._attachments.holds(attachment.digest):
-                missing.append(attachment)
-        arrival = Arrival(message, short)
+            elif attachment.size > SMALL or await self._attachments.small(attachment.digest) is None:
+                long.append(attachment)
+        arrival = Arrival(message, short, [attachment.digest for attachment in long])
+        missing = [attachment for attachment in long if not self._attachments.has_file(attachment.digest)]
         if not missing:
             return arrival
         lease = (message.entry.leased_until - answer.hub_time).total_seconds()
@@ -170,6 +173,10 @@ def _checked(attachment: AttachmentSize, content: bytes) -> bytes:
     if (hashlib.sha256(content).hexdigest(), len(content)) != (attachment.digest, attachment.size):
         raise Unavailable("attachment-digest", f"The hub hands out other bytes than those of {attachment.digest}.")
     return content
+
+
+def _rest(error: Unavailable) -> float:
+    return _WHEN_THERE_IS_SPACE if error.code == "storage-full" else _SOON
 
 
 def _busy() -> Unavailable:

@@ -67,13 +67,15 @@ class Returns:
             log.warning("returns.not-told", count=len(returns), rule=error.code, reason=error.message)
 
 
-def released(entry: EnvelopeEntry | ReceiptEntry, why: Unavailable, *, lease: str | None = None) -> Return:
-    """An entry to be offered again, when `why` asks for it or, if it does not say, when the hub thinks right."""
+def released(
+    entry: EnvelopeEntry | ReceiptEntry, why: Unavailable, *, seconds: float | None = None, lease: str | None = None
+) -> Return:
+    """An entry to be offered again, after the wait that `why` asks for; if it asks for none, after `seconds`."""
     outcome = Outcome(
         entry=entry.entry,
         lease=lease or entry.lease,
         outcome=OutcomeKind.RELEASED,
-        retry_after=why.retry_after,
+        retry_after=seconds if why.retry_after is None else why.retry_after,
         reason=plain_reason(f"{why.code}: {why.message}"),
     )
     return outcome, ()

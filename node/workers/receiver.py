@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from typing import TypeVar
+from typing import Final
 
 import structlog
 
@@ -21,7 +21,8 @@ from transport.wire import MailboxAnswer
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
+#: Seconds between two questions that are answered with nothing.
+_HASTE: Final = 1.0
 
 
 class Receiver:
@@ -48,22 +49,27 @@ class Receiver:
 
     async def run(self, stop: asyncio.Event) -> None:
         failures = 0
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as downloads:
             while not stop.is_set():
                 try:
                     self._require_space()
+                    asked_at = loop.time()
                     answer = await self._asked(stop)
                     if answer is None:
                         break
                     await self._take(answer, downloads)
                     failures = 0
+                    if not answer.entries and loop.time() - asked_at < _HASTE:
+                        # A hub that is stopping, or a proxy, answers at once with nothing: not to be asked in a circle.
+                        await sleep_unless(stop, _HASTE)
                 except Exception as error:
                     failures += 1
                     if not isinstance(error, CongvanError):
                         # A fault of ours: the entries are offered again, one by one, and the others get through.
                         log.exception("receiver.failed")
-                    asked = error.retry_after if isinstance(error, Unavailable) else None
-                    seconds = wait_after(failures, self._settings.backoff, self._chance, asked=asked)
+                    asked_for = error.retry_after if isinstance(error, Unavailable) else None
+                    seconds = wait_after(failures, self._settings.backoff, self._chance, asked=asked_for)
                     await sleep_unless(stop, seconds)
 
     def _require_space(self) -> None:

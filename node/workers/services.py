@@ -19,6 +19,7 @@ from node.usecases.handover_record import HandoverRecord
 from node.usecases.hub_watch import HubWatch
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Judge
+from node.usecases.leavings import Leavings
 from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.receiving import Receiving
@@ -31,6 +32,7 @@ from node.workers.pool import Pool
 from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
 from node.workers.sender import OutboxQueue
+from node.workers.sweeper import Sweeper
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
@@ -72,6 +74,7 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
         "directory": DirectorySync(
             parts.directory, parts.hub, settings=parts.settings.directory, chance=parts.chance
         ).run,
+        "sweeper": Sweeper(Leavings(parts.database, parts.blobs, parts.clock), parts.chance).run,
     }
 
 
@@ -94,13 +97,14 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
     settings = parts.settings.receiver
     receiving = Receiving(
         parts.attachments,
-        Downloads(parts.attachments, parts.blobs, parts.hub, reserve=settings.reserve_bytes),
+        Downloads(parts.blobs, parts.hub, reserve=settings.reserve_bytes),
         judge=Judge(parts.database, parts.directory, verifier, parts.settings.limits.limits()),
         consigning=Consigning(
             parts.database,
+            parts.blobs,
             parts.identity,
             parts.wakeups,
-            parts.clock,
+            clock=parts.clock,
             hold=timedelta(seconds=parts.settings.handover.hold),
         ),
         receipts=ReceiptIntake(parts.database, verifier, parts.wakeups, parts.clock),
