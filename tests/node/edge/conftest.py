@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 from congvan.cli import main
-from tests.node.edge.site import HUB_ADDRESS, Hub, served_node
+from runtime.logs import LogFormat, configure_logs
+from tests.node.edge.site import EnrolledNode, Hub, enrolled_node, served_node
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """Commands configure the process's logs, which is not theirs in a test."""
+    """Commands configure the process's logs, which is not theirs in a test; and daemons log in threads meanwhile."""
     handlers, level = list(logging.root.handlers), logging.root.level
+    configure_logs(LogFormat.TEXT, "warning")
     yield
     logging.root.handlers, logging.root.level = handlers, level
     structlog.reset_defaults()
@@ -58,28 +60,21 @@ def congvan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 _numbers = count(1)
 
 
-@dataclass(frozen=True)
-class EnrolledNode:
-    code: str
-    root: Path
-
-
 @pytest.fixture
-def new_node(hub: Hub, tmp_path: Path, congvan: Callable[..., Ran]) -> Callable[..., EnrolledNode]:
-    """Admits an agency of a code of its own and makes its node."""
+def new_node(hub: Hub, tmp_path: Path) -> Callable[..., EnrolledNode]:
+    """Makes the node of an agency with a code of its own."""
 
-    def make(name: str = "Cơ quan", *options: object) -> EnrolledNode:
+    def make(name: str = "Cơ quan", *, address: str = "") -> EnrolledNode:
         code = f"H23.{next(_numbers)}"
-        root = tmp_path / code
-        token = hub.admit(code, name)
-        ran = congvan(
-            "node", "init", root, "--hub", hub.url, "--token", token, "--connect-to", HUB_ADDRESS,
-            "--key-type", "p256", *options,
-        )  # fmt: skip
-        assert ran.status == 0, ran.err
-        return EnrolledNode(code, root)
+        return enrolled_node(hub, code, tmp_path / code, name, address=address)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def standing_node(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> EnrolledNode:
+    """A node for tests that leave nothing in it."""
+    return enrolled_node(hub, f"H23.{next(_numbers)}", tmp_path_factory.mktemp("standing") / "node", "Cơ quan")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from certs.enrolment_token import EnrolmentToken
 from hub.app import serve as serve_hub
 from hub.foundation import Foundation as HubFoundation
 from hub.foundation import open_foundation as open_hub
@@ -19,7 +20,10 @@ from hub.initialisation import initialise as initialise_hub
 from hub.settings import HubFolder
 from hub.usecases.agencies import NewAgency
 from node.app import serve as serve_node
+from node.initialisation import NewNode
+from node.initialisation import initialise as initialise_node
 from node.settings import NodeFolder
+from node.usecases.enrolment import KeyType
 from runtime.clock import utc_now
 from runtime.wakeups import ring
 from schemas.codes import AgencyCode
@@ -110,6 +114,25 @@ class Hub:
         new = NewAgency(AgencyCode(code), name, (), served_by)
         token = self.ask(lambda hub: hub.agencies.add(new, actor="test")).token
         return token.text if token else ""
+
+
+@dataclass(frozen=True)
+class EnrolledNode:
+    code: str
+    root: Path
+
+
+def enrolled_node(hub: Hub, code: str, root: Path, name: str, *, address: str = "") -> EnrolledNode:
+    """Admit the agency `code` and make its node in `root`."""
+    new = NewNode(
+        hub=hub.url,
+        token=EnrolmentToken.parse(hub.admit(code, name)),
+        address=address,
+        connect_to=HUB_ADDRESS,
+        key_type=KeyType.P256,
+    )
+    asyncio.run(initialise_node(NodeFolder(root), new, clock=utc_now))
+    return EnrolledNode(code, root)
 
 
 @contextlib.contextmanager

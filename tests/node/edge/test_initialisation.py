@@ -24,8 +24,8 @@ from certs.enrolment_token import EnrolmentToken
 from certs.keys import new_p256_key, read_key, write_certificates, write_key
 from node.foundation import open_foundation
 from node.settings import NodeFolder
-from tests.node.edge.conftest import EnrolledNode, Ran
-from tests.node.edge.site import HUB_ADDRESS, HUB_NAME, PATIENCE, Hub, threaded
+from tests.node.edge.conftest import Ran
+from tests.node.edge.site import HUB_ADDRESS, HUB_NAME, PATIENCE, EnrolledNode, Hub, threaded
 from transport import paths
 from transport.client import fetch_authority
 
@@ -76,7 +76,7 @@ def test_the_tokens_secret_is_told_to_nobody_else(hub: Hub, tmp_path: Path, cong
 
 def test_the_settings_file_explains_every_key_and_reads_back(new_node: Callable[..., EnrolledNode]) -> None:
     """Every key stands in the file with its default and a comment; what was given stands in force."""
-    node = new_node("Cơ quan", "--address", "127.0.0.7")
+    node = new_node(address="127.0.0.7")
     text = (node.root / "congvan.toml").read_text()
     settings = NodeFolder(node.root).read_settings()
     assert settings.hub.source_address == "127.0.0.7"

@@ -16,8 +16,8 @@ import pytest
 from node.app import serve
 from node.settings import NodeFolder
 from schemas.errors import Rejected, Unavailable
-from tests.node.edge.conftest import EnrolledNode, Ran
-from tests.node.edge.site import PATIENCE, served_node, until
+from tests.node.edge.conftest import Ran
+from tests.node.edge.site import PATIENCE, EnrolledNode, served_node, until
 from tests.node.edge.test_sending import FACTS, story
 
 Congvan = Callable[..., Ran]
