@@ -12,12 +12,13 @@ from typing import Final
 
 import structlog
 
-from hub.store import deliveries, mailboxes, messages, receipts
+from hub.store import deliveries, mailboxes, messages
 from hub.store.deliveries import DeliveryChange, DeliveryState
-from hub.store.mailboxes import ForwardedReceipt, OverdueEntry
+from hub.store.mailboxes import OverdueEntry
 from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt
+from hub.usecases.forwarding import store_and_forward
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
@@ -103,18 +104,6 @@ def _expire(
         transaction, [DeliveryChange(*each.key, DeliveryState.EXPIRED, _REASON.text) for each in ended], at=at
     )
     mailboxes.close(transaction, [entry.entry for entry in due])
-    numbers = receipts.add(transaction, [each.receipt for each in ended], at=at) if ended else []
-    forwarded = [
-        ForwardedReceipt(
-            each.message.connection,
-            each.message.lane,
-            each.message.message,
-            number,
-            len(each.receipt.signed.receipt + each.receipt.signed.proof),
-        )
-        for each, number in zip(ended, numbers, strict=True)
-    ]
-    mailboxes.forward(transaction, forwarded, at=at)
     for each in ended:
         log.warning("delivery.expired", message=each.message.message_id, recipient=each.receipt.recipient)
-    return frozenset(entry.connection for entry in forwarded)
+    return store_and_forward(transaction, [(each.message, each.receipt) for each in ended], at=at)

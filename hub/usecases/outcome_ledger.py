@@ -14,10 +14,11 @@ from typing import Final
 
 from hub.store import deliveries, mailboxes, receipts
 from hub.store.deliveries import Delivery, DeliveryChange, DeliveryState
-from hub.store.mailboxes import Entry, ForwardedReceipt, Release
+from hub.store.mailboxes import Entry, Release
 from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt, ReceiptKey
+from hub.usecases.forwarding import store_and_forward
 from hub.usecases.receipt_checks import CheckedReceipt
 from schemas.errors import Rejected
 from schemas.receipts import ReceiptEvent
@@ -126,19 +127,12 @@ class Ledger:
     def write(self) -> frozenset[str]:
         """Write what was entered; gives the connections whose mailboxes got receipts."""
         deliveries.change(self.transaction, list(self._changes.values()), at=self.at)
-        numbers = receipts.add(self.transaction, [new for _, new in self._new], at=self.at) if self._new else []
-        forwarded = [
-            ForwardedReceipt(
-                message.connection, message.lane, message.message, number, len(new.signed.receipt + new.signed.proof)
-            )
-            for (message, new), number in zip(self._new, numbers, strict=True)
-        ]
-        mailboxes.forward(self.transaction, forwarded, at=self.at)
+        senders = store_and_forward(self.transaction, self._new, at=self.at)
         for entry, codes in self._narrowed.items():
             mailboxes.narrow(self.transaction, entry, codes)
         mailboxes.close(self.transaction, self._closed)
         mailboxes.release(self.transaction, self._released)
-        return frozenset(entry.connection for entry in forwarded)
+        return senders
 
     def _receive(self, entry: Entry) -> ItemResult:
         if entry.receipt is None:
