@@ -70,8 +70,10 @@ class Expiry:
         expired = await asyncio.gather(
             *(self._receipted(entry, known[entry.message], code, now) for entry in due for code in entry.codes)
         )
-        senders = await self._database.write(partial(_expire, due=due, expired=expired, at=now))
+        ended, senders = await self._database.write(partial(_expire, due=due, expired=expired, at=now))
         wake_mailboxes(self._wakeups, senders)
+        for each in ended:
+            log.warning("delivery.expired", message=each.message.message_id, recipient=each.receipt.recipient)
         return True
 
     async def _receipted(self, entry: OverdueEntry, message: KnownMessage, code: str, now: datetime) -> _Expired:
@@ -96,14 +98,12 @@ def _overdue(transaction: Transaction, at: datetime) -> tuple[list[OverdueEntry]
 
 def _expire(
     transaction: Transaction, due: Sequence[OverdueEntry], expired: Sequence[_Expired], at: datetime
-) -> frozenset[str]:
-    """Expire what is still queued: an outcome may have come since."""
+) -> tuple[list[_Expired], frozenset[str]]:
+    """Expire what is still queued, for an outcome may have come since; gives that, and who has mail now."""
     found = deliveries.find(transaction, [each.key for each in expired])
     ended = [each for each in expired if found[each.key].state is DeliveryState.QUEUED]
     deliveries.change(
         transaction, [DeliveryChange(*each.key, DeliveryState.EXPIRED, _REASON.text) for each in ended], at=at
     )
     mailboxes.close(transaction, [entry.entry for entry in due])
-    for each in ended:
-        log.warning("delivery.expired", message=each.message.message_id, recipient=each.receipt.recipient)
-    return store_and_forward(transaction, [(each.message, each.receipt) for each in ended], at=at)
+    return ended, store_and_forward(transaction, [(each.message, each.receipt) for each in ended], at=at)
