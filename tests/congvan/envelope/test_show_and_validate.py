@@ -50,6 +50,7 @@ def test_show_keeps_lists_and_texts_of_odd_files(run: Run) -> None:
     assert status["MessageHeader"]["ResponseFor"] == {}
     assert status["MessageHeader"]["StatusCode"] == "3"
     assert status["Attachments"] == []
+    assert run("show", VECTORS / "gaps.edxml", "--json").json["MessageHeader"]["ResponseFor"] == [{}]
     assert "TraceHeaderList" not in status
 
 
