@@ -12,6 +12,13 @@ from typing import Any
 from congvan.demo.programs import PATIENCE, Program
 from congvan.demo.scenario import QUICK
 from congvan.demo.site import Member, Site
+from hub.foundation import open_foundation as open_hub
+from hub.settings import HubFolder
+from hub.usecases.balance import balance_of
+from node.foundation import open_foundation as open_node
+from node.settings import NodeFolder
+from node.store.records import MessageStory
+from node.store.states import DeliveryState, MessageKind
 
 G22 = Member("G22", "Văn phòng Chính phủ")
 H23 = Member("H23", "UBND tỉnh Hải Dương", ("000.00.00.H23",))
@@ -82,17 +89,34 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str, *, patience: fl
         await asyncio.sleep(0.05)
 
 
-async def settled(site: Site, documents: int, sender: str = "G22") -> None:
-    """Wait until `documents` of `sender` were handed over to each recipient, and the hub has nothing on its way."""
+async def settled(site: Site, documents: int, sender: str = "G22") -> list[MessageStory]:
+    """Wait until `documents` of `sender` were handed over to each recipient, and the hub has nothing on its way.
 
-    async def all_handed_over() -> bool:
-        rows = await site.on_node(sender, "outbox", "--limit", "10000")
-        delivered = [one["delivery"] for row in rows if row["kind"] == "document" for one in row["recipients"]]
-        return len(delivered) >= documents and set(delivered) == {"handed-over"}
+    Gives the documents' stories as the sender's node tells them. Databases are read beside the programs: a command for
+    each look would cost more than what is looked at.
+    """
+    async with open_node(NodeFolder(site.node_folder(sender))) as node, open_hub(HubFolder(site.hub_folder)) as hub:
 
-    async def nothing_pending() -> bool:
-        balance = await site.on_hub("balance")
-        return bool(balance["balances"]) and balance["overall"]["pending"] == 0
+        async def stories() -> list[MessageStory]:
+            rows = await node.queries.outbox(limit=10_000)
+            sent = [row.message.message_id for row in rows if row.message.kind is MessageKind.DOCUMENT]
+            return [await node.queries.story(message_id) for message_id in sent]
 
-    await until(all_handed_over, "every hand-over to be receipted")
-    await until(nothing_pending, "the hub to run dry")
+        async def all_handed_over() -> bool:
+            rows = await node.queries.outbox(limit=10_000)
+            sent = [row for row in rows if row.message.kind is MessageKind.DOCUMENT]
+            delivered = {one.delivery for row in sent for one in row.recipients}
+            return len(sent) >= documents and delivered == {DeliveryState.HANDED_OVER}
+
+        async def all_answered() -> bool:
+            rows = await node.queries.outbox(limit=10_000)
+            return all(one.status for row in rows if row.message.kind is MessageKind.DOCUMENT for one in row.recipients)
+
+        async def nothing_pending() -> bool:
+            balance = await balance_of(hub.database)
+            return balance.balances and balance.overall.pending == 0
+
+        await until(all_handed_over, "every hand-over to be receipted")
+        await until(all_answered, "status 01 of every recipient")
+        await until(nothing_pending, "the hub to run dry")
+        return await stories()

@@ -79,15 +79,14 @@ async def everything_arrived_once(site: exchange.Site, documents: int) -> None:
     await exchange.until(
         lambda: _arrived(site, documents), f"{documents} documents; there are {await exchange.subjects(site, 'H23')}"
     )
-    await exchange.settled(site, documents)
+    stories = await exchange.settled(site, documents)
     assert await exchange.subjects(site, "H23") == sorted(f"Văn bản số {number}" for number in range(documents))
-    rows = [row for row in await site.on_node("G22", "outbox", "--limit", "10000") if row["kind"] == "document"]
-    assert len(rows) == documents
-    for row in rows:
-        story = await site.on_node("G22", "show", row["message_id"])
-        events = sorted(receipt["event"] for receipt in story["receipts"])
+    assert len(stories) == documents
+    for story in stories:
+        assert story.outbox is not None
+        events = sorted(receipt.event for receipt in story.receipts)
         assert events == ["ContentConsignment", "ContentHandover", "SubmissionAcceptance"]
-        assert [one["status"] for one in row["recipients"]] == ["01"]
+        assert [one.status for one in story.outbox.recipients] == ["01"]
 
 
 async def _arrived(site: exchange.Site, documents: int) -> bool:
