@@ -14,9 +14,9 @@ class Limits:
     """Sizes in bytes, counts in pieces.
 
     `envelope_bytes` bounds an envelope that travels (attachments are beside it), `attachment_bytes` one attachment
-    unwrapped, `message_bytes` a classic file with everything in it, `message_attachment_bytes` all its attachments unwrapped
-    together, `inflation_ratio` how many times larger than its
-    compressed form a ZIP entry may grow, `text_bytes` one text element other than an attachment's content.
+    unwrapped, `message_bytes` a classic file with everything in it, `message_attachment_bytes` all its attachments
+    unwrapped together, `inflation_ratio` how many times larger than its compressed form a ZIP entry may grow,
+    `text_bytes` one text element other than an attachment's content.
     """
 
     envelope_bytes: int = 8 * MIB

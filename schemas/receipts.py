@@ -88,7 +88,8 @@ class Proof:
 class SignedReceipt:
     """A receipt's bytes and the bytes of the proof that signs it: all that a verifier needs, with anchors.
 
-    `receipt` is the XML of `schemas.receipt_codec.write_receipt` (it holds the salt), `proof` the signed list of digests.
+    `receipt` is the XML of `schemas.receipt_codec.write_receipt` (it holds the salt), `proof` the signed list of
+    digests.
     """
 
     receipt: bytes

@@ -64,7 +64,7 @@ class TimestampText:
 def _first_match(text: str, forms: tuple[str, ...]) -> date | None:
     for form in forms:
         try:
-            return datetime.strptime(text, form).date()
+            return datetime.strptime(text, form).replace(tzinfo=VIETNAM).date()
         except ValueError:
             continue
     return None

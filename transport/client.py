@@ -173,7 +173,7 @@ async def open_hub_client(
     """
     local = (source_address, 0) if source_address else None
     resolver = FixedAddress(connect_to) if connect_to else None
-    # No limit here: the node bounds its uploads and downloads, and its poll must never wait behind them for a connection.
+    # No limit here: the node bounds its uploads and downloads, and its poll must never wait behind them.
     connector = aiohttp.TCPConnector(ssl=tls, local_addr=local, resolver=resolver, limit=0, keepalive_timeout=75)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         yield HubClient(session, URL(hub))
