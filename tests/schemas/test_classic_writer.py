@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -109,7 +109,6 @@ def parsed(data: bytes) -> etree._Element:
     return etree.fromstring(data, etree.XMLParser(resolve_entities=False))
 
 
-@settings(deadline=None)
 @given(documents().filter(lambda made: made.document_id), contents(), st.integers(1, 5000))
 def test_a_document_is_read_back_as_it_was(document: Document, made: Contents, size: int) -> None:
     """Every optional element, any text, and attachments that are empty, equal, archives or oddly named come back."""
@@ -142,7 +141,6 @@ def test_a_status_is_read_back_as_it_was(status: StatusMessage) -> None:
     assert read_classic([data], Sinks().open, source="own.edxml").message == status
 
 
-@settings(deadline=None)
 @given(documents(line_texts()), contents())
 def test_what_is_written_is_valid_and_without_findings(document: Document, made: Contents) -> None:
     """Texts that strict receivers take give a file that our XSD accepts and in which our reader finds no fault."""
