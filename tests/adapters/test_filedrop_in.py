@@ -280,3 +280,31 @@ async def test_what_is_in_the_way_is_an_error_and_not_overwritten(drop: Drop) ->
 def test_the_guarantee_is_exactly_once() -> None:
     """The adapter says what it keeps, so that the node and the test kit hold it to that."""
     assert Filedrop.guarantee is Guarantee.EXACTLY_ONCE
+
+
+async def test_everything_is_synced_before_it_is_shown_and_the_showing_before_it_is_accepted(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file, each folder and the staged name reach the disk before the rename, the rename before the answer."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_sync(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(str(path.relative_to(drop.incoming)) if path.is_relative_to(drop.incoming) else "elsewhere")
+
+    def note_rename(source: Path, target: Path) -> Path:
+        steps.append("shown")
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    delivery = delivery_of(drop, FILES)
+    await drop.adapter.deliver(delivery)
+    shown = steps.index("shown")
+    staged = f".tmp-{delivery.key}"
+    contents = ("document.edxml", "sealed.xml", "summary.txt", "attachments", *(f"attachments/{n}" for n, _ in FILES))
+    assert set(steps[:shown]) == {".", staged, *(f"{staged}/{name}" for name in contents)}
+    assert steps[shown - 1] == "."
+    assert steps[shown + 1 :] == ["."]
