@@ -14,6 +14,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import NodeIdentity
+from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
@@ -53,6 +54,10 @@ class Foundation:
     @property
     def responder(self) -> Responder:
         return Responder(self.database, self.submitter, self.clock)
+
+    @property
+    def parked(self) -> ParkedHandovers:
+        return ParkedHandovers(self.database, self.wakeups, self.clock)
 
     def api(self, name: str) -> NodeFacade:
         """The node as the adapter `name` sees it."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from adapters.filedrop import Filedrop
+from adapters.sdk import Delivery, Never, Outcome
 from node.app import serve
 from node.settings import NodeFolder
 from schemas.errors import Rejected, Unavailable
@@ -66,6 +68,29 @@ def test_what_is_dropped_into_out_arrives(exchange: tuple[EnrolledNode, Enrolled
     (note,) = until(lambda: list((sender.root / "filedrop" / "sent").glob("*/cong-van.receipt.json")))
     message = json.loads(note.read_text())["message_id"]
     until((recipient.root / "filedrop" / "in" / f"{message}-{recipient.code}" / "document.edxml").exists)
+
+
+def test_a_parked_message_is_shown_with_its_reason_and_driven_again(
+    congvan: Congvan, exchange: tuple[EnrolledNode, EnrolledNode], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an adapter can never take is parked and says why; `node retry` hands it over once that is mended."""
+    sender, recipient = exchange
+    (tmp_path / "thu.pdf").write_bytes(b"%PDF-1.4")
+
+    async def never(_adapter: Filedrop, _delivery: Delivery) -> Outcome:
+        return Never("Sổ văn bản đến đã khóa.")
+
+    with monkeypatch.context() as locked:
+        locked.setattr(Filedrop, "deliver", never)
+        ran = congvan(
+            "node", "send", tmp_path / "thu.pdf", "--to", recipient.code, *FACTS, "--dir", sender.root, "--json"
+        )
+        message = json.loads(ran.out)["message_id"]
+        until(lambda: "parked" in congvan("node", "inbox", "--dir", recipient.root).out)
+    assert "Sổ văn bản đến đã khóa." in congvan("node", "show", message, "--dir", recipient.root).out
+    assert congvan("node", "retry", message[:8], "--dir", recipient.root).out == "It is tried once more.\n"
+    until((recipient.root / "filedrop" / "in" / f"{message}-{recipient.code}").is_dir)
+    assert congvan("node", "retry", message[:8], "--dir", recipient.root).out == "Nothing of it is parked.\n"
 
 
 def test_a_node_works_while_its_hub_is_away(
