@@ -24,7 +24,7 @@ class FiledropSettings(Settings):
 
     folder: Annotated[Path | None, BeforeValidator(lambda value: value or None), AfterValidator(_absolute)] = None
     """The folder that holds out/, in/, sent/ and failed/, an absolute path. Empty: filedrop/ in the node's folder."""
-    poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 0.5
     """How often out/ is looked at."""
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
     """How long an item must have looked the same, and two looks at least, before it is taken."""
