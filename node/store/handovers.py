@@ -48,18 +48,18 @@ def add(
     predecessors = _predecessors(transaction, message, code)
     added = transaction.scalar(
         insert_or(transaction, handovers)
-        .values(
-            message_id=message.message_id,
-            code=code,
-            sequence=sequence,
-            state=HandoverState.HELD if predecessors else HandoverState.READY,
-            since=at,
-            lane=message.lane,
-            attempts=0,
-            due_at=hold_until if predecessors else None,
-        )
         .on_conflict_do_nothing(index_elements=[handovers.c.message_id, handovers.c.code])
-        .returning(handovers.c.message_id)
+        .returning(handovers.c.message_id),
+        {
+            "message_id": message.message_id,
+            "code": code,
+            "sequence": sequence,
+            "state": HandoverState.HELD if predecessors else HandoverState.READY,
+            "since": at,
+            "lane": message.lane,
+            "attempts": 0,
+            "due_at": hold_until if predecessors else None,
+        },
     )
     if added is None:
         return False

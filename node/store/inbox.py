@@ -52,17 +52,16 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
     """Record the message and its hand-overs; gives the codes for which it had not come before."""
     sequence = message_store.add(transaction, received.message)
     transaction.execute(
-        insert_or(transaction, inbox)
-        .values(
-            message_id=received.message.message_id,
-            sequence=sequence,
-            signer=received.signer,
-            signer_fingerprint=received.signer_fingerprint,
-            signed_at=received.signed_at,
-            accepted_at=received.accepted_at,
-            received_at=received.received_at,
-        )
-        .on_conflict_do_nothing(index_elements=[inbox.c.message_id])
+        insert_or(transaction, inbox).on_conflict_do_nothing(index_elements=[inbox.c.message_id]),
+        {
+            "message_id": received.message.message_id,
+            "sequence": sequence,
+            "signer": received.signer,
+            "signer_fingerprint": received.signer_fingerprint,
+            "signed_at": received.signed_at,
+            "accepted_at": received.accepted_at,
+            "received_at": received.received_at,
+        },
     )
     return tuple(
         code

@@ -30,19 +30,23 @@ class RecordedMessage:
 
 def add(transaction: Transaction, message: RecordedMessage) -> int:
     """Record `message` if it is new; gives its number in the record either way."""
-    statement = insert_or(transaction, messages).values(_values(message))
+    # Values beside the statement, not in it: SQLAlchemy then has only the form to look at, which it remembers.
     sequence: int | None = transaction.scalar(
-        statement.on_conflict_do_nothing(index_elements=[messages.c.message_id]).returning(messages.c.sequence)
+        insert_or(transaction, messages)
+        .on_conflict_do_nothing(index_elements=[messages.c.message_id])
+        .returning(messages.c.sequence),
+        _values(message),
     )
     if sequence is None:
         known: int = transaction.execute(
             select(messages.c.sequence).where(messages.c.message_id == message.message_id)
         ).scalar_one()
         return known
-    transaction.execute(insert(envelopes).values(message_id=message.message_id, sealed=message.data))
+    transaction.execute(insert(envelopes), {"message_id": message.message_id, "sealed": message.data})
     for position, digest in enumerate(dict.fromkeys(message.envelope.extension.about)):
         transaction.execute(
-            insert(about).values(message_id=message.message_id, about=digest, position=position, sender=message.sender)
+            insert(about),
+            {"message_id": message.message_id, "about": digest, "position": position, "sender": message.sender},
         )
     if rows := _attachment_values(message):
         transaction.execute(insert(attachments), rows)
@@ -96,9 +100,10 @@ def _attachment_values(message: RecordedMessage) -> list[dict[str, object]]:
 
 def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes]) -> None:
     """Keep the bytes of short attachments, each content once."""
-    for digest, content in contents.items():
+    if contents:
         transaction.execute(
-            insert_or(transaction, small_blobs).values(digest=digest, content=content).on_conflict_do_nothing()
+            insert_or(transaction, small_blobs).on_conflict_do_nothing(),
+            [{"digest": digest, "content": content} for digest, content in contents.items()],
         )
 
 

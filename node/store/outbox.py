@@ -100,21 +100,21 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     waits_for = _waiting_predecessors(transaction, entry)
     added = transaction.scalar(
         insert_or(transaction, outbox)
-        .values(
-            message_id=message.message_id,
-            sequence=sequence,
-            adapter=entry.adapter,
-            sender=message.sender,
-            key=entry.key,
-            fingerprint=entry.fingerprint,
-            submission_id=entry.submission_id,
-            created_at=entry.created_at,
-            state=OutboxState.HELD if waits_for else OutboxState.READY,
-            lane=message.lane,
-            attempts=0,
-        )
         .on_conflict_do_nothing(index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key])
-        .returning(outbox.c.message_id)
+        .returning(outbox.c.message_id),
+        {
+            "message_id": message.message_id,
+            "sequence": sequence,
+            "adapter": entry.adapter,
+            "sender": message.sender,
+            "key": entry.key,
+            "fingerprint": entry.fingerprint,
+            "submission_id": entry.submission_id,
+            "created_at": entry.created_at,
+            "state": OutboxState.HELD if waits_for else OutboxState.READY,
+            "lane": message.lane,
+            "attempts": 0,
+        },
     )
     if added is None:
         attempt.rollback()

@@ -45,7 +45,6 @@ reports = Table(
     Column("entry", RowNumber),
     Column("lease", Text),
     Column("outcome", String(16)),
-    Column("reason", Text),
     Index("uq_reports_entry", "entry", unique=True),
 )
 

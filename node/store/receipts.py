@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Row, select
@@ -18,47 +17,46 @@ from schemas.envelope import Sha256Hex
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReceipt:
-    """Where a receipt is kept; `is_new` unless the same event had been receipted before."""
+def add(
+    transaction: Transaction, receipts_signed: Sequence[tuple[Receipt, SignedReceipt]], *, at: datetime
+) -> list[int]:
+    """Keep receipts; gives the numbers under which they are kept, in their order.
 
-    number: int
-    is_new: bool
+    Of two that attest the same event the first stays, and is what is answered to repeats.
+    """
+    by_digest = {hashlib.sha256(signed.proof).hexdigest(): signed.proof for _, signed in receipts_signed}
+    names = {proof: digest for digest, proof in by_digest.items()}
+    for digest, proof in by_digest.items():
+        transaction.execute(insert_or(transaction, proofs).on_conflict_do_nothing(), {"digest": digest, "body": proof})
+    return [_add(transaction, receipt, signed, names[signed.proof], at) for receipt, signed in receipts_signed]
 
 
-def add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, *, at: datetime) -> StoredReceipt:
-    """Keep a receipt. Of two that attest the same event the first stays, and is what is answered to repeats."""
-    known = number_of(transaction, receipt.message_id, receipt.event, receipt.issuer, receipt.recipient)
-    if known is not None:
-        return StoredReceipt(known, is_new=False)
-    proof = hashlib.sha256(signed.proof).hexdigest()
-    transaction.execute(insert_or(transaction, proofs).values(digest=proof, body=signed.proof).on_conflict_do_nothing())
-    number: int | None = transaction.scalar(
+def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proof: Sha256Hex, at: datetime) -> int:
+    added: int | None = transaction.scalar(
         insert_or(transaction, receipts)
-        .values(
-            message_id=receipt.message_id,
-            event=receipt.event,
-            party=_party(receipt.issuer, receipt.recipient),
-            receipt_id=receipt.receipt_id,
-            issuer_kind=receipt.issuer.kind,
-            issuer_name=receipt.issuer.name,
-            recipient=receipt.recipient,
-            occurred_at=receipt.occurred_at,
-            stored_at=at,
-            reason_code=receipt.reason.code if receipt.reason else None,
-            reason_text=receipt.reason.text if receipt.reason else None,
-            body=signed.receipt,
-            proof=proof,
-        )
         .on_conflict_do_nothing(index_elements=[receipts.c.message_id, receipts.c.event, receipts.c.party])
-        .returning(receipts.c.receipt)
+        .returning(receipts.c.receipt),
+        {
+            "message_id": receipt.message_id,
+            "event": receipt.event,
+            "party": _party(receipt.issuer, receipt.recipient),
+            "receipt_id": receipt.receipt_id,
+            "issuer_kind": receipt.issuer.kind,
+            "issuer_name": receipt.issuer.name,
+            "recipient": receipt.recipient,
+            "occurred_at": receipt.occurred_at,
+            "stored_at": at,
+            "reason_code": receipt.reason.code if receipt.reason else None,
+            "reason_text": receipt.reason.text if receipt.reason else None,
+            "body": signed.receipt,
+            "proof": proof,
+        },
     )
-    if number is not None:
-        return StoredReceipt(number, is_new=True)
-    # Another process of this node was quicker.
+    if added is not None:
+        return added
     known = number_of(transaction, receipt.message_id, receipt.event, receipt.issuer, receipt.recipient)
     assert known is not None  # noqa: S101 - the conflict was with this very row
-    return StoredReceipt(known, is_new=False)
+    return known
 
 
 def number_of(

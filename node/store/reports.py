@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
@@ -24,7 +24,6 @@ class Report:
     entry: int | None
     lease: str | None
     outcome: str | None
-    reason: str | None
     receipts: tuple[SignedReceipt, ...]
 
 
@@ -35,36 +34,32 @@ def add_outcome(
     outcome: str,
     *,
     receipts: Sequence[int],
-    reason: str | None = None,
 ) -> None:
     """Queue what became of an entry. A later word on the same entry replaces an earlier one that was not sent yet."""
-    statement = insert_or(transaction, reports).values(entry=entry, lease=lease, outcome=outcome, reason=reason)
-    number: int = transaction.execute(
-        statement.on_conflict_do_update(
-            index_elements=[reports.c.entry],
-            set_={
-                "lease": statement.excluded.lease,
-                "outcome": statement.excluded.outcome,
-                "reason": statement.excluded.reason,
-            },
-        ).returning(reports.c.report)
-    ).scalar_one()
-    _attach(transaction, number, receipts)
+    number: int | None = transaction.scalar(
+        insert_or(transaction, reports)
+        .on_conflict_do_nothing(index_elements=[reports.c.entry])
+        .returning(reports.c.report),
+        {"entry": entry, "lease": lease, "outcome": outcome},
+    )
+    if number is None:
+        number = transaction.execute(
+            update(reports)
+            .where(reports.c.entry == entry)
+            .values(lease=lease, outcome=outcome)
+            .returning(reports.c.report)
+        ).scalar_one()
+        transaction.execute(delete(report_receipts).where(report_receipts.c.report == number))
+    if receipts:
+        links = [{"report": number, "receipt": receipt} for receipt in dict.fromkeys(receipts)]
+        transaction.execute(insert(report_receipts), links)
 
 
 def add_receipts(transaction: Transaction, receipts: Sequence[int]) -> None:
     """Queue receipts, each by itself."""
     for receipt in receipts:
-        number: int = transaction.execute(insert(reports).values(outcome=None).returning(reports.c.report)).scalar_one()
-        _attach(transaction, number, [receipt])
-
-
-def _attach(transaction: Transaction, number: int, receipts: Sequence[int]) -> None:
-    transaction.execute(delete(report_receipts).where(report_receipts.c.report == number))
-    if receipts:
-        transaction.execute(
-            insert(report_receipts), [{"report": number, "receipt": receipt} for receipt in dict.fromkeys(receipts)]
-        )
+        number: int = transaction.execute(insert(reports).returning(reports.c.report), {"outcome": None}).scalar_one()
+        transaction.execute(insert(report_receipts), {"report": number, "receipt": receipt})
 
 
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
@@ -93,7 +88,6 @@ def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]
             entry=row.entry,
             lease=row.lease,
             outcome=row.outcome,
-            reason=row.reason,
             receipts=tuple(signed[receipt] for receipt in numbers[row.report]),
         )
         for row in taken
@@ -102,19 +96,12 @@ def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]
 
 def settle(transaction: Transaction, sent: Sequence[Report]) -> None:
     """Drop reports that the hub has answered, but for those that say something else by now."""
-    for report in sent:
-        unchanged = transaction.scalar(
-            select(reports.c.report).where(
-                reports.c.report == report.number, reports.c.lease.is_not_distinct_from(report.lease)
-            )
-        )
-        if unchanged is not None:
-            transaction.execute(delete(report_receipts).where(report_receipts.c.report == unchanged))
-            transaction.execute(delete(reports).where(reports.c.report == unchanged))
-
-
-def any_waiting(transaction: Transaction) -> bool:
-    return bool(transaction.scalar(select(exists().select_from(reports))))
+    leases = {report.number: report.lease for report in sent}
+    rows = transaction.execute(select(reports.c.report, reports.c.lease).where(reports.c.report.in_(leases)))
+    answered = [row.report for row in rows if row.lease == leases[row.report]]
+    if answered:
+        transaction.execute(delete(report_receipts).where(report_receipts.c.report.in_(answered)))
+        transaction.execute(delete(reports).where(reports.c.report.in_(answered)))
 
 
 def count(transaction: Transaction) -> int:

@@ -157,19 +157,16 @@ class Consigning:
         )
         added = inbox.add(transaction, received, hold_until=now + self._hold)
         message_store.add_small_blobs(transaction, arrival.short)
-        for code in added:
-            consigned = made[message.message_id, code]
-            receipt_store.add(transaction, consigned.receipt, consigned.signed, at=now)
-            if consigned.status is not None:
-                outbox.add(transaction, consigned.status)
+        fresh = [made[message.message_id, code] for code in added]
+        numbers = receipt_store.add(transaction, [(each.receipt, each.signed) for each in fresh], at=now)
+        for each in fresh:
+            if each.status is not None:
+                outbox.add(transaction, each.status)
         if added and isinstance(message.envelope.value.message, StatusMessage):
             _note_status(transaction, message, message.envelope.value.message, now)
+        numbers += [_number(transaction, message.message_id, code) for code in message.codes if code not in added]
         reports.add_outcome(
-            transaction,
-            message.entry.entry,
-            message.entry.lease,
-            OutcomeKind.CONSIGNED,
-            receipts=[_number(transaction, message.message_id, code) for code in message.codes],
+            transaction, message.entry.entry, message.entry.lease, OutcomeKind.CONSIGNED, receipts=numbers
         )
 
 
@@ -185,7 +182,7 @@ def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:
 
 
 def _number(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> int:
-    """Where the receipt is kept that answers the hub, whether it is from today or from an earlier arrival."""
+    """Where the receipt is kept that answers the hub for an earlier arrival."""
     number = receipt_store.number_of(
         transaction, message_id, ReceiptEvent.CONTENT_CONSIGNMENT, Issuer(IssuerKind.AGENCY, code.value), code
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from cryptography import x509
@@ -29,8 +30,9 @@ log = structlog.get_logger()
 
 #: Codes that are looked through for one like a mistyped code.
 _NEAR: Final = 5000
-#: Versions of which the anchors are remembered: messages in one mailbox were accepted under a few.
-_REMEMBERED: Final = 16
+#: Versions of which the anchors are remembered, and agencies (as of a version): a mailbox holds messages of a few.
+_REMEMBERED_VERSIONS: Final = 16
+_REMEMBERED_AGENCIES: Final = 1024
 
 
 class DirectoryCopy:
@@ -43,6 +45,7 @@ class DirectoryCopy:
         self._served: Sequence[AgencyCode] = identity.enrolled_codes
         self._version = 0
         self._anchors: dict[int, tuple[TrustAnchor, ...]] = {}
+        self._standings: dict[tuple[AgencyCode, int], Standing | None] = {}
         self._syncing = asyncio.Lock()
 
     async def load(self) -> None:
@@ -115,9 +118,17 @@ class DirectoryCopy:
                 TrustAnchor(x509.load_der_x509_certificate(entry.certificate), entry.prefixes)
                 for entry in directory_store.anchors(transaction, version)
             )
-            if len(self._anchors) >= _REMEMBERED:
-                self._anchors.pop(next(iter(self._anchors)), None)
+            _forget_one(self._anchors, _REMEMBERED_VERSIONS)
             self._anchors[version] = found
+        return found
+
+    def standing(self, transaction: Transaction, code: AgencyCode, version: int) -> Standing | None:
+        """What the directory says of a code as of `version`; what a version says never changes, so it is remembered."""
+        if (code, version) in self._standings:
+            return self._standings[code, version]
+        found = directory_store.standing(transaction, code, version)
+        _forget_one(self._standings, _REMEMBERED_AGENCIES)
+        self._standings[code, version] = found
         return found
 
     # Synchronisation
@@ -165,3 +176,10 @@ class DirectoryCopy:
 def binding_of(standing: Standing) -> SignerBinding:
     """What the directory says of an agency's signers."""
     return SignerBinding(standing.agency.code, standing.status, frozenset(standing.certificates))
+
+
+def _forget_one(remembered: dict[Any, Any], most: int) -> None:
+    """Make room for one more. Readers' threads share the dictionary: what one has forgotten already is no fault."""
+    if len(remembered) >= most:
+        with contextlib.suppress(StopIteration, RuntimeError):
+            remembered.pop(next(iter(remembered)), None)

@@ -153,8 +153,8 @@ class HandoverRecord:
                 state = HandoverState.HANDED_OVER
         if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
             made = ended[row]
-            stored = receipt_store.add(transaction, made.receipt, made.signed, at=now)
-            reports.add_receipts(transaction, [stored.number])
+            numbers = receipt_store.add(transaction, [(made.receipt, made.signed)], at=now)
+            reports.add_receipts(transaction, numbers)
             if made.status is not None:
                 outbox.add(transaction, made.status)
 

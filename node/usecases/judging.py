@@ -16,7 +16,6 @@ from cryptography import x509
 
 from certs.unsealing import OpenedSeal, open_seal
 from certs.verified import Verified
-from node.store import directory as directory_store
 from node.store import inbox
 from node.store import messages as message_store
 from node.store.directory import Standing
@@ -144,9 +143,10 @@ class Judge:
         codes: tuple[AgencyCode, ...],
         opened: OpenedSeal,
     ) -> Arrived:
-        version = acceptance.directory_version or self._directory.version
+        newest = self._directory.version
+        version = acceptance.directory_version or newest
         # 4. Who sealed it may speak for its sender, at the time and by the directory of its acceptance.
-        standing = directory_store.standing(transaction, opened.sender, version)
+        standing = self._directory.standing(transaction, opened.sender, version)
         envelope = opened.bind(
             self._directory.anchors(transaction, version),
             binding_of(standing) if standing else None,
@@ -157,7 +157,7 @@ class Judge:
         require_admissible(envelope.value, self._limits)
         sender = standing.agency
         require_speaker(transaction, envelope.value, sender)
-        entries = {code: _known_agency(transaction, code) for code in codes}
+        entries = {code: self._receiver(transaction, code, newest) for code in codes}
         require_addressed(transaction, envelope.value, entries.values(), version)
         come = inbox.codes_known(transaction, envelope.message_id)
         return Arrived(
@@ -171,12 +171,11 @@ class Judge:
             lane=_lane(transaction, envelope.value),
         )
 
-
-def _known_agency(transaction: Transaction, code: AgencyCode) -> AgencyEntry:
-    entry = directory_store.agency(transaction, code)
-    if entry is None:
-        raise _later("recipient-not-served", f"The directory no longer knows {code}.")
-    return entry
+    def _receiver(self, transaction: Transaction, code: AgencyCode, version: int) -> AgencyEntry:
+        standing = self._directory.standing(transaction, code, version)
+        if standing is None:
+            raise _later("recipient-not-served", f"The directory no longer knows {code}.")
+        return standing.agency
 
 
 def _signer(standing: Standing, fingerprint: Sha256Hex) -> str:

@@ -134,7 +134,7 @@ class ReceiptIntake:
             if row is None:
                 log.warning("receipt.foreign", message=receipt.message_id, of=receipt.event, issuer=receipt.issuer.name)
                 return
-        receipt_store.add(transaction, receipt, held.signed, at=self._clock())
+        receipt_store.add(transaction, [(receipt, held.signed)], at=self._clock())
         delivery = _delivery_of(receipt)
         if row is not None and delivery is not None:
             trouble = Trouble(code=receipt.reason.code, text=receipt.reason.text) if receipt.reason else None

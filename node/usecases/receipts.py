@@ -76,7 +76,7 @@ class ReceiptVerifier:
         def asked(transaction: Transaction) -> tuple[Mapping[AgencyCode, SignerBinding], tuple[TrustAnchor, ...]]:
             newest = self._directory.version
             versions = {newest, directory_store.version_at(transaction, at) or newest}
-            standings = [directory_store.standing(transaction, code, version) for version in versions]
+            standings = [self._directory.standing(transaction, code, version) for version in versions]
             known = [binding_of(standing) for standing in standings if standing is not None]
             if not known:
                 return {}, ()

@@ -102,7 +102,7 @@ def _parts(receipts: Sequence[SignedReceipt], most: int) -> Iterator[Sequence[Si
 def _outcome(report: Report) -> Outcome:
     assert report.entry is not None  # noqa: S101 - a report of an outcome is about an entry
     assert report.outcome is not None  # noqa: S101 - as above
-    return Outcome(entry=report.entry, lease=report.lease, outcome=OutcomeKind(report.outcome), reason=report.reason)
+    return Outcome(entry=report.entry, lease=report.lease, outcome=OutcomeKind(report.outcome))
 
 
 def _log_results(request: OutcomesRequest, answer: OutcomesAnswer) -> None:

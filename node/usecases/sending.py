@@ -183,4 +183,4 @@ def _accept(
 ) -> None:
     now = clock()
     if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=answer.epoch, at=now):
-        receipt_store.add(transaction, receipt, signed, at=now)
+        receipt_store.add(transaction, [(receipt, signed)], at=now)

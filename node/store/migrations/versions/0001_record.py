@@ -117,7 +117,6 @@ def upgrade() -> None:
         sa.Column("entry", ROW_NUMBER),
         sa.Column("lease", sa.Text()),
         sa.Column("outcome", sa.String(length=16)),
-        sa.Column("reason", sa.Text()),
         sa.PrimaryKeyConstraint("report", name="pk_reports"),
     )
     op.create_index("uq_reports_entry", "reports", ["entry"], unique=True)
