@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import resource
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -199,6 +200,22 @@ async def test_a_failure_leaves_nothing_and_the_next_try_succeeds(drop: Drop) ->
         await drop.adapter.deliver(delivery)
     assert list(drop.incoming.iterdir()) == []
     drop.node.blobs[delivery.attachments[1].digest] = lost
+    assert await drop.adapter.deliver(delivery) == Accepted()
+    assert len(list(drop.incoming.glob("*/attachments/*"))) == 2
+
+
+async def test_a_disk_that_takes_no_more_leaves_nothing_half_written(drop: Drop) -> None:
+    """When the system refuses further bytes, the hand-over is for later, in/ shows nothing; with room, all comes."""
+    delivery = delivery_of(drop, FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(FILES[0][1]) - 1, hard))
+    try:
+        with pytest.raises(Unavailable) as error:
+            await drop.adapter.deliver(delivery)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.code == "storage-full"
+    assert list(drop.incoming.iterdir()) == []
     assert await drop.adapter.deliver(delivery) == Accepted()
     assert len(list(drop.incoming.glob("*/attachments/*"))) == 2
 
