@@ -25,9 +25,13 @@ H23 = Member("H23", "UBND tỉnh Hải Dương", ("000.00.00.H23",))
 H31 = Member("H31", "UBND tỉnh Hưng Yên")
 
 
+#: What a killed node had leased is offered again soon.
+SHORT_LEASES = {"CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "2"}
+
+
 def site(folder: Path, members: Sequence[Member] = (G22, H23), *, faulty: bool = False, **options: Any) -> Site:
     """A site that takes what is dropped at once. `faulty`: each program obeys `control(site, name)`."""
-    made = Site(folder, members, environment=QUICK, **options)
+    made = Site(folder, members, environment=QUICK | SHORT_LEASES, **options)
     if faulty:
         for name in ("hub", *(f"node-{member.code}" for member in members)):
             made.launchers[name] = (sys.executable, "-m", "tests.programs.faults", str(folder / f"{name}.control"))
