@@ -95,26 +95,30 @@ def require_speaker(transaction: Transaction, envelope: Envelope, sender: Agency
             )
 
 
-def require_addressed(
+def addressed(
     transaction: Transaction, envelope: Envelope, receivers: Iterable[AgencyEntry], version: int
-) -> None:
-    """Pass if the message, by its own signed words, is for each of `receivers`: a hub never widens what was signed.
+) -> list[AgencyEntry]:
+    """Those of `receivers` that the message, by its own signed words, is for: a hub never widens what was signed.
 
-    Raises Rejected: `not-addressed-here`.
+    Raises Rejected: `not-addressed-here` if it is for none of them.
     """
-    for receiver in receivers:
-        message = envelope.message
-        addressed = (
+    message = envelope.message
+    found = [
+        receiver
+        for receiver in receivers
+        if (
             _is_recipient(transaction, message, envelope.extension.selectors, receiver, version)
             if isinstance(message, Document)
             else _is_for(transaction, message, envelope.extension.about, receiver)
         )
-        if not addressed:
-            raise Rejected(
-                "not-addressed-here",
-                f"The message is not addressed to {receiver.code}.",
-                element="MessageHeader/To" if isinstance(message, Document) else "Extension/About",
-            )
+    ]
+    if not found:
+        raise Rejected(
+            "not-addressed-here",
+            "The message is addressed to no agency that it was handed out for.",
+            element="MessageHeader/To" if isinstance(message, Document) else "Extension/About",
+        )
+    return found
 
 
 def _is_recipient(

@@ -20,7 +20,7 @@ from node.store import inbox
 from node.store import messages as message_store
 from node.store.directory import Standing
 from node.store.metadata import Transaction
-from node.usecases.addressing import require_addressed, require_admissible, require_speaker
+from node.usecases.addressing import addressed, require_admissible, require_speaker
 from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.lanes import LANES, lane_of
 from node.usecases.receipts import ReceiptVerifier
@@ -49,7 +49,7 @@ _WHEN_SYNCED: Final = 15.0
 class Arrived:
     """A leased message that may enter. `sender` is the agency in From by the directory under which it was accepted.
 
-    `codes` are those of our agencies that it came for, with their names; `new` those for which it had not come before.
+    `codes` are those of our agencies that it is for, with their entries; `new` those for which it had not come before.
     """
 
     entry: EnvelopeEntry
@@ -157,8 +157,9 @@ class Judge:
         require_admissible(envelope.value, self._limits)
         sender = standing.agency
         require_speaker(transaction, envelope.value, sender)
-        entries = {code: self._receiver(transaction, code, newest) for code in codes}
-        require_addressed(transaction, envelope.value, entries.values(), version)
+        served = [self._receiver(transaction, code, newest) for code in codes]
+        # For whom it is not, the hub hands it out once more, by itself; then it is refused.
+        receivers = addressed(transaction, envelope.value, served, version)
         come = inbox.codes_known(transaction, envelope.message_id)
         return Arrived(
             entry=entry,
@@ -166,8 +167,8 @@ class Judge:
             acceptance=acceptance,
             sender=sender,
             signer=_signer(standing, envelope.signer_fingerprint),
-            codes=entries,
-            new=tuple(code for code in codes if code not in come),
+            codes={receiver.code: receiver for receiver in receivers},
+            new=tuple(receiver.code for receiver in receivers if receiver.code not in come),
             lane=_lane(transaction, envelope.value),
         )
 

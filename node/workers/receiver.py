@@ -65,11 +65,13 @@ class Receiver:
                         await sleep_unless(stop, _HASTE)
                 except Exception as error:
                     failures += 1
-                    if not isinstance(error, CongvanError):
-                        # A fault of ours: the entries are offered again, one by one, and the others get through.
-                        log.exception("receiver.failed")
                     asked_for = error.retry_after if isinstance(error, Unavailable) else None
                     seconds = wait_after(failures, self._settings.backoff, self._chance, asked=asked_for)
+                    if isinstance(error, CongvanError):
+                        log.warning("receiver.paused", seconds=round(seconds, 1), rule=error.code, reason=error.message)
+                    else:
+                        # A fault of ours: the entries are offered again, one by one, and the others get through.
+                        log.exception("receiver.failed", seconds=round(seconds, 1))
                     await sleep_unless(stop, seconds)
 
     def _require_space(self) -> None:

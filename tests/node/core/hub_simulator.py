@@ -9,12 +9,10 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from certs.receipts import sign_receipts
@@ -22,10 +20,18 @@ from certs.sealing import SealingKey
 from certs.tls import server_context
 from certs.unsealing import open_seal
 from schemas.codes import AgencyCode
-from schemas.envelope import Envelope
 from schemas.errors import CongvanError, Rejected
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
 from schemas.travel import parse_envelope, read_envelope
+from tests.node.core.hub_parts import (
+    BrokenOff,
+    Faults,
+    Submission,
+    Waiting,
+    break_off,
+    json_answer,
+    submission_in,
+)
 from tests.node.core.world import HUB, World, digest_of
 from transport import paths
 from transport.problems import problem_of
@@ -44,47 +50,8 @@ from transport.wire import (
     SubmissionAnswer,
     SubmissionState,
     UploadNeeded,
-    Wire,
     decode,
 )
-
-
-@dataclass(slots=True)
-class Waiting:
-    """An entry of the node's mailbox, with the proof that it needs; `leased_until` is None while nobody has it."""
-
-    entry: EnvelopeEntry | ReceiptEntry
-    proofs: dict[str, bytes]
-    leased_until: datetime | None = None
-
-
-@dataclass(slots=True)
-class Submission:
-    data: bytes
-    wanted: Mapping[str, int]
-    brought: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong. `refuse` is asked of each envelope; those that `hold` picks are not answered yet. At the byte
-    offsets in `cut_uploads_at` and `cut_blobs_at` the connection breaks, once at each. Blobs in `hold_blobs` do not
-    come yet; all come with a rest of `slow_blobs` seconds in every 64 KiB. `before_cut` is awaited before a blob's
-    connection breaks, so that a test can see what has arrived."""
-
-    down: bool = False
-    refuse: Callable[[str], CongvanError | None] = lambda _message_id: None
-    hold: Callable[[Envelope], bool] = lambda _envelope: False
-    acknowledge_with: SealingKey | None = None
-    acknowledge_other: str | None = None
-    cut_uploads_at: list[int] = field(default_factory=list)
-    cut_blobs_at: list[int] = field(default_factory=list)
-    wrong_blobs: dict[str, bytes] = field(default_factory=dict)
-    hold_blobs: set[str] = field(default_factory=set)
-    slow_blobs: float = 0.0
-    before_cut: Callable[[int], Awaitable[None]] | None = None
-    no_versions: bool = False
-    refuse_report: Callable[[OutcomesRequest], CongvanError | None] = lambda _request: None
 
 
 class HubSimulator:
@@ -227,9 +194,9 @@ class HubSimulator:
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if self.faults.down:
-                _break_off(request)
+                break_off(request)
             return await handler(request)
-        except _BrokenOff:
+        except BrokenOff:
             return web.Response()
         except CongvanError as error:
             problem = problem_of(error)
@@ -244,7 +211,7 @@ class HubSimulator:
             )
 
     async def _submit(self, request: web.Request) -> web.Response:
-        data, attachments = await _body(request)
+        data, attachments = await submission_in(request)
         opened = open_seal(data)
         name = opened.message_id
         self.tries.append(name)
@@ -262,7 +229,7 @@ class HubSimulator:
             pending.brought.update(attachments)
             needed = [self._needed(name, digest) for digest in pending.wanted if not self._is_whole(pending, digest)]
             if needed:
-                return _json(
+                return json_answer(
                     SubmissionAnswer(
                         state=SubmissionState.INCOMPLETE, message_id=name, epoch=self.epoch, uploads=tuple(needed)
                     ),
@@ -281,7 +248,7 @@ class HubSimulator:
                 opened.sender,
                 key=self.faults.acknowledge_with,
             )
-        return _json(
+        return json_answer(
             SubmissionAnswer(
                 state=SubmissionState.ACCEPTED,
                 message_id=name,
@@ -329,7 +296,7 @@ class HubSimulator:
                 here = here[: self.faults.cut_uploads_at.pop(0)]
                 pending.brought[digest] = here
                 self.uploaded.append((offset, len(here)))
-                _break_off(request)
+                break_off(request)
             pending.brought[digest] = here
         self.uploaded.append((offset, len(here)))
         return web.Response(status=204, headers={"Upload-Offset": str(len(here))})
@@ -355,7 +322,7 @@ class HubSimulator:
             waiting.entry = waiting.entry.model_copy(update={"lease": secrets.token_hex(4), "leased_until": until})
             entries.append(waiting.entry)
             proofs.update(waiting.proofs)
-        return _json(
+        return json_answer(
             MailboxAnswer(
                 epoch=self.epoch,
                 hub_time=self.clock(),
@@ -381,7 +348,7 @@ class HubSimulator:
             await response.write(content[start:cut])
             if self.faults.before_cut is not None:
                 await self.faults.before_cut(cut)
-            _break_off(request)
+            break_off(request)
         for at in range(start, len(content), 65536):
             await response.write(content[at : at + 65536])
             await asyncio.sleep(self.faults.slow_blobs)
@@ -403,38 +370,10 @@ class HubSimulator:
                 del self.mailbox[outcome.entry]
             results.append(ItemResult(result=OutcomeResult.RECORDED))
         receipts = tuple(ItemResult(result=OutcomeResult.RECORDED) for _ in report.receipts)
-        return _json(OutcomesAnswer(outcomes=tuple(results), receipts=receipts))
+        return json_answer(OutcomesAnswer(outcomes=tuple(results), receipts=receipts))
 
     async def _directory(self, request: web.Request) -> web.Response:
         since = int(request.query["since"])
         # Two at a time: a node must ask again until it has all.
         versions = () if self.faults.no_versions else tuple(self.world.versions[since : since + 2])
-        return _json(DirectoryAnswer(latest=len(self.world.versions), versions=versions))
-
-
-class _BrokenOff(Exception):  # noqa: N818 - no error: what a test asked for
-    """The connection was cut; nobody hears the answer."""
-
-
-def _json(answer: Wire, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=answer.encode(), content_type=paths.JSON_TYPE)
-
-
-def _break_off(request: web.Request) -> NoReturn:
-    assert request.transport is not None
-    request.transport.abort()
-    raise _BrokenOff
-
-
-async def _body(request: web.Request) -> tuple[bytes, dict[str, bytes]]:
-    if request.content_type == paths.ENVELOPE_TYPE:
-        return await request.read(), {}
-    data, attachments = b"", {}
-    async for part in await request.multipart():
-        assert isinstance(part, BodyPartReader)
-        content = bytes(await part.read())
-        if part.name == paths.ENVELOPE_PART:
-            data = content
-        else:
-            attachments[str(part.name).removeprefix(paths.ATTACHMENT_PART_PREFIX)] = content
-    return data, attachments
+        return json_answer(DirectoryAnswer(latest=len(self.world.versions), versions=versions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from transport.wire import OutcomeKind
 LONG = bytes(100_000)
 
 
-async def bytes_of(count: int) -> object:
+async def bytes_of(count: int) -> AsyncIterator[bytes]:
     yield bytes(count)
 
 
@@ -32,8 +33,8 @@ async def test_only_what_is_old_and_named_by_nobody_is_dropped(
     async with node.running("receiver", "handover"):
         await handed(node, theirs.message_id, HandoverState.HANDED_OVER)
     orphan = bytes(70_000)
-    await node.blobs.put("outorphan", digest_of(orphan), bytes_of(70_000), size=70_000)  # type: ignore[arg-type]  # a generator
-    await node.blobs.append("inrest", 0, bytes_of(10), limit=10)  # type: ignore[arg-type]  # as above
+    await node.blobs.put("outorphan", digest_of(orphan), bytes_of(70_000), size=70_000)
+    await node.blobs.append("inrest", 0, bytes_of(10), limit=10)
     leavings = Leavings(node.database, node.blobs, node.clock)
 
     def here() -> tuple[bool, int]:
@@ -50,7 +51,7 @@ async def test_only_what_is_old_and_named_by_nobody_is_dropped(
 async def test_a_message_whose_file_was_swept_meanwhile_is_put_off(node: Node, hub: HubSimulator, world: World) -> None:
     """When a file that an arriving message counted on is gone at its commit, the message is fetched once more."""
     sealed = world.sealed(envelope(document(G22, H23), LONG))
-    await node.blobs.put("inearlier", digest_of(LONG), bytes_of(len(LONG)), size=len(LONG))  # type: ignore[arg-type]  # as above
+    await node.blobs.put("inearlier", digest_of(LONG), bytes_of(len(LONG)), size=len(LONG))
     entry = hub.deliver(sealed.data, [H23], [LONG], inline=False)
     asked: list[str] = []
     has_file = node.attachments.has_file

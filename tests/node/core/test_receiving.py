@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from node.store.states import HandoverState
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
-from schemas.envelope import Envelope, SecrecyLevel
-from schemas.message import Document, Priority, StatusCode
+from schemas.envelope import Envelope, SecrecyLevel, Selector, SelectorKind
+from schemas.message import Document, Organ, StatusCode
 from schemas.receipts import ReceiptEvent
 from tests.node.core.asking import arrives, events, handed, inbox_row, statuses_sent, verified
 from tests.node.core.hub_simulator import HubSimulator
-from tests.node.core.node_under_test import SETTINGS, Node, eventually
+from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import (
     G22,
     H23,
     H23_12,
     H31,
     OLDER_H31,
+    OWN,
     World,
     digest_of,
     document,
@@ -175,6 +176,51 @@ async def test_bytes_of_another_message_are_refused(node: Node, hub: HubSimulato
     assert await inbox_row(node, other.message_id) is None
 
 
+async def test_an_agency_that_the_sender_did_not_name_gets_nothing(node: Node, hub: HubSimulator, world: World) -> None:
+    """Handed out for two agencies of which the signed To names one, a document goes to that one alone."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23, H23_12])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+        await eventually(lambda: len(hub.receipts_reported()) == 2)
+        entry = hub.deliver(sealed.data, [H23_12])
+        await eventually(lambda: hub.outcomes(OutcomeKind.REFUSED) == [entry])
+    assert [str(key.recipient) for key in node.adapter.keys] == ["H23"]
+    row = await inbox_row(node, sealed.message_id)
+    assert row is not None
+    assert [handover.code for handover in row.handovers] == [H23]
+
+
+async def test_a_prefix_or_an_older_code_addresses_an_agency(node: Node, hub: HubSimulator, world: World) -> None:
+    """A signed selector addresses the agencies at or below its prefix, and To one by its older code; no others."""
+    world.publish(
+        agencies=[AgencyEntry(code=H23, name="Hải Dương", older_codes=(AgencyCode("000.00.00.H23"),), connection=OWN)]
+    )
+    for number, (codes, prefix, taken) in enumerate(
+        (
+            ((), "H23", True),
+            ((), "000.00.00.H23", True),
+            ((AgencyCode("000.00.00.H23"),), None, True),
+            ((), "H2A", False),
+        )
+    ):
+        whole = envelope(replace(document(G22, H31), recipients=tuple(map(organ, codes))), submission_id=str(number))
+        selectors = (Selector(SelectorKind.PREFIX, prefix),) if prefix else ()
+        sealed = world.sealed(Envelope(whole.message, replace(whole.extension, selectors=selectors)))
+        entry = hub.deliver(sealed.data, [H23])
+        async with node.running("receiver", "reporter"):
+            await eventually(partial(told_of, hub, entry))
+        assert (await inbox_row(node, sealed.message_id) is not None) is taken
+
+
+def organ(code: AgencyCode) -> Organ:
+    return Organ(organ_id=code)
+
+
+def told_of(hub: HubSimulator, entry: int) -> bool:
+    return entry in hub.outcomes(OutcomeKind.CONSIGNED) + hub.outcomes(OutcomeKind.REFUSED)
+
+
 async def test_a_recall_by_another_than_the_sender_is_refused(node: Node, hub: HubSimulator, world: World) -> None:
     """A recall of G22's document that H31 sealed is refused, though H31's own seal is good."""
     original = world.sealed(envelope(document(G22, H23)))
@@ -285,157 +331,3 @@ async def test_a_code_that_this_node_does_not_serve_is_put_off(node: Node, hub: 
     async with node.running("receiver", "reporter"):
         await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
     assert await inbox_row(node, sealed.message_id) is None
-
-
-async def test_wrong_bytes_of_a_short_attachment_are_not_taken(node: Node, hub: HubSimulator, world: World) -> None:
-    """When the hub sends other bytes along than the envelope names, the message is put off, not stored with them."""
-    sealed = world.sealed(envelope(document(G22, H23), b"right"))
-    entry = hub.deliver(sealed.data, [H23], [b"right"])
-    waiting = hub.mailbox[entry]
-    waiting.entry = waiting.entry.model_copy(update={"attachments": {digest_of(b"right"): b"wrong"}})
-    async with node.running("receiver", "reporter"):
-        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
-    assert await inbox_row(node, sealed.message_id) is None
-
-
-LARGE = bytes(range(256)) * 2000
-
-
-@pytest.mark.parametrize("cuts", [[], [100_000], [100_000, 250_000, 400_000]])
-async def test_a_long_attachment_is_fetched_from_where_it_broke_off(
-    node: Node, hub: HubSimulator, world: World, cuts: list[int]
-) -> None:
-    """A long attachment comes whole, each read going on from what has arrived, under the entry's lease."""
-    sealed = world.sealed(envelope(document(G22, H23), LARGE))
-    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
-    # Of what was written, up to 8 KiB stand in the file's buffer until it is closed.
-    buffered = 8192
-
-    async def arrived(cut: int) -> None:
-        await eventually(lambda: node.blobs.upload_offset(f"in{digest_of(LARGE)}") >= cut - buffered)
-
-    hub.faults.cut_blobs_at, hub.faults.before_cut = list(cuts), arrived
-    async with node.running():
-        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
-    starts = [start for start, _ in hub.blob_reads]
-    assert len(starts) == len(cuts) + 1
-    assert all(cut - buffered <= start <= cut for start, cut in zip(starts[1:], cuts, strict=True))
-    assert {lease.partition(":")[0] for _, lease in hub.blob_reads} == {str(entry)}
-    async with node.facade.open_attachment(digest_of(LARGE)) as chunks:
-        assert b"".join([chunk async for chunk in chunks]) == LARGE
-
-
-async def test_damaged_remains_of_a_download_are_fetched_anew(node: Node, hub: HubSimulator, world: World) -> None:
-    """What a power cut has spoilt in a half-fetched attachment is noticed by its digest and fetched once more."""
-
-    async def spoilt() -> object:
-        yield b"\0" * 1000
-
-    await node.blobs.append(f"in{digest_of(LARGE)}", 0, spoilt(), limit=1000)  # type: ignore[arg-type]  # a generator
-    sealed = world.sealed(envelope(document(G22, H23), LARGE))
-    hub.deliver(sealed.data, [H23], [LARGE], inline=False)
-    async with node.running("receiver"):
-        await arrives(node, sealed.message_id)
-    assert [start for start, _ in hub.blob_reads] == [1000, 0]
-
-
-async def test_a_blob_of_other_bytes_is_never_taken(node: Node, hub: HubSimulator, world: World) -> None:
-    """When the hub's blob is not what the envelope names, the message is put off and no wrong file stays."""
-    sealed = world.sealed(envelope(document(G22, H23), LARGE))
-    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
-    hub.faults.wrong_blobs = {digest_of(LARGE): bytes(len(LARGE))}
-    async with node.running("receiver"):
-        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
-    assert await inbox_row(node, sealed.message_id) is None
-    assert node.blobs.size(digest_of(LARGE)) is None
-
-
-async def test_a_long_download_renews_its_lease_by_new_reads(node: Node, hub: HubSimulator, world: World) -> None:
-    """A download that outlasts a third of the lease goes on by further ranged reads, which renew it."""
-    hub.lease_seconds = 3.0
-    hub.faults.slow_blobs = 0.2
-    content = LARGE
-    sealed = world.sealed(envelope(document(G22, H23), content))
-    hub.deliver(sealed.data, [H23], [content], inline=False)
-    async with node.running("receiver"):
-        await arrives(node, sealed.message_id)
-    starts = [start for start, _ in hub.blob_reads]
-    assert len(starts) > 1
-    assert starts == sorted(set(starts))
-
-
-async def test_a_slow_attachment_holds_up_no_other_message(node: Node, hub: HubSimulator, world: World) -> None:
-    """While ordinary downloads take all their places, short messages arrive and express ones are fetched."""
-    node.settings = SETTINGS.model_copy(update={"receiver": SETTINGS.receiver.model_copy(update={"downloads": 1})})
-    hub.faults.hold_blobs = {digest_of(LARGE)}
-    slow = world.sealed(envelope(document(G22, H23), LARGE))
-    crowd = world.sealed(envelope(document(G22, H23), LARGE + b"2", submission_id="crowd"))
-    hub.deliver(slow.data, [H23], [LARGE], inline=False)
-    async with node.running("receiver", "reporter"):
-        await eventually(lambda: len(hub.blob_reads) == 1)
-        crowded = hub.deliver(crowd.data, [H23], [LARGE + b"2"], inline=False)
-        short = world.sealed(envelope(document(G22, H23), submission_id="short"))
-        hub.deliver(short.data, [H23])
-        urgent = world.sealed(envelope(document(G22, H23, priority=Priority.EXPRESS), LARGE + b"3"))
-        hub.deliver(urgent.data, [H23], [LARGE + b"3"], inline=False)
-        await arrives(node, short.message_id)
-        await arrives(node, urgent.message_id)
-        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [crowded])
-        assert await inbox_row(node, slow.message_id) is None
-        hub.faults.hold_blobs = set()
-        await arrives(node, slow.message_id)
-
-
-async def test_a_lapsed_lease_goes_on_with_the_new_one(node: Node, hub: HubSimulator, world: World) -> None:
-    """A message whose lease lapsed during its download is not fetched twice, and is told of once."""
-    hub.faults.hold_blobs = {digest_of(LARGE)}
-    sealed = world.sealed(envelope(document(G22, H23), LARGE))
-    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
-    async with node.running("receiver", "reporter"):
-        await eventually(lambda: len(hub.blob_reads) == 1)
-        hub.offer_again(entry)
-        await eventually(lambda: hub.mailbox[entry].leased_until is not None)
-        hub.faults.hold_blobs = set()
-        await arrives(node, sealed.message_id)
-        await eventually(lambda: hub.outcomes(OutcomeKind.CONSIGNED) == [entry])
-    assert len(hub.blob_reads) == 1
-
-
-async def test_a_full_disk_takes_nothing_in_and_goes_on_when_there_is_space(
-    node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the disk has less than the reserve nothing is fetched; then what waited arrives."""
-    sealed = world.sealed(envelope(document(G22, H23)))
-    hub.deliver(sealed.data, [H23])
-    node.settings = SETTINGS.model_copy(
-        update={"receiver": SETTINGS.receiver.model_copy(update={"reserve_bytes": 1000})}
-    )
-    asked: list[int] = []
-
-    def nearly_none() -> int:
-        asked.append(1)
-        return 999
-
-    monkeypatch.setattr(node.blobs, "free_bytes", nearly_none)
-    async with node.running("receiver"):
-        await eventually(lambda: len(asked) > 3)
-        assert all(waiting.leased_until is None for waiting in hub.mailbox.values())
-        monkeypatch.undo()
-        await arrives(node, sealed.message_id)
-
-
-async def test_a_full_database_releases_and_keeps_nothing_half(
-    node: Node, hub: HubSimulator, world: World, tmp_path: Path
-) -> None:
-    """When the database can take no more, the message is released and nothing of it stored; with space it arrives."""
-    limit = await node.database.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
-    await node.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {limit}").scalar_one())
-    sealed = world.sealed(envelope(document(G22, H23), b"x" * 60_000))
-    entry = hub.deliver(sealed.data, [H23], [b"x" * 60_000])
-    async with node.running("receiver", "reporter"):
-        await eventually(lambda: entry in hub.outcomes(OutcomeKind.RELEASED))
-        assert await inbox_row(node, sealed.message_id) is None
-        assert await node.attachments.small(digest_of(b"x" * 60_000)) is None
-        await node.database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000").scalar_one())
-        hub.offer_again(entry)
-        await arrives(node, sealed.message_id)

@@ -81,6 +81,8 @@ async def test_the_same_key_gives_the_same_message(node: Node) -> None:
     names = await asyncio.gather(*(node.submit(document(), key="once") for _ in range(5)))
     assert len(set(names)) == 1
     assert len(await node.queries.outbox()) == 1
+    recorded = await node.database.read(lambda c: c.exec_driver_sql("SELECT message_id FROM messages").scalars().all())
+    assert recorded == names[:1]
     with pytest.raises(Rejected) as caught:
         await node.submit(document(), key="once", content="other")
     assert caught.value.code == "key-conflict"
