@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, KIB, MIB, Limits
 
 
-class LimitSettings(Settings):
+class _Table(Settings):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class LimitSettings(_Table):
     """The largest message that this node takes, from its own software or from its hub."""
 
     envelope_bytes: int = Field(DEFAULT_LIMITS.envelope_bytes, ge=64 * KIB)
+    """The longest envelope; its attachments are beside it."""
     attachment_bytes: int = Field(DEFAULT_LIMITS.attachment_bytes, ge=1)
+    """The longest attachment."""
     message_attachment_bytes: int = Field(DEFAULT_LIMITS.message_attachment_bytes, ge=1)
+    """The attachments of one message together."""
     attachments: int = Field(DEFAULT_LIMITS.attachments, ge=1)
+    """How many attachments one message may have."""
     recipients: int = Field(DEFAULT_LIMITS.recipients, ge=1)
+    """How many agencies one message may name."""
 
     def limits(self) -> Limits:
         return Limits(
@@ -27,66 +36,72 @@ class LimitSettings(Settings):
         )
 
 
-class BackoffSettings(Settings):
-    """How long to wait after a failure: `first`, doubled each time, at most `longest`, spread by ±20 %."""
+class BackoffSettings(_Table):
+    """How long to wait after a failure, in seconds: spread by ±20 %, so that nodes do not come back all at once."""
 
     first: float = Field(1.0, gt=0)
+    """After the first failure; doubled after each further one."""
     longest: float = Field(3600.0, gt=0)
+    """The wait is never longer than this."""
 
 
-class SenderSettings(Settings):
-    """`parallel` submissions at once, of which `express_reserve` are kept for express documents.
-
-    Attachments of one message up to `inline_bytes` in all travel in the submission itself.
-    """
+class SenderSettings(_Table):
+    """How messages go to the hub."""
 
     parallel: int = Field(8, ge=2, le=64)
+    """How many submissions are under way at once."""
     express_reserve: int = Field(2, ge=1)
+    """How many of them are kept for express documents."""
     inline_bytes: int = Field(1 * MIB, ge=0, le=16 * MIB)
+    """Attachments of one message up to this much in all travel in the submission itself."""
     backoff: BackoffSettings = BackoffSettings()
 
 
-class ReceiverSettings(Settings):
-    """A fetch leases up to `batch` entries and waits up to `wait` for a first one.
-
-    `downloads` messages fetch attachments at once, and as many express ones besides. While less than
-    `reserve_bytes` are free on the disk, nothing is fetched. A clock that differs from the hub's by more than
-    `clock_tolerance` is an alert.
-    """
+class ReceiverSettings(_Table):
+    """How messages come from the hub."""
 
     batch: int = Field(32, ge=1, le=256)
+    """How many entries of the mailbox one fetch takes at most."""
     wait: float = Field(50.0, ge=0, le=300)
+    """How many seconds a fetch waits for a first entry."""
     downloads: int = Field(4, ge=1, le=64)
+    """How many messages fetch attachments at once; as many express ones besides."""
     reserve_bytes: int = Field(256 * MIB, ge=0)
+    """While less than this is free on the disk, nothing is fetched."""
     clock_tolerance: float = Field(60.0, gt=0)
+    """A clock that differs from the hub's by more seconds than this is an alert in the log."""
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
 
 
-class HandoverSettings(Settings):
-    """`parallel` hand-overs at once, each given `timeout`. A message that speaks of one that has not come is held for
-    at most `hold`."""
+class HandoverSettings(_Table):
+    """How messages go to the agency's software, through an adapter."""
 
     parallel: int = Field(4, ge=1, le=64)
+    """How many hand-overs are under way at once."""
     timeout: float = Field(300.0, gt=0)
+    """How many seconds an adapter may take for one."""
     hold: float = Field(3600.0, ge=0)
+    """How many seconds at most a message is held that speaks of one that has not come yet."""
     backoff: BackoffSettings = BackoffSettings()
 
 
-class ReportSettings(Settings):
-    """`batch` receipts at most go to the hub in one call."""
+class ReportSettings(_Table):
+    """How receipts go to the hub."""
 
     batch: int = Field(256, ge=1, le=1024)
+    """How many go in one call at most."""
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
 
 
-class DirectorySettings(Settings):
-    """The directory is asked for every `interval`, and at once when the hub speaks of a newer version."""
+class DirectorySettings(_Table):
+    """How the agency directory is kept up to date."""
 
     interval: float = Field(300.0, gt=0)
+    """How many seconds between two questions for it; it is asked for at once when the hub speaks of a newer version."""
 
 
-class ExchangeSettings(Settings):
-    """The table `[exchange]`."""
+class ExchangeSettings(_Table):
+    """How this node exchanges. Durations are seconds, sizes bytes."""
 
     limits: LimitSettings = LimitSettings()
     sender: SenderSettings = SenderSettings()
