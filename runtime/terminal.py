@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from runtime.files import storage_error
-from schemas.errors import CongvanError
+from schemas.errors import CongvanError, Unavailable
 from schemas.times import VIETNAM
 
 out = Console(highlight=False, soft_wrap=True)
@@ -80,6 +81,11 @@ def run_program(app: typer.Typer) -> NoReturn:
         fail(error)
     except OSError as error:
         fail(storage_error(error, _path_of(error)))
+    except Exception as error:
+        if os.environ.get("CONGVAN_TRACEBACK"):
+            raise
+        sentence = f"An error that should not be: {type(error).__name__}: {error}."
+        fail(Unavailable("internal", sentence, mend="Set CONGVAN_TRACEBACK=1 to see where, and report it."))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from schemas.errors import Unavailable
 
@@ -79,26 +77,6 @@ class Program:
         if self._process is None:
             raise Unavailable("program-not-started", f"{' '.join(self._command)} was not started.")
         return self._process
-
-
-async def run(*arguments: str, command: Sequence[str] = COMMAND, environment: Mapping[str, str] | None = None) -> str:
-    """Run a `congvan` command to its end; gives its output, raises `program-failed` with what it complained of."""
-    process = await asyncio.create_subprocess_exec(
-        *command, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, env=os.environ | (environment or {}), start_new_session=True,
-    )  # fmt: skip
-    output, complaint = await process.communicate()
-    if process.returncode != 0:
-        # The first words say which command it was; what follows may hold a token.
-        raise Unavailable("program-failed", f"congvan {' '.join(arguments[:2])}: {complaint.decode().strip()}")
-    return output.decode()
-
-
-async def run_json(
-    *arguments: str, command: Sequence[str] = COMMAND, environment: Mapping[str, str] | None = None
-) -> Any:
-    """Like `run`, of a command that answers in JSON."""
-    return json.loads(await run(*arguments, "--json", command=command, environment=environment))
 
 
 async def listening(host: str, port: int) -> None:

@@ -216,7 +216,7 @@ async def until(holds: Any, what: str, site: Site) -> None:
     for _ in range(int(PATIENCE / 0.05)):
         if await holds():
             return
-        for program in (site.hub, *site.nodes.values()):
+        for program in site.programs.values():
             if not program.is_running:
                 raise Unavailable("demo-stuck", f"A program ended by itself; its log: {program.log}")
         await asyncio.sleep(0.05)

@@ -6,9 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from congvan.demo.programs import COMMAND, Program, free_port, listening, run, run_json
+from certs.enrolment_token import EnrolmentToken
+from congvan.demo.programs import COMMAND, Program, free_port, listening
+from hub.foundation import open_foundation as open_hub
+from hub.initialisation import NewHub
+from hub.initialisation import initialise as initialise_hub
+from hub.settings import HubFolder
+from hub.usecases.agencies import NewAgency
+from node.initialisation import NewNode
+from node.initialisation import initialise as initialise_node
+from node.settings import NodeFolder
+from runtime.clock import utc_now
+from schemas.codes import AgencyCode
 
 #: The logs are for looking things up: one JSON object a line.
 HUB_ENVIRONMENT = {"CONGVAN_HUB__LOG__FORMAT": "json"}
@@ -28,20 +38,27 @@ class Member:
 class Site:
     """The programs in `folder`: `hub/` and, for each member, `node-<code>/`, with their logs beside them.
 
-    `command` is the congvan command; `launcher` the one that runs what serves, where that is another (tests put one
-    between that kills).
+    `launchers` are the commands that stand for `congvan` where a program needs another (tests put one between that
+    kills); `environment` is what the programs get beside this process's own.
     """
 
     folder: Path
     members: Sequence[Member]
     host: str = "127.0.0.1"
     name: str = "hub.congvan.example"
-    command: Sequence[str] = COMMAND
     launchers: dict[str, Sequence[str]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(init=False)
-    hub: Program = field(init=False)
-    nodes: dict[str, Program] = field(init=False)
+    programs: dict[str, Program] = field(init=False, default_factory=dict)
+
+    @property
+    def hub(self) -> Program:
+        return self.programs["hub"]
+
+    @property
+    def nodes(self) -> dict[str, Program]:
+        """The members' nodes, by code."""
+        return {member.code: self.programs[f"node-{member.code}"] for member in self.members}
 
     @property
     def url(self) -> str:
@@ -54,39 +71,41 @@ class Site:
     def node_folder(self, code: str) -> Path:
         return self.folder / f"node-{code}"
 
-    async def congvan(self, *arguments: str) -> str:
-        """Run a `congvan` command to its end; gives what it prints."""
-        return await run(*arguments, command=self.command, environment=self.environment)
-
-    async def congvan_json(self, *arguments: str) -> Any:
-        return await run_json(*arguments, command=self.command, environment=self.environment)
-
-    async def on_hub(self, *arguments: str) -> Any:
-        """The JSON answer of `congvan hub …` on this site's hub."""
-        return await self.congvan_json("hub", *arguments, "--dir", str(self.hub_folder))
-
-    async def on_node(self, code: str, *arguments: str) -> Any:
-        """The JSON answer of `congvan node …` on the node of `code`."""
-        return await self.congvan_json("node", *arguments, "--dir", str(self.node_folder(code)))
-
     async def set_up(self) -> None:
-        """Make the hub and start it, admit the members, enrol their nodes (which are not started)."""
+        """Make the hub and start it, admit the members, enrol their nodes (which are not started).
+
+        What `congvan hub init`, `hub agency add` and `node init` do is done in this process: each command would spend
+        a second on imports.
+        """
         self.port = free_port(self.host)
-        hub = ("hub", "init", str(self.hub_folder), "--name", self.name, "--listen", f"{self.host}:{self.port}")
-        await self.congvan(*hub, "--address", self.host)
-        tokens = [await self._admit(member) for member in self.members]
-        self.hub = self._program("hub", self.hub_folder, HUB_ENVIRONMENT)
-        self.nodes = {
-            member.code: self._program("node", self.node_folder(member.code), NODE_ENVIRONMENT)
-            for member in self.members
-        }
-        await self.start_hub()
-        await asyncio.gather(
-            *(
-                self.congvan("node", "init", str(self.node_folder(member.code)), "--hub", self.url, "--token", token)
-                for member, token in zip(self.members, tokens, strict=True)
-            )
-        )
+        self.programs["hub"] = self._program("hub", self.hub_folder, HUB_ENVIRONMENT)
+        for member in self.members:
+            folder = self.node_folder(member.code)
+            self.programs[folder.name] = self._program("node", folder, NODE_ENVIRONMENT)
+        hub = HubFolder(self.hub_folder)
+        new = NewHub(name=self.name, listen=f"{self.host}:{self.port}", addresses=(self.host,))
+        await initialise_hub(hub, new, clock=utc_now)
+        await self.hub.start()
+        tokens = await self._admit_all(hub)
+        await listening(self.host, self.port)
+        # One after the other: Alembic, which makes their databases, keeps its context in a global.
+        for code, token in tokens.items():
+            await self._enrol(code, token)
+
+    async def _admit_all(self, folder: HubFolder) -> dict[str, EnrolmentToken]:
+        tokens = {}
+        async with open_hub(folder) as hub:
+            for member in self.members:
+                older = tuple(AgencyCode.parse(code) for code in member.older_codes)
+                new = NewAgency(AgencyCode.parse(member.code), member.name, older, None)
+                added = await hub.agencies.add(new, actor="demo")
+                if added.token is None:
+                    raise LookupError(f"{member.code} got no token")
+                tokens[member.code] = EnrolmentToken.parse(added.token.text)
+        return tokens
+
+    async def _enrol(self, code: str, token: EnrolmentToken) -> None:
+        await initialise_node(NodeFolder(self.node_folder(code)), NewNode(hub=self.url, token=token), clock=utc_now)
 
     async def start_hub(self) -> None:
         await self.hub.start()
@@ -96,20 +115,13 @@ class Site:
         await asyncio.gather(*(node.start() for node in self.nodes.values()))
 
     async def stop(self) -> None:
-        """Stop what runs, nodes first."""
-        await asyncio.gather(*(node.stop() for node in self.nodes.values() if node.is_running))
-        if self.hub.is_running:
-            await self.hub.stop()
-
-    async def _admit(self, member: Member) -> str:
-        older = [option for code in member.older_codes for option in ("--older-code", code)]
-        answer = await self.on_hub("agency", "add", member.code, "--name", member.name, *older)
-        return str(answer["enrolment"]["token"])
+        """Stop what runs."""
+        await asyncio.gather(*(program.stop() for program in self.programs.values() if program.is_running))
 
     def _program(self, kind: str, folder: Path, environment: dict[str, str]) -> Program:
         return Program(
             (kind, "serve", "--dir", str(folder)),
             self.folder / f"{folder.name}.log",
-            command=self.launchers.get(folder.name, self.command),
+            command=self.launchers.get(folder.name, COMMAND),
             environment=environment | self.environment,
         )

@@ -25,13 +25,20 @@ H23 = Member("H23", "UBND tỉnh Hải Dương", ("000.00.00.H23",))
 H31 = Member("H31", "UBND tỉnh Hưng Yên")
 
 
-#: What a killed node had leased is offered again soon.
-SHORT_LEASES = {"CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "2"}
+#: What a killed node had leased is offered again soon, and who was cut off tries again soon.
+IMPATIENT = {
+    "CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "2",
+    **{
+        f"CONGVAN_NODE__EXCHANGE__{part}__BACKOFF__{bound}": seconds
+        for part in ("SENDER", "RECEIVER", "HANDOVER", "REPORTS")
+        for bound, seconds in (("FIRST", "0.2"), ("LONGEST", "1"))
+    },
+}
 
 
 def site(folder: Path, members: Sequence[Member] = (G22, H23), *, faulty: bool = False, **options: Any) -> Site:
     """A site that takes what is dropped at once. `faulty`: each program obeys `control(site, name)`."""
-    made = Site(folder, members, environment=QUICK | SHORT_LEASES, **options)
+    made = Site(folder, members, environment=QUICK | IMPATIENT, **options)
     if faulty:
         for name in ("hub", *(f"node-{member.code}" for member in members)):
             made.launchers[name] = (sys.executable, "-m", "tests.programs.faults", str(folder / f"{name}.control"))
@@ -39,7 +46,7 @@ def site(folder: Path, members: Sequence[Member] = (G22, H23), *, faulty: bool =
 
 
 def program(site: Site, name: str) -> Program:
-    return site.hub if name == "hub" else site.nodes[name.removeprefix("node-")]
+    return site.programs[name]
 
 
 def order(site: Site, name: str, text: str) -> None:

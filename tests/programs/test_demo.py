@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from congvan.demo.programs import COMMAND, run
+from congvan.demo.programs import COMMAND
 
 COUNTS = ("accepted", "delivered", "refused", "expired", "cancelled", "pending")
 
@@ -32,7 +32,10 @@ def running_in(folder: str) -> list[str]:
 @pytest.mark.timeout(300)
 async def test_one_event_a_line_and_the_balance_last() -> None:
     """With --once --json each line is an event; the story is complete, and the last line is the balance."""
-    events = [json.loads(line) for line in (await run("demo", "--once", "--json")).splitlines()]
+    demo = await asyncio.create_subprocess_exec(*COMMAND, "demo", "--once", "--json", stdout=asyncio.subprocess.PIPE)
+    output, _ = await demo.communicate()
+    assert demo.returncode == 0
+    events = [json.loads(line) for line in output.splitlines()]
     names = [event["event"] for event in events]
     summary = events[-1]
     assert summary["event"] == "demo.summary"

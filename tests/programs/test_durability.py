@@ -88,7 +88,7 @@ async def test_the_answer_waits_for_the_disk(tmp_path: Path) -> None:
         trace = tmp_path / f"trace-{left_out}"
         exchange.order(site, "hub", f"without {left_out}" if left_out else "")
         launcher = (sys.executable, "-m", "tests.programs.faults", str(tmp_path / "hub.control"))
-        site.hub = exchange.Program(
+        site.programs["hub"] = exchange.Program(
             ("hub", "serve", "--dir", str(site.hub_folder)),
             tmp_path / "hub.log",
             command=(*durability.STRACE, "-o", str(trace), *launcher),
