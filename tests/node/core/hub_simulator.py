@@ -63,6 +63,7 @@ class HubSimulator:
         self.accepted: dict[str, Submission] = {}
         self.order: list[str] = []
         self.tries: list[str] = []
+        self.brought_along: list[int] = []
         self.uploaded: list[tuple[int, int]] = []
         self.blob_reads: list[tuple[int, str]] = []
         self.reports: list[OutcomesRequest] = []
@@ -215,6 +216,7 @@ class HubSimulator:
         opened = open_seal(data)
         name = opened.message_id
         self.tries.append(name)
+        self.brought_along.append(len(attachments))
         envelope = read_envelope(parse_envelope(data))
         while self.faults.hold(envelope):  # noqa: ASYNC110 - a test changes its mind by setting a function
             await asyncio.sleep(0.01)

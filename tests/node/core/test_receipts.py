@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import pytest
+from sqlalchemy import Connection
 
 from certs.receipts import sign_receipts
 from certs.sealing import SealingKey
+from node.store import reports
 from node.store.records import RecipientRow
 from node.store.states import DeliveryState, OutboxState
 from schemas.codes import AgencyCode
@@ -195,6 +197,22 @@ async def test_reports_wait_for_the_hub_and_are_sent_in_order(node: Node, hub: H
         await eventually(nothing_waits(node))
     assert hub.outcomes(OutcomeKind.CONSIGNED) == names
     assert max(len(request.outcomes) for request in hub.reports) == 3
+
+
+async def test_a_later_word_on_an_entry_is_sent_though_an_earlier_one_was_answered(node: Node) -> None:
+    """When an entry comes again on a new lease while its report is on the way, the hub is told on the new lease too."""
+
+    def queue(transaction: Connection, lease: str) -> None:
+        reports.add_outcome(transaction, 7, lease, OutcomeKind.RECEIVED, receipts=())
+
+    await node.database.write(partial(queue, lease="first"))
+    sent = await node.database.read(partial(reports.next_batch, receipts=10))
+    await node.database.write(partial(queue, lease="second"))
+    await node.database.write(partial(reports.settle, sent=sent))
+    (left,) = await node.database.read(partial(reports.next_batch, receipts=10))
+    assert (left.entry, left.lease) == (7, "second")
+    await node.database.write(partial(reports.settle, sent=[left]))
+    assert await node.database.read(partial(reports.next_batch, receipts=10)) == ()
 
 
 async def test_a_report_that_the_hub_cannot_read_blocks_no_other(node: Node, hub: HubSimulator, world: World) -> None:

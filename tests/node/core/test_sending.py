@@ -120,13 +120,16 @@ async def test_the_wait_that_a_hub_asks_for_is_kept(node: Node, hub: HubSimulato
 
 async def test_a_clock_set_back_holds_nothing_up(node: Node, hub: HubSimulator) -> None:
     """A message put off by a clock that ran days ahead is sent when the clock is right again."""
+    resting = SETTINGS.sender.model_copy(update={"backoff": BackoffSettings(first=20.0, longest=20.0)})
+    node.settings = SETTINGS.model_copy(update={"sender": resting})
     node.clock.ahead = timedelta(days=3)
     hub.faults.refuse = lambda _id: Unavailable("revocation-unknown", "Down.")
     async with node.running("sender"):
         message_id = await node.submit(document())
-        await has_trouble(node, message_id, "revocation-unknown")
+        await becomes(node, message_id, OutboxState.RESTING)
         node.clock.ahead = timedelta(0)
         hub.faults.refuse = lambda _id: None
+        await node.submit(document(), key="one that wakes the sender")
         await becomes(node, message_id, OutboxState.ACCEPTED)
 
 
@@ -177,6 +180,20 @@ async def test_short_attachments_travel_with_the_submission(node: Node, hub: Hub
     assert sorted(hub.accepted[message_id].brought.values()) == [b"", b"x" * 65536]
     assert hub.uploaded == []
     assert hub.tries == [message_id]
+
+
+async def test_short_attachments_are_not_sent_again_with_the_long_ones(
+    node: Node, hub: HubSimulator, tmp_path: Path
+) -> None:
+    """When long attachments are uploaded after the first request, the second brings the envelope alone."""
+    small, large = tmp_path / "nhỏ.txt", tmp_path / "lớn.bin"
+    small.write_bytes(b"x")
+    large.write_bytes(bytes(100_000))
+    async with node.running("sender"):
+        message_id = await node.submit(document(), small, large)
+        await becomes(node, message_id, OutboxState.ACCEPTED)
+    assert hub.brought_along == [1, 0]
+    assert sorted(map(len, hub.accepted[message_id].brought.values())) == [1, 100_000]
 
 
 async def test_the_most_urgent_goes_first_and_in_a_lane_the_oldest(node: Node, hub: HubSimulator) -> None:
