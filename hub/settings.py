@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from hub.settings_exchange import ExchangeSettings
 from runtime.addresses import Address
-from runtime.logs import LogFormat
+from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
@@ -26,11 +26,7 @@ ENVIRONMENT_PREFIX = "CONGVAN_HUB"
 HubName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$")]
 
 
-class _Table(Settings):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class HttpSettings(_Table):
+class HttpSettings(Settings):
     """What one HTTP connection may take."""
 
     idle_seconds: float = Field(90.0, ge=5)
@@ -41,7 +37,7 @@ class HttpSettings(_Table):
     """How long requests under way may take to end when the hub is stopped."""
 
 
-class EnrolmentSettings(_Table):
+class EnrolmentSettings(Settings):
     """How nodes are let in."""
 
     token_days: int = Field(7, ge=1, le=90)
@@ -50,7 +46,7 @@ class EnrolmentSettings(_Table):
     """Wrong tokens that one address may try in a minute before it has to wait."""
 
 
-class DirectorySettings(_Table):
+class DirectorySettings(Settings):
     """The signed agency directory."""
 
     valid_days: int = Field(30, ge=1, le=365)
@@ -65,14 +61,14 @@ class DirectorySettings(_Table):
         return self
 
 
-class ProxySettings(_Table):
+class ProxySettings(Settings):
     """A proxy before the hub that terminates TLS and hands on the client's certificate in Client-Cert (RFC 9440)."""
 
     addresses: tuple[IPv4Network | IPv6Network, ...] = ()
     """Addresses or networks of the proxies. From anywhere else the header means nothing. Empty: there is no proxy."""
 
 
-class OperationsSettings(_Table):
+class OperationsSettings(Settings):
     """Health and metrics for the operator's own monitoring."""
 
     listen: str = ""
@@ -92,16 +88,7 @@ class OperationsSettings(_Table):
         return Address.parse(self.listen) if self.listen else None
 
 
-class LogSettings(_Table):
-    """What the program says on standard error."""
-
-    format: LogFormat = LogFormat.TEXT
-    """text for people, json (one object a line) for machines."""
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines that are shown."""
-
-
-class HubTable(_Table):
+class HubTable(Settings):
     """The exchange."""
 
     name: HubName

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 
 
-class _Table(Settings):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class SubmissionSettings(_Table):
+class SubmissionSettings(Settings):
     """What the hub takes."""
 
     envelope_bytes: int = Field(DEFAULT_LIMITS.envelope_bytes, ge=64 * KIB, le=64 * MIB)
@@ -54,7 +50,7 @@ class SubmissionSettings(_Table):
         return timedelta(hours=self.upload_hours)
 
 
-class MailboxSettings(_Table):
+class MailboxSettings(Settings):
     """How what waits is handed out."""
 
     lease_seconds: float = Field(60.0, gt=0, le=3600)
@@ -75,7 +71,7 @@ class MailboxSettings(_Table):
     """When an entry that a node hands back is offered again, if the node does not say."""
 
 
-class DeliverySettings(_Table):
+class DeliverySettings(Settings):
     """How deliveries are made and ended."""
 
     days: float = Field(30.0, gt=0, le=3650)
@@ -92,7 +88,7 @@ class DeliverySettings(_Table):
         return timedelta(days=self.days)
 
 
-class ExchangeSettings(_Table):
+class ExchangeSettings(Settings):
     """The way of a document through the hub."""
 
     submissions: SubmissionSettings = SubmissionSettings()

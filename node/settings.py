@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
 from node.settings_exchange import ExchangeSettings
 from node.usecases.identity import COMMAND_ADAPTER, OWN_ADAPTER
 from runtime.addresses import Address
-from runtime.logs import LogFormat
+from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
@@ -60,11 +60,7 @@ IpAddress = Annotated[str, AfterValidator(_ip_address_or_nothing)]
 PathOrNothing = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
 
-class _Table(Settings):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class HubTable(_Table):
+class HubTable(Settings):
     """The hub that this node exchanges through."""
 
     url: HubUrl
@@ -75,7 +71,7 @@ class HubTable(_Table):
     """The IP address of this machine to speak from. Empty: the system chooses."""
 
 
-class OperationsTable(_Table):
+class OperationsTable(Settings):
     """Health and metrics for your own monitoring."""
 
     listen: Annotated[str, AfterValidator(_address_or_nothing)] = ""
@@ -86,7 +82,7 @@ class OperationsTable(_Table):
         return Address.parse(self.listen) if self.listen else None
 
 
-class NodeTable(_Table):
+class NodeTable(Settings):
     """This node."""
 
     passphrase_file: PathOrNothing = None
@@ -94,15 +90,6 @@ class NodeTable(_Table):
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0
     """How long work under way may take to end when the node is stopped."""
     operations: OperationsTable = OperationsTable()
-
-
-class LogTable(_Table):
-    """What the program says on standard error."""
-
-    format: LogFormat = LogFormat.TEXT
-    """text for people, json (one object a line) for machines."""
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines that are shown."""
 
 
 class NodeSettings(Settings):
@@ -115,7 +102,7 @@ class NodeSettings(Settings):
     hub: HubTable
     node: NodeTable = NodeTable()
     exchange: ExchangeSettings = ExchangeSettings()
-    log: LogTable = LogTable()
+    log: LogSettings = LogSettings()
     adapters: Annotated[dict[str, Any], AfterValidator(_adapter_tables)] = Field(default_factory=dict)
 
 

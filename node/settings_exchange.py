@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, KIB, MIB, Limits
 
 
-class _Table(Settings):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class LimitSettings(_Table):
+class LimitSettings(Settings):
     """The largest message that this node takes, from its own software or from its hub."""
 
     envelope_bytes: int = Field(DEFAULT_LIMITS.envelope_bytes, ge=64 * KIB)
@@ -36,7 +32,7 @@ class LimitSettings(_Table):
         )
 
 
-class BackoffSettings(_Table):
+class BackoffSettings(Settings):
     """How long to wait after a failure, in seconds: spread by ±20 %, so that nodes do not come back all at once."""
 
     first: float = Field(1.0, gt=0)
@@ -45,7 +41,7 @@ class BackoffSettings(_Table):
     """The wait is never longer than this."""
 
 
-class SenderSettings(_Table):
+class SenderSettings(Settings):
     """How messages go to the hub."""
 
     parallel: int = Field(8, ge=2, le=64)
@@ -57,7 +53,7 @@ class SenderSettings(_Table):
     backoff: BackoffSettings = BackoffSettings()
 
 
-class ReceiverSettings(_Table):
+class ReceiverSettings(Settings):
     """How messages come from the hub."""
 
     batch: int = Field(32, ge=1, le=256)
@@ -73,7 +69,7 @@ class ReceiverSettings(_Table):
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
 
 
-class HandoverSettings(_Table):
+class HandoverSettings(Settings):
     """How messages go to the agency's software, through an adapter."""
 
     parallel: int = Field(4, ge=1, le=64)
@@ -85,7 +81,7 @@ class HandoverSettings(_Table):
     backoff: BackoffSettings = BackoffSettings()
 
 
-class ReportSettings(_Table):
+class ReportSettings(Settings):
     """How receipts go to the hub."""
 
     batch: int = Field(256, ge=1, le=1024)
@@ -93,14 +89,14 @@ class ReportSettings(_Table):
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
 
 
-class DirectorySettings(_Table):
+class DirectorySettings(Settings):
     """How the agency directory is kept up to date."""
 
     interval: float = Field(300.0, gt=0)
     """How many seconds between two questions for it; it is asked for at once when the hub speaks of a newer version."""
 
 
-class ExchangeSettings(_Table):
+class ExchangeSettings(Settings):
     """How this node exchanges. Durations are seconds, sizes bytes."""
 
     limits: LimitSettings = LimitSettings()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
+from typing import Literal
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
+
+from runtime.settings import Settings
 
 #: Fields that would be secrets; a log line shows only that they were there.
 SECRET_FIELDS = frozenset({"token", "secret", "password", "passphrase", "authorization", "private_key"})
@@ -16,6 +19,15 @@ SECRET_FIELDS = frozenset({"token", "secret", "password", "passphrase", "authori
 class LogFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
+
+
+class LogSettings(Settings):
+    """What the program says on standard error."""
+
+    format: LogFormat = LogFormat.TEXT
+    """text for people, json (one object a line) for machines."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are shown."""
 
 
 def configure_logs(form: LogFormat, level: str) -> None:

@@ -17,9 +17,12 @@ SettingsT = TypeVar("SettingsT", bound="Settings")
 
 
 class Settings(BaseModel):
-    """A table of settings. Unknown keys are errors: a misspelt key must not silently keep a default."""
+    """A table of settings. Unknown keys are errors: a misspelt key must not silently keep a default.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    The docstrings of table and keys explain them in the settings file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def load_settings(model: type[SettingsT], path: Path, *, environment_prefix: str) -> SettingsT:

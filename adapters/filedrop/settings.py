@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, Limits
@@ -19,8 +19,6 @@ def _absolute(folder: Path | None) -> Path | None:
 
 class FiledropSettings(Settings):
     """Folders between the node and any software that can copy a file: out/ is sent, in/ is what arrived."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     folder: Annotated[Path | None, BeforeValidator(lambda value: value or None), AfterValidator(_absolute)] = None
     """The folder that holds out/, in/, sent/ and failed/, an absolute path. Empty: filedrop/ in the node's folder."""

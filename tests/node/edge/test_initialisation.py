@@ -165,7 +165,7 @@ def _self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-class Cut(Exception):  # noqa: N818 - what a test does
+class Cut(BaseException):  # noqa: N818 - the end of a process, which no program handles
     """The program ends here."""
 
 
