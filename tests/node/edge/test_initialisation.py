@@ -165,7 +165,9 @@ def _self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-class Cut(BaseException):  # noqa: N818 - the end of a process, which no program handles
+class Cut(BaseException):
+    """The end of a process, which no program handles."""
+
     """The program ends here."""
 
 
