@@ -168,7 +168,6 @@ def _self_signed(folder: Path) -> ssl.SSLContext:
 class Cut(BaseException):
     """The end of a process, which no program handles."""
 
-    """The program ends here."""
 
 
 #: Where init is cut short: right after the step of this name.
