@@ -33,6 +33,8 @@ class BlobStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._uploads = root / "uploads"
+        #: Folders whose own names are known to be on the disk: another thread may have made one and not synced it yet.
+        self._synced: set[Path] = set()
         make_private_folder(self._uploads)
 
     def path(self, digest: Sha256Hex) -> Path:
@@ -124,9 +126,10 @@ class BlobStore:
         source, target = self._upload_path(upload_id), self.path(digest)
         with storage_errors(source):
             for folder in reversed(target.parents[:3]):
-                if not folder.exists():
+                if folder not in self._synced:
                     make_private_folder(folder)
                     sync_folder(folder.parent)
+                    self._synced.add(folder)
             try:
                 source.replace(target)
             except FileNotFoundError as error:

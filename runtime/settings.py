@@ -37,9 +37,11 @@ def load_settings(model: type[SettingsT], path: Path, *, environment_prefix: str
             mend="Give the folder with --dir, or make one with `init`.",
         )
     with storage_errors(path):
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        values: dict[str, Any] = tomllib.loads(text)
+        values: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Rejected("settings-syntax", f"{path} is not UTF-8: {error}.", mend="Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise Rejected("settings-syntax", f"{path}: {error}.", mend="Correct the TOML at that place.") from error
     for name, value in os.environ.items():

@@ -20,7 +20,10 @@ from runtime.files import storage_error
 from schemas.errors import CongvanError, Unavailable
 from schemas.times import VIETNAM
 
-out = Console(highlight=False, soft_wrap=True)
+#: Into a file or a pipe a table is as wide as it needs to be: nothing is cut off for want of a screen.
+_WIDE = 400
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -152,7 +152,7 @@ class OutcomeKind(StrEnum):
 
 
 class Outcome(Wire):
-    entry: int
+    entry: Annotated[int, Field(ge=1, le=2**63 - 1)]
     lease: str | None = None
     outcome: OutcomeKind
     receipts: tuple[ReceiptRef, ...] = ()

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Final
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from runtime.blobs import CHUNK
@@ -44,6 +44,16 @@ async def pieces_of_part(part: BodyPartReader, *, silence: float) -> AsyncIterat
             async with asyncio.timeout(silence):
                 piece = await part.read_chunk(_PART_PIECE)
         yield piece
+
+
+async def next_part(parts: MultipartReader, *, silence: float) -> BodyPartReader | None:
+    """The next part of a multipart body, None after the last; its head must come within `silence` seconds."""
+    with _body_errors(), multipart_errors():
+        async with asyncio.timeout(silence):
+            part = await parts.next()
+    if isinstance(part, MultipartReader):
+        raise Rejected("request-malformed", "A part of the submission is a multipart itself.")
+    return part
 
 
 async def gathered(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

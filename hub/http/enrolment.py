@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 #: Addresses whose failures are remembered; the longest quiet one is forgotten first.
 _REMEMBERED: Final = 4096
 _MINUTE: Final = timedelta(minutes=1)
+
+#: Seconds that the body, two certificate requests, may take in all: anybody may call, so nobody may linger.
+_BODY_SECONDS: Final = 20.0
 
 #: What a wrong token is answered with. Other refusals come to holders of a right one.
 _GUESSES: Final = frozenset({"token-unknown", "unauthenticated"})
@@ -76,7 +80,8 @@ def enrolment_routes(enrolment: Enrolment, limit: FailureLimit) -> list[web.Rout
     async def enrol(request: web.Request) -> web.Response:
         limit.require(request.remote)
         try:
-            answer = await enrolment.enrol(_secret_of(request), decode(EnrolmentRequest, await request.read()))
+            secret = _secret_of(request)
+            answer = await enrolment.enrol(secret, decode(EnrolmentRequest, await _body_of(request)))
         except Rejected as error:
             if error.code in _GUESSES:
                 limit.note(request.remote)
@@ -85,6 +90,14 @@ def enrolment_routes(enrolment: Enrolment, limit: FailureLimit) -> list[web.Rout
         return web.Response(body=answer, content_type=paths.JSON_TYPE)
 
     return [web.get(paths.AUTHORITY, show_authority), web.post(paths.ENROLMENTS, enrol)]
+
+
+async def _body_of(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise Unavailable("request-timeout", "The request did not come to its end in time.") from error
 
 
 def _secret_of(request: web.Request) -> str:

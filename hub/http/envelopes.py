@@ -8,7 +8,7 @@ from functools import partial
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from hub.http.bodies import gathered, multipart_errors, pieces_of, pieces_of_part, read_within
+from hub.http.bodies import gathered, multipart_errors, next_part, pieces_of, pieces_of_part, read_within
 from hub.http.peer import peer_of
 from hub.settings_exchange import SubmissionSettings
 from hub.usecases.acceptance import Accepted
@@ -54,7 +54,7 @@ class EnvelopeCalls:
         if isinstance(judged, Accepted):
             return judged
         async with self.submissions.intake(judged) as intake:
-            while parts is not None and (part := await _next(parts)) is not None:
+            while parts is not None and (part := await self._next(parts)) is not None:
                 digest = (part.name or "").removeprefix(paths.ATTACHMENT_PART_PREFIX)
                 if part.name != paths.ATTACHMENT_PART_PREFIX + digest or not is_sha256_hex(digest):
                     raise _misnamed(part)
@@ -65,8 +65,11 @@ class EnvelopeCalls:
         limit = self.settings.envelope_bytes
         return await read_within(pieces, limit, partial(too_large, limit))
 
+    async def _next(self, parts: MultipartReader) -> BodyPartReader | None:
+        return await next_part(parts, silence=self.settings.silence_seconds)
+
     async def _first(self, parts: MultipartReader) -> AsyncIterator[bytes]:
-        part = await _next(parts)
+        part = await self._next(parts)
         if part is None or part.name != paths.ENVELOPE_PART:
             raise _misnamed(part)
         return pieces_of_part(part, silence=self.settings.silence_seconds)
@@ -106,14 +109,6 @@ def envelope_routes(submissions: Submissions, settings: SubmissionSettings, epoc
     """The routes of this module."""
     calls = EnvelopeCalls(submissions, settings, epoch, Places(settings.parallel, "submissions"))
     return [web.post(paths.ENVELOPES, calls.submit)]
-
-
-async def _next(parts: MultipartReader) -> BodyPartReader | None:
-    with multipart_errors():
-        part = await parts.next()
-    if isinstance(part, MultipartReader):
-        raise Rejected("request-malformed", "A part of the submission is a multipart itself.")
-    return part
 
 
 def _misnamed(part: BodyPartReader | None) -> Rejected:

@@ -59,7 +59,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ConnectionError:
         # The peer is gone: nobody is left to tell, and nothing here is wrong.
         log.debug("request.broken_off", method=request.method, path=request.path)
-        raise
+        if request.get(STARTED):
+            raise
+        return web.Response(status=400)
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
         return _answer(request, Unavailable("internal", "The hub failed to answer.", mend="Try again later."))

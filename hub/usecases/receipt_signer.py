@@ -9,7 +9,6 @@ from typing import Final
 from certs.receipts import sign_receipts
 from certs.sealing_key import SealingKey
 from runtime.clock import Clock
-from schemas.errors import CongvanError
 from schemas.receipts import Issuer, IssuerKind, Receipt, SignedReceipt
 
 #: How many receipts share one proof at most: each carries the whole proof with it.
@@ -53,7 +52,7 @@ class ReceiptSigner:
             signed = await asyncio.to_thread(
                 sign_receipts, [asked.receipt for asked in together], self._key, issued_at=self._clock()
             )
-        except CongvanError as error:
+        except Exception as error:  # noqa: BLE001 - every error belongs to who asked: nobody may wait for ever
             if len(together) > 1:
                 # One of them is at fault; the others are not to suffer for it.
                 for asked in together:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from congvan.demo.programs import PATIENCE, Program
+from congvan.demo.programs import Program
 from congvan.demo.scenario import QUICK
 from congvan.demo.site import Member, Site
 from hub.foundation import open_foundation as open_hub
@@ -24,6 +24,9 @@ G22 = Member("G22", "Văn phòng Chính phủ")
 H23 = Member("H23", "UBND tỉnh Hải Dương", ("000.00.00.H23",))
 H31 = Member("H31", "UBND tỉnh Hưng Yên")
 
+
+#: Seconds to wait for what must come: each lapse doubles a lease, and the machine may be busy.
+PATIENCE = 150.0
 
 #: What a killed node had leased is offered again soon, and who was cut off tries again soon.
 IMPATIENT = {

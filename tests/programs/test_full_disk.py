@@ -42,10 +42,9 @@ def fill(folder: Path) -> Path:
     """Take all the space of the disk at `folder`; gives the file that holds it."""
     filler = folder / "filler"
     free = os.statvfs(folder)
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         for _ in range(free.f_bavail):
             file.write(bytes(free.f_frsize))
-            file.flush()
     return filler
 
 

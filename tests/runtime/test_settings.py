@@ -59,6 +59,15 @@ def test_a_secret_in_a_wrong_place_is_not_shown(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+    """A file that an editor saved as UTF-16 is told from a fault of the program."""
+    path = tmp_path / "congvan.toml"
+    path.write_text('name = "x"', encoding="utf-16")
+    with pytest.raises(Rejected, match="not UTF-8") as caught:
+        load_settings(Example, path, environment_prefix="EXAMPLE")
+    assert caught.value.code == "settings-syntax"
+
+
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     """No settings file is an error with a mend."""
     with pytest.raises(Rejected) as caught:

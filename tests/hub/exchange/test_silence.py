@@ -36,6 +36,16 @@ async def test_a_submission_that_stalls_is_ended(world: World, g22: Node) -> Non
     assert await world.is_empty()
 
 
+@pytest.mark.parametrize("said", [b"", b"--B\r\nContent-Disp"])
+async def test_a_submission_that_stalls_between_its_parts_is_ended(world: World, g22: Node, said: bytes) -> None:
+    """A peer that stops before a part, or in the middle of a part's head, holds its place no longer than another."""
+    url = g22.client._hub.with_path("/v1/envelopes")
+    kind = {"Content-Type": "multipart/form-data; boundary=B"}
+    async with g22.session.post(url, data=_stalling(said), headers=kind) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "request-timeout")
+    assert await world.is_empty()
+
+
 async def test_an_upload_that_stalls_is_ended_and_keeps_what_came(g22: Node, h23: Node) -> None:
     """What came before the silence need not come again."""
     data = g22.seal(document("G22", "H23", attachments=[LONG])).data
