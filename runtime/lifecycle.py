@@ -14,6 +14,8 @@ from schemas.errors import Unavailable
 
 log = structlog.get_logger()
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 #: A service runs until the stop event is set, then ends by itself. One that ends earlier is an error.
 Service: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -53,14 +55,14 @@ async def _set(stop: asyncio.Event) -> None:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` on SIGINT and SIGTERM."""
+    """Set `stop` on SIGINT, SIGTERM and SIGHUP, which a terminal sends when it is closed."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         loop.add_signal_handler(number, stop.set)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPPING:
             loop.remove_signal_handler(number)
 
 

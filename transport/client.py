@@ -232,6 +232,5 @@ def _unreachable(hub: URL, error: Exception) -> CongvanError:
             mend="Check the hub's address and name; ask its operator.",
         )
     what = str(error) or type(error).__name__
-    return Unavailable(
-        "hub-unreachable", f"{hub} cannot be reached: {what}.", mend="The work is tried again by itself."
-    )
+    mend = "A running node tries again by itself; else check the address, or give --connect-to where it is in no DNS."
+    return Unavailable("hub-unreachable", f"{hub} cannot be reached: {what}.", mend=mend)

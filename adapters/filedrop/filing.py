@@ -61,15 +61,17 @@ def file_sent(item: Path, note: SentNote, folders: DropFolders) -> Path:
     """
     day = folders.sent / note.sent_at.astimezone(VIETNAM).strftime("%Y-%m-%d")
     folders.make(day)
-    target = _free_name(day, item.name, note.key)
+    target = _free_name(day, item.name, note.key, _RECEIPT_ENDING, f'"key": "{note.key}"'.encode())
     _write_note(Path(f"{target}{_RECEIPT_ENDING}"), note.encode(), folders)
     return _move(item, target)
 
 
 def file_failed(item: Path, error: CongvanError, at: datetime, folders: DropFolders) -> Path:
     """Move `item` to failed/, the reason beside it; gives the item's new path."""
-    target = _free_name(folders.failed, item.name, at.astimezone(VIETNAM).strftime("%Y%m%d-%H%M%S"))
-    _write_note(Path(f"{target}{_ERROR_ENDING}"), _reason(item.name, error, at).encode(), folders)
+    reason = _reason(item.name, error, at).encode()
+    mark = at.astimezone(VIETNAM).strftime("%Y%m%d-%H%M%S")
+    target = _free_name(folders.failed, item.name, mark, _ERROR_ENDING, reason)
+    _write_note(Path(f"{target}{_ERROR_ENDING}"), reason, folders)
     return _move(item, target)
 
 
@@ -85,8 +87,11 @@ def _write_note(path: Path, content: bytes, folders: DropFolders) -> None:
         temporary.replace(path)
 
 
-def _free_name(folder: Path, name: str, mark: str) -> Path:
-    """A path in `folder` near to `name` where nothing stands, told apart by `mark` if one of that name came before."""
+def _free_name(folder: Path, name: str, mark: str, ending: str, own: bytes) -> Path:
+    """A path in `folder` near to `name`, free for the item and, with `ending`, for its note.
+
+    It is told apart by `mark` where something stands. A note that holds `own` is this item's, from a try cut short.
+    """
     cut = PurePath(_cut(safe_name(name, ())))
     candidates = [cut.name, f"{cut.stem}~{mark[:16]}{cut.suffix}"]
     number = 1
@@ -94,19 +99,21 @@ def _free_name(folder: Path, name: str, mark: str) -> Path:
         while True:
             for candidate in candidates:
                 path = folder / candidate
-                if not os.path.lexists(path) and _note_belongs(path, mark):
+                if not os.path.lexists(path) and _is_free_for_note(Path(f"{path}{ending}"), own):
                     return path
             number += 1
             candidates = [f"{cut.stem}~{mark[:16]}-{number}{cut.suffix}"]
 
 
-def _note_belongs(path: Path, mark: str) -> bool:
-    """True unless the note of another item, itself taken away since, stands beside `path`."""
+def _is_free_for_note(path: Path, own: bytes) -> bool:
+    """Whether nothing stands at `path`, or the note of the same item: another item's stays as it is."""
     try:
-        note = Path(f"{path}{_RECEIPT_ENDING}").read_text(encoding="utf-8")
+        return own in path.read_bytes()
     except FileNotFoundError:
         return True
-    return f'"key": "{mark}"' in note
+    except OSError:
+        # A folder, or a file that cannot be read: somebody's, and in the way.
+        return False
 
 
 def _cut(name: str) -> str:

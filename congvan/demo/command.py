@@ -35,10 +35,13 @@ def demo(
     configure_logs(LogFormat.TEXT, "error")
     teller = Teller(utc_now, as_json)
     with tempfile.TemporaryDirectory(prefix="congvan-demo-") as folder:
-        asyncio.run(_run(Demo(Path(folder), teller), stay=not once))
+        played = asyncio.run(_run(Demo(Path(folder), teller), stay=not once))
+    if once and not played:
+        # Whoever waits for the balance must not take its absence for success.
+        raise typer.Exit(130)
 
 
-async def _run(scenario: Demo, *, stay: bool) -> None:
+async def _run(scenario: Demo, *, stay: bool) -> bool:
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        await scenario.run(stop, stay=stay)
+        return await scenario.run(stop, stay=stay)

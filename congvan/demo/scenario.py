@@ -80,13 +80,15 @@ class Demo:
     def __post_init__(self) -> None:
         self.site = Site(self.folder, (SENDER, *RECIPIENTS), environment=QUICK)
 
-    async def run(self, stop: asyncio.Event, *, stay: bool) -> None:
-        """Play it through; `stay` until `stop` is set. Leaves nothing running, however it ends."""
+    async def run(self, stop: asyncio.Event, *, stay: bool) -> bool:
+        """Play it through; `stay` until `stop` is set. Leaves nothing running; False if it was stopped half-way."""
         try:
-            if await unless(stop, self._play()) and stay:
+            played = await unless(stop, self._play())
+            if played and stay:
                 self._invite()
                 await stop.wait()
                 self.teller.headline("Stopping")
+            return played
         finally:
             await self.site.stop()
 

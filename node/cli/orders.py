@@ -79,7 +79,8 @@ def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[
         else:
             raise Rejected("file-missing", f"{path}: there is no such file.", mend="Check the path.")
     if not files:
-        raise Rejected("file-missing", "No file was named.", mend="Name the documents to send.")
+        missing = f"{words[0]}: there is no such file." if words else "No file was named."
+        raise Rejected("file-missing", missing, mend="Name the documents to send.")
     return files, codes
 
 
@@ -107,6 +108,9 @@ def code_of(number: str | None, notation: str | None) -> object:
 
 async def submit_order(node: Foundation, order: Order) -> Sent:
     """Submit what is ordered; raises as `Submitter.submit` and `compose_document` do, and `option-…`."""
+    if order.key is not None and not order.key.strip():
+        # An unset variable of a script: without its key, the script's next try would send a second message.
+        raise Rejected("option-missing", "--key is empty.", mend="Give the key, or leave --key out.")
     if len(order.files) == 1 and order.files[0].suffix.lower() == ".edxml":
         return await _submit_classic(node, order)
     total = sum(path.stat().st_size for path in order.files)
@@ -205,7 +209,7 @@ async def _submit(
     fingerprint: str | None,
     advance: Callable[[int], None],
 ) -> Sent:
-    key = order.key or str(uuid.uuid4())
+    key = str(uuid.uuid4()) if order.key is None else order.key
     submission = Submission(
         key=key,
         # Without a key of the caller's nothing can come twice under it.

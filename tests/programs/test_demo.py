@@ -62,7 +62,7 @@ async def test_one_event_a_line_and_the_balance_last() -> None:
 
 @pytest.mark.programs
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_stays_up_until_stopped_and_leaves_nothing(number: signal.Signals) -> None:
     """Without --once it stays up after the balance; a signal ends its programs and removes its folder."""
     demo = await asyncio.create_subprocess_exec(

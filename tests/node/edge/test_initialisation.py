@@ -169,7 +169,6 @@ class Cut(BaseException):
     """The end of a process, which no program handles."""
 
 
-
 #: Where init is cut short: right after the step of this name.
 STEPS = {
     "the keys are made": "node.usecases.enrolment._requests",
