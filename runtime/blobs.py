@@ -160,7 +160,7 @@ class BlobStore:
         """The bytes from `start` up to, not including, `end`. Raises `blob-missing` before the first byte."""
         path = self.path(digest)
         try:
-            file = path.open("rb")  # noqa: ASYNC230 - as in `append`
+            file = path.open("rb")
         except FileNotFoundError as error:
             raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.") from error
         try:

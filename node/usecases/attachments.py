@@ -70,7 +70,7 @@ class Attachments:
         async def chunks() -> AsyncIterator[bytes]:
             nonlocal size
             # Opened here, not in a thread: a caller cancelled meanwhile would leave an open file that nobody has.
-            with storage_errors(path), path.open("rb") as file:  # noqa: ASYNC230 - microseconds; reading is in threads
+            with storage_errors(path), path.open("rb") as file:
                 while chunk := await asyncio.to_thread(file.read, CHUNK):
                     await asyncio.to_thread(digest.update, chunk)
                     size += len(chunk)
