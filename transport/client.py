@@ -138,6 +138,11 @@ class HubClient:
                 yield answer
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             raise _unreachable(self._hub, error) from error
+        except RuntimeError as error:
+            # uvloop refuses a new socket whose number a dying connection still holds; the next try gets another.
+            if "is used by transport" not in str(error):
+                raise
+            raise _unreachable(self._hub, error) from error
 
 
 class FixedAddress(AbstractResolver):
