@@ -52,8 +52,23 @@ messages = Table(
     Column("recipients_digest", _DIGEST, nullable=False),
     Column("left_out", Text),
     Column("weight", Integer, nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
+    Column("purged_at", Instant),
+    Column("kept_from", Instant),
     Index("uq_messages_message_id_from_code", "message_id", "from_code", unique=True),
+    Index(
+        "ix_messages_kept_from",
+        "kept_from",
+        sqlite_where=text("kept_from IS NOT NULL"),
+        postgresql_where=text("kept_from IS NOT NULL"),
+    ),
+)
+
+#: The bytes that were signed. Apart from the metadata, which stays when they are dropped.
+envelopes = Table(
+    "envelopes",
+    metadata,
+    Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 #: Attachments that accepted messages name. `content` is there for short ones; the bytes of others are a file.
@@ -165,6 +180,12 @@ Index(
     unique=True,
     sqlite_where=mailbox_entries.c.receipt.is_(None),
     postgresql_where=mailbox_entries.c.receipt.is_(None),
+)
+Index(
+    "ix_mailbox_entries_receipt",
+    mailbox_entries.c.receipt,
+    sqlite_where=mailbox_entries.c.receipt.is_not(None),
+    postgresql_where=mailbox_entries.c.receipt.is_not(None),
 )
 
 #: Envelopes judged good whose attachments are still on their way.

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Row, select
 
 from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, proofs, receipts
+from hub.store.exchange_tables import envelopes as envelope_bodies
 from hub.store.mailboxes import codes_in
 from hub.store.metadata import Transaction
 from schemas.envelope import Sha256Hex
@@ -45,12 +46,13 @@ def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, W
             messages.c.message,
             messages.c.message_id,
             messages.c.accepted_at,
-            messages.c.envelope,
+            envelope_bodies.c.body.label("envelope"),
             receipts.c.body,
             receipts.c.proof,
             proofs.c.body.label("proof_body"),
         )
         .join_from(mailbox_entries, messages, messages.c.message == mailbox_entries.c.message)
+        .join(envelope_bodies, envelope_bodies.c.message == messages.c.message)
         .join(receipts, receipts.c.message == messages.c.message)
         .join(proofs, proofs.c.digest == receipts.c.proof)
         .where(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, insert, select
 
-from hub.store.exchange_tables import messages, proofs, receipts
+from hub.store.exchange_tables import envelopes, messages, proofs, receipts
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
 from schemas.envelope import Sha256Hex
@@ -28,7 +28,7 @@ class MessageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message to add; the fields are the columns of `messages`."""
+    """A message to add; the fields are the columns of `messages`, and the bytes that were signed."""
 
     message_id: Sha256Hex
     from_code: str
@@ -91,10 +91,13 @@ _ACCEPTANCE = (
 
 def add(transaction: Transaction, new: NewMessage) -> int | None:
     """Add a message and give its number; None, and nothing changes, if its id is held for its From code."""
-    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    values = {field.name: getattr(new, field.name) for field in fields(new) if field.name != "envelope"}
     values["left_out"] = "\n".join(new.left_out) or None
+    values["kept_from"] = new.accepted_at
     statement = insert_or(transaction, messages).on_conflict_do_nothing().returning(messages.c.message)
     number: int | None = transaction.scalar(statement, values)
+    if number is not None:
+        transaction.execute(insert(envelopes), {"message": number, "body": new.envelope})
     return number
 
 

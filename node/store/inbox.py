@@ -61,6 +61,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
             "signed_at": received.signed_at,
             "accepted_at": received.accepted_at,
             "received_at": received.received_at,
+            "kept_from": received.received_at,
         },
     )
     return tuple(

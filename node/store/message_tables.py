@@ -6,7 +6,19 @@ the node does with it; a message between two agencies of one node stands in both
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from node.store.metadata import Code, Digest, RowNumber, metadata
 from runtime.columns import Instant
@@ -27,7 +39,17 @@ def _trouble_columns() -> tuple[Column[str], Column[str], Column[str], Column[in
     )
 
 
-#: In the order in which the node came to know them. `sender` is the code of today that stood behind From.
+def _kept_from_index(table: str) -> Index:
+    return Index(
+        f"ix_{table}_kept_from",
+        "kept_from",
+        sqlite_where=text("kept_from IS NOT NULL"),
+        postgresql_where=text("kept_from IS NOT NULL"),
+    )
+
+
+#: In the order in which the node came to know them. `sender` is the code of today that stood behind From. `purged_at`
+#: is when the payload was dropped: the sealed bytes, and the attachments that no other message names.
 messages = Table(
     "messages",
     metadata,
@@ -45,6 +67,7 @@ messages = Table(
     Column("lane", SmallInteger, nullable=False),
     Column("due_date", Text),
     Column("sealed_bytes", Integer, nullable=False),
+    Column("purged_at", Instant),
     Index("uq_messages_message_id", "message_id", unique=True),
     Index("ix_messages_document_id_sender_sequence", "document_id", "sender", "sequence"),
 )
@@ -91,6 +114,8 @@ small_blobs = Table(
 )
 
 #: Messages of ours. `created_at` and `submission_id` went into what was sealed; `due_at` is a resting one's next try.
+#: `kept_from` is a moment at which the payload was still needed for sending, as late as is known: the time to keep it
+#: counts from there at least. Null, once it is not kept for that any more.
 outbox = Table(
     "outbox",
     metadata,
@@ -110,10 +135,12 @@ outbox = Table(
     Column("accepted_at", Instant),
     Column("epoch", String(64)),
     *_trouble_columns(),
+    Column("kept_from", Instant),
     Index("uq_outbox_adapter_sender_key", "adapter", "sender", "key", unique=True),
     Index("uq_outbox_sequence", "sequence", unique=True),
     Index("ix_outbox_state_lane_sequence", "state", "lane", "sequence"),
     Index("ix_outbox_state_due_at", "state", "due_at"),
+    _kept_from_index("outbox"),
 )
 
 #: One row for each agency that a message of ours goes to: its code of today, and as `written`.
@@ -145,6 +172,7 @@ outbox_predecessors = Table(
     sqlite_with_rowid=False,
 )
 
+#: Messages received. `kept_from` as in `outbox`, for handing over.
 inbox = Table(
     "inbox",
     metadata,
@@ -155,6 +183,8 @@ inbox = Table(
     Column("signed_at", Instant, nullable=False),
     Column("accepted_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("kept_from", Instant),
+    _kept_from_index("inbox"),
     Index("uq_inbox_sequence", "sequence", unique=True),
 )
 

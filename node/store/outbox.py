@@ -114,6 +114,7 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
             "state": OutboxState.HELD if waits_for else OutboxState.READY,
             "lane": message.lane,
             "attempts": 0,
+            "kept_from": entry.created_at,
         },
     )
     if added is None:

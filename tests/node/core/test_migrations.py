@@ -25,7 +25,9 @@ async def test_the_migrations_make_the_tables_that_the_store_declares(tmp_path: 
         return {row.name for row in statements if "WITHOUT ROWID" in row.sql}
 
     async with open_database(tmp_path / "node.db") as database:
-        assert await upgrade(database, MIGRATIONS) == (None, "0001")
+        before, after = await upgrade(database, MIGRATIONS)
+        assert before is None
+        assert after is not None
         assert await database.read(differences) == []
         declared = {
             table.name for table in metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False
@@ -36,6 +38,6 @@ async def test_the_migrations_make_the_tables_that_the_store_declares(tmp_path: 
 async def test_a_second_upgrade_changes_nothing(tmp_path: Path) -> None:
     """A database at the newest revision is left as it is."""
     async with open_database(tmp_path / "node.db") as database:
-        await upgrade(database, MIGRATIONS)
-        assert await upgrade(database, MIGRATIONS) == ("0001", "0001")
+        _, newest = await upgrade(database, MIGRATIONS)
+        assert await upgrade(database, MIGRATIONS) == (newest, newest)
         assert await database.read(lambda connection: "outbox" in inspect(connection).get_table_names())

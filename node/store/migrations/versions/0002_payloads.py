@@ -1,4 +1,7 @@
-"""Payloads apart from metadata, so that they can be dropped."""
+"""When a payload was dropped, and from when the time to keep it counts."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0002"
 down_revision = "0001"
@@ -7,4 +10,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    op.add_column("messages", sa.Column("purged_at", sa.BigInteger))
+    for table, since in (("outbox", "created_at"), ("inbox", "received_at")):
+        op.add_column(table, sa.Column("kept_from", sa.BigInteger))
+        op.execute(f"UPDATE {table} SET kept_from = {since}")
+        op.create_index(
+            f"ix_{table}_kept_from",
+            table,
+            ["kept_from"],
+            sqlite_where=sa.text("kept_from IS NOT NULL"),
+            postgresql_where=sa.text("kept_from IS NOT NULL"),
+        )
