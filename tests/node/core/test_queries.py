@@ -57,8 +57,8 @@ async def test_a_message_is_named_by_id_beginning_or_document_id(node: Node, hub
         assert caught.value.code == "message-unknown"
     await node.database.write(
         lambda connection: connection.exec_driver_sql(
-            "INSERT INTO messages SELECT 99, ?, kind, sender, sender_name, document_id, subject, business, status,"
-            " description, priority, lane, due_date, sealed_bytes FROM messages WHERE message_id = ?",
+            "INSERT INTO messages (message_id, kind, sender, priority, lane, sealed_bytes)"
+            " SELECT ?, kind, sender, priority, lane, sealed_bytes FROM messages WHERE message_id = ?",
             (older[:8] + "0" * 56, older),
         )
     )
