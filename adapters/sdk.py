@@ -144,6 +144,7 @@ class Submission:
     the same it is the same message. A document's `references` are made from `attachments`, and its `trace` is the
     node's if empty.
     `about` names messages explicitly; if empty, the node resolves the DocumentIds that the message itself names.
+    What was not fetched at `expires_at` is delivered no more; the hub's own time to live may end it sooner.
     """
 
     key: str
@@ -152,6 +153,7 @@ class Submission:
     attachments: Sequence[OutgoingAttachment] = ()
     about: Sequence[Sha256Hex] = ()
     secrecy: SecrecyLevel | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

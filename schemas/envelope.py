@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -56,13 +57,15 @@ class Extension:
     """What travels beside the edXML message under the same signature (namespace `urn:congvan:edxml:1`).
 
     `submission_id` is the sender's own id of the act of sending (it keeps two equal documents apart);
-    `about` the message ids of the messages that a recall, update, replacement or status speaks of.
+    `about` the message ids of the messages that a recall, update, replacement or status speaks of; `expires_at` the
+    instant from which on nobody wants it delivered any more (a hub may end it sooner).
     """
 
     submission_id: str
     about: tuple[Sha256Hex, ...] = ()
     selectors: tuple[Selector, ...] = ()
     secrecy: SecrecyLevel | None = None
+    expires_at: datetime | None = None
     attachment_sizes: tuple[AttachmentSize, ...] = ()
 
 

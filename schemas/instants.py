@@ -1,6 +1,7 @@
-"""Instants as receipts and the directory write them: ISO 8601, UTC, to the microsecond, `2026-11-21T08:30:00.000000Z`.
+"""Instants as our extension, receipts and the directory write them: `2026-11-21T08:30:00.000000Z`.
 
-One instant has one text, so that equal values give equal bytes and texts sort as the instants do.
+ISO 8601, UTC, to the microsecond. One instant has one text, so that equal values give equal bytes and texts sort as
+the instants do.
 """
 
 from __future__ import annotations

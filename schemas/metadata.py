@@ -7,6 +7,7 @@
     to = ["H23", "000.00.00.H31"]           # or tables: { organ_id = "H23", organ_name = "UBND tỉnh Hải Dương" }
     priority = "hỏa tốc"                    # or 0 to 4
     due_date = 2026-12-01
+    expires_at = 2026-12-02T17:00:00+07:00   # or "3d" from the sending on: it is delivered no more after that
 
     [document_type]
     type_name = "Công văn"
@@ -28,7 +29,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -174,6 +175,16 @@ def sender_from_metadata(metadata: Mapping[str, object]) -> Organ | None:
     """
     keys = _validated(metadata)
     return _organ(keys.from_) if keys.from_ is not None else None
+
+
+def expiry_from_metadata(metadata: Mapping[str, object], now: datetime) -> datetime | None:
+    """The instant (UTC) that the key `expires_at` means for a document sent at the aware instant `now`, if it is there.
+
+    Raises:
+        Rejected: `metadata-invalid`.
+    """
+    expiry = _validated(metadata).expires_at
+    return now.astimezone(UTC) + expiry if isinstance(expiry, timedelta) else expiry
 
 
 def _organ(keys: OrganKeys) -> Organ:

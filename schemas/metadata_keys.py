@@ -10,9 +10,10 @@ from typing import Annotated, Self, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from schemas.codes import AgencyCode
+from schemas.durations import parse_duration
 from schemas.errors import MalformedCode
 from schemas.message import BusinessType, Priority, ReceiverType
-from schemas.times import DateText
+from schemas.times import VIETNAM, DateText
 
 _PRIORITY_WORDS = {
     "thường": Priority.NORMAL,
@@ -47,6 +48,8 @@ _ADMINISTRATIVE_TYPES = {
 }
 _ADMINISTRATIVE = 2
 
+_DAY_CHARACTERS = len("2026-12-01")
+
 _CODE = re.compile(r"\s*([^/\s]+)\s*/\s*(\S.*?)\s*")
 
 Word = TypeVar("Word", Priority, BusinessType, ReceiverType)
@@ -76,6 +79,31 @@ def _date_text(value: object) -> DateText:
     if day is None:
         raise ValueError("must be a day that exists, such as 2026-11-20 or 20/11/2026")
     return DateText.of(day)
+
+
+def _expiry(value: object) -> dt.datetime | dt.timedelta:
+    """An instant, or how long after the sending; a day ends at midnight and a time without zone is Vietnam's."""
+    try:
+        if isinstance(value, str):
+            value = _written_expiry(value.strip())
+        if isinstance(value, dt.timedelta):
+            return value
+        if isinstance(value, dt.datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=VIETNAM)).astimezone(dt.UTC)
+        if isinstance(value, dt.date):
+            midnight = dt.datetime(value.year, value.month, value.day, tzinfo=VIETNAM) + dt.timedelta(days=1)
+            return midnight.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a length of time, such as 2h or 3d, or an instant, such as 2026-12-01T17:00:00+07:00")
+
+
+def _written_expiry(text: str) -> dt.date | dt.timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        # A day alone is a date, and no instant at its beginning.
+        return dt.date.fromisoformat(text) if len(text) == _DAY_CHARACTERS else dt.datetime.fromisoformat(text)
 
 
 def _word(kind: type[Word], words: dict[str, Word], value: object) -> Word:
@@ -124,6 +152,7 @@ def _type_table(value: object) -> object:
 
 Code = Annotated[AgencyCode, PlainValidator(_agency_code)]
 Date = Annotated[DateText, PlainValidator(_date_text)]
+Expiry = Annotated[dt.datetime | dt.timedelta, PlainValidator(_expiry)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -230,6 +259,7 @@ class MetadataKeys(_Keys):
     content: str | None = None
     signer: Annotated[SignerKeys, BeforeValidator(_signer_table)]
     due_date: Date | None = None
+    expires_at: Expiry | None = None
     to_places: tuple[str, ...] | None = None
     priority: Annotated[Priority, PlainValidator(_priority)] = Priority.NORMAL
     sphere_of_promulgation: str | None = None

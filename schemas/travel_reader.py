@@ -6,6 +6,7 @@ from schemas.codes import AgencyCode
 from schemas.envelope import AttachmentSize, Envelope, Extension, SecrecyLevel, Selector, SelectorKind
 from schemas.errors import Rejected
 from schemas.fields import Fields, attribute_of, read_from, text_of
+from schemas.instants import parse_instant
 from schemas.message import (
     Business,
     BusinessDocumentInfo,
@@ -227,6 +228,7 @@ def _extension(fields: Fields) -> Extension:
             for selector in fields.each("Selector")
         ),
         secrecy=fields.optional("Secrecy", SecrecyLevel),
+        expires_at=fields.optional("ExpiresAt", parse_instant),
         attachment_sizes=tuple(
             AttachmentSize(attribute_of(size.element, "digest", str), read_from(size.element, int))
             for size in fields.each("AttachmentSize")

@@ -70,6 +70,13 @@ def _extension_faults(extension: Extension) -> Iterator[Rejected]:
             yield _no_digest(digest, nth("Extension/About", place))
     for place, selector in enumerate(extension.selectors):
         yield from _selector_faults(selector, nth("Extension/Selector", place))
+    if extension.expires_at is not None and extension.expires_at.tzinfo is None:
+        yield MalformedMessage(
+            "expiry-zoneless",
+            f"The expiry {extension.expires_at} names no instant.",
+            element="Extension/ExpiresAt",
+            mend="Give it a time zone.",
+        )
     for place, attachment in enumerate(extension.attachment_sizes):
         element = nth("Extension/AttachmentSize", place)
         if not is_sha256_hex(attachment.digest):

@@ -8,6 +8,7 @@ written as text: a tree built in lxml first takes three times as long.
 from __future__ import annotations
 
 from schemas.envelope import Envelope, Extension
+from schemas.instants import instant_text
 from schemas.markup import encoded, escaped
 from schemas.message_markup import OPENING, message_body, message_header
 from schemas.namespaces import EXTENSION
@@ -39,6 +40,7 @@ def _extension(extension: Extension) -> str:
                 for selector in extension.selectors
             ),
             f"<cv:Secrecy>{extension.secrecy}</cv:Secrecy>" if extension.secrecy else "",
+            f"<cv:ExpiresAt>{instant_text(extension.expires_at)}</cv:ExpiresAt>" if extension.expires_at else "",
             *(
                 f'<cv:AttachmentSize digest="{attachment.digest}">{attachment.size}</cv:AttachmentSize>'
                 for attachment in extension.attachment_sizes

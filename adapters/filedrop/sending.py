@@ -28,6 +28,7 @@ from runtime.files import storage_error
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.limits import Limits
 from schemas.message import Document, Message
+from schemas.metadata import expiry_from_metadata
 
 log = structlog.get_logger()
 
@@ -127,12 +128,21 @@ class Outbox:
         log.info("filedrop.sent", item=item.name, message=note.message_id, repeated=note.repeated, filed=str(target))
 
     async def _submission(self, parcel: Parcel) -> Submission:
+        expires_at: datetime | None = None
         if isinstance(parcel, ReadFolder):
-            message: Message = await compose_document(self._node, parcel.metadata, parcel.facts, now=self._clock())
+            now = self._clock()
+            message: Message = await compose_document(self._node, parcel.metadata, parcel.facts, now=now)
+            attachments = parcel.attachments
+            expires_at = expiry_from_metadata(parcel.metadata, now)
         else:
-            message = parcel.classic.message
-        attachments = parcel.attachments if isinstance(parcel, ReadFolder) else parcel.classic.attachments
-        return Submission(key=parcel.digest, fingerprint=parcel.digest, message=message, attachments=attachments)
+            message, attachments = parcel.classic.message, parcel.classic.attachments
+        return Submission(
+            key=parcel.digest,
+            fingerprint=parcel.digest,
+            message=message,
+            attachments=attachments,
+            expires_at=expires_at,
+        )
 
     async def _refuse(self, item: Item, error: Rejected) -> None:
         target = await asyncio.to_thread(file_failed, item.path, error, self._clock(), self._folders)

@@ -187,7 +187,7 @@ class Acceptances:
             priority=int(route.priority),
             lane=route.lane,
             accepted_at=now,
-            expires_at=now + self._settings.deliveries.lifetime,
+            expires_at=self._expiry(envelope.value, now),
             directory_version=route.directory_version,
             recipients_count=len(route.targets),
             recipients_digest=recipients_digest(target.recipient for target in route.targets),
@@ -195,6 +195,11 @@ class Acceptances:
             weight=len(envelope.data) + sum(upload.size for upload in self._inline(attachments)) + _ENTRY_BYTES,
             envelope=envelope.data,
         )
+
+    def _expiry(self, envelope: Envelope, now: datetime) -> datetime:
+        """The hub's own time to live, or the sender's if that ends sooner."""
+        own, wanted = now + self._settings.deliveries.lifetime, envelope.extension.expires_at
+        return own if wanted is None else min(own, wanted)
 
     def _receipt(self, judged: Judged, now: datetime) -> Receipt:
         document_id = _document_id(judged.envelope.value)

@@ -94,15 +94,16 @@ class Judge:
         # 3. An accepted message is answered as before, whatever has changed since.
         if standing.acceptance is not None and standing.connection == connection:
             return Repeated(key, standing.acceptance)
+        now = self._clock()
         # 4. The signer may speak for the sender, now.
         try:
-            envelope = opened.bind(standing.anchors, standing.binding, self._clock())
+            envelope = opened.bind(standing.anchors, standing.binding, now)
         except Rejected as error:
             error.element = error.element or _SENDER
             return Refused(key, error)
         try:
             # 5. It may enter, and it is known whom it goes to.
-            require_admissible(envelope.value, self._limits)
+            require_admissible(envelope.value, self._limits, now)
             speaker = Speaker(standing.sender, connection)
             found = await self._database.read(
                 partial(route, envelope=envelope.value, speaker=speaker, recipients=self._limits.recipients)

@@ -1,9 +1,12 @@
-"""What the hub refuses whoever sends it: secrecy, and sizes beyond its limits."""
+"""What the hub refuses whoever sends it: secrecy, what is over already, and sizes beyond its limits."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from schemas.envelope import Envelope, SecrecyLevel
 from schemas.errors import LimitExceeded, Rejected
+from schemas.instants import instant_text
 from schemas.limits import Limits
 from schemas.markup import nth
 
@@ -14,11 +17,11 @@ _LEVELS = {
 }
 
 
-def require_admissible(envelope: Envelope, limits: Limits) -> None:
-    """Pass if an envelope of this content may enter.
+def require_admissible(envelope: Envelope, limits: Limits, at: datetime) -> None:
+    """Pass if an envelope of this content may enter at `at`.
 
     Raises:
-        Rejected: `secrecy-forbidden`.
+        Rejected: `secrecy-forbidden`, `already-expired`.
         LimitExceeded: `attachment-too-large`, `attachments-too-large`.
     """
     extension = envelope.extension
@@ -28,6 +31,13 @@ def require_admissible(envelope: Envelope, limits: Limits) -> None:
             f"The document is marked as a state secret ({_LEVELS[extension.secrecy]}); none may travel here.",
             element="Extension/Secrecy",
             mend="Send it by the way that the law prescribes for state secrets.",
+        )
+    if extension.expires_at is not None and extension.expires_at <= at:
+        raise Rejected(
+            "already-expired",
+            f"The message expired at {instant_text(extension.expires_at)}: nobody would be handed it.",
+            element="Extension/ExpiresAt",
+            mend="Send it anew with a later expiry, or with none. If the expiry is still to come, set the clock right.",
         )
     for place, attachment in enumerate(extension.attachment_sizes):
         if attachment.size > limits.attachment_bytes:

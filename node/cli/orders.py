@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from schemas.errors import MalformedCode, Rejected
 from schemas.findings import Finding
 from schemas.limits import MIB
 from schemas.message import Document, Message
+from schemas.metadata import expiry_from_metadata
 
 #: Files that together have less are copied before a bar could be seen.
 _WORTH_A_BAR = 8 * MIB
@@ -129,11 +131,12 @@ async def _submit_files(node: Foundation, order: Order, advance: Callable[[int],
     fingerprint = await asyncio.to_thread(_fingerprint, order, metadata, advance) if order.key else None
     if order.metadata_file is None:
         metadata = await _with_own_name(node, order, metadata)
+    now = node.clock()
     message = await compose_document(
         node.api(COMMAND_ADAPTER),
         metadata,
         (),
-        now=node.clock(),
+        now=now,
         sender=order.sender,
         recipients=order.recipients,
     )
@@ -141,7 +144,10 @@ async def _submit_files(node: Foundation, order: Order, advance: Callable[[int],
         OutgoingAttachment(name=path.name, content_type=content_type_of(path.name), description=path.name, path=path)
         for path in order.files
     ]
-    return await _submit(node, order, message, attachments, fingerprint=fingerprint, advance=advance)
+    expires_at = expiry_from_metadata(metadata, now)
+    return await _submit(
+        node, order, message, attachments, expires_at=expires_at, fingerprint=fingerprint, advance=advance
+    )
 
 
 def _metadata_of(order: Order) -> dict[str, object]:
@@ -206,6 +212,7 @@ async def _submit(
     message: Message,
     attachments: Sequence[OutgoingAttachment],
     *,
+    expires_at: datetime | None = None,
     fingerprint: str | None,
     advance: Callable[[int], None],
 ) -> Sent:
@@ -216,6 +223,7 @@ async def _submit(
         fingerprint=fingerprint or hashlib.sha256(key.encode()).hexdigest(),
         message=message,
         attachments=attachments,
+        expires_at=expires_at,
     )
     submitted = await node.submitter.submit(COMMAND_ADAPTER, submission, progress=advance)
     return Sent(submitted, key, message)

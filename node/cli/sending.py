@@ -45,6 +45,10 @@ def send(
     position: Annotated[str | None, typer.Option(help="The position of who signed it.")] = None,
     priority: Annotated[str | None, typer.Option(help="thường, khẩn, thượng khẩn, hỏa tốc; or 0 to 4.")] = None,
     due: Annotated[str | None, typer.Option(help="The deadline for processing it, 2026-12-01.")] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Deliver it no more after this: 2h, 3d, or an instant such as 2026-12-01T17:00:00+07:00."),
+    ] = None,
     secrecy: Annotated[
         str | None, typer.Option(help="Its secrecy level: mat, toi-mat or tuyet-mat. Such a document is refused.")
     ] = None,
@@ -75,6 +79,7 @@ def send(
         "signer": {"full_name": signer} | ({"position": position} if position else {}) if signer else None,
         "priority": priority,
         "due_date": due,
+        "expires_at": expires,
         "secrecy": secrecy,
     }
     order = Order(

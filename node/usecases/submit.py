@@ -35,6 +35,7 @@ from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import CONTENT_ID_PREFIX, AttachmentSize, Envelope, Extension, Sha256Hex
 from schemas.errors import LimitExceeded, Rejected
+from schemas.instants import instant_text
 from schemas.limits import Limits
 from schemas.message import Document, Message, Reference, TraceHeader
 from schemas.times import TimestampText
@@ -72,9 +73,10 @@ class Submitter:
         `progress` is told of the bytes of attachments as they are copied.
 
         Raises Rejected: `sender-not-served`, `recipient-unknown` (with a near code, if there is one),
-        `recipient-suspended`, `recipient-retired`, `secrecy-forbidden`, `key-conflict`, `document-unknown`,
-        `about-not-allowed`, `attachment-too-large`, `too-many-attachments`, `file-missing`, and what the form of edXML
-        refuses; Unavailable: `storage-full`, `directory-missing` (no version of the directory has come yet).
+        `recipient-suspended`, `recipient-retired`, `secrecy-forbidden`, `already-expired`, `key-conflict`,
+        `document-unknown`, `about-not-allowed`, `attachment-too-large`, `too-many-attachments`, `file-missing`, and
+        what the form of edXML refuses; Unavailable: `storage-full`, `directory-missing` (no version of the directory
+        has come yet).
         """
         sender = (await self._directory.served(submission.message.sender.organ_id)).code
         known = await self._database.read(
@@ -136,6 +138,13 @@ class Submitter:
                 "secrecy-forbidden",
                 "The document is marked as a state secret; none may enter.",
                 mend="Send it by the way that the law prescribes for state secrets.",
+            )
+        if submission.expires_at is not None and submission.expires_at <= self._clock():
+            raise Rejected(
+                "already-expired",
+                f"The message expired at {instant_text(submission.expires_at)}: nobody would be handed it.",
+                element="expires_at",
+                mend="Give it a later expiry, or none.",
             )
         if len(submission.attachments) > self._limits.attachments:
             raise LimitExceeded(
@@ -214,6 +223,7 @@ def _envelope(
     extension = Extension(
         submission_id=submission_id,
         about=about,
+        expires_at=submission.expires_at,
         attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in sizes.items()),
     )
     return Envelope(message, extension)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from schemas.errors import Rejected, Unavailable
 from schemas.message import Document, StatusMessage
 from tests.adapters.classic import classic, classic_bytes
 from tests.adapters.conftest import META, Drop, until
-from tests.adapters.simulator import NodeSimulator
+from tests.adapters.simulator import NOW, NodeSimulator
 from tests.schemas.samples import STATUS
 
 
@@ -48,6 +49,14 @@ async def test_a_folder_is_sent_as_its_metadata_say(drop: Drop) -> None:
         "số liệu.csv": ("text/csv", "tỉnh,số\n".encode()),
         "thư mời.pdf": ("application/pdf", b"%PDF-1.4"),
     }
+
+
+async def test_metadata_may_say_when_a_document_expires(drop: Drop) -> None:
+    """`expires_at` counts from the moment of sending."""
+    drop.put_folder(meta='expires_at = "2h"\n' + META)
+    await drop.look(0, 2)
+    (submission,) = drop.node.taken.values()
+    assert submission.expires_at == NOW + timedelta(hours=2)
 
 
 async def test_metadata_may_be_json(drop: Drop) -> None:
@@ -153,6 +162,7 @@ async def test_what_the_node_refuses_goes_to_failed_with_the_reason_in_two_langu
         (META.replace('to = ["H23", "H31"]', ""), "recipient-missing"),
         ('secrecy = "mật"\n' + META, "state-secret"),
         ('from = "H31"\n' + META, "sender-not-served"),
+        ('expires_at = "soon"\n' + META, "metadata-invalid"),
         ("# " + "x" * 300_000, "metadata-too-large"),
     ],
 )

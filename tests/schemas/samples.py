@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from schemas.codes import AgencyCode
 from schemas.envelope import (
     CONTENT_ID_PREFIX,
@@ -150,6 +152,7 @@ FULL_ENVELOPE = Envelope(
         about=(DIGEST, OTHER_DIGEST),
         selectors=(Selector(SelectorKind.PREFIX, "H23"), Selector(SelectorKind.GROUP, "Các bộ")),
         secrecy=SecrecyLevel.SECRET,
+        expires_at=datetime(2026, 12, 1, 8, 30, tzinfo=UTC),
         attachment_sizes=(AttachmentSize(DIGEST, 0), AttachmentSize(OTHER_DIGEST, 2**40)),
     ),
 )

@@ -264,6 +264,7 @@ def envelopes(draw: st.DrawFn, text: Texts = ANY_TEXT) -> Envelope:
         about=about,
         selectors=tuple(draw(st.lists(selector, min_size=0 if document.recipients else 1, max_size=2))),
         secrecy=draw(st.none() | st.sampled_from(SecrecyLevel)),
+        expires_at=draw(st.none() | st.datetimes(timezones=st.just(UTC))),
         attachment_sizes=tuple(
             AttachmentSize(content_id.removeprefix(CONTENT_ID_PREFIX), draw(st.integers(0, 2**63 - 1)))
             for content_id in dict.fromkeys(reference.content_id for reference in document.references)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -11,7 +11,7 @@ from schemas import metadata as metadata_module
 from schemas.codes import AgencyCode
 from schemas.errors import Rejected
 from schemas.message import BusinessType, Document, Organ, Priority, ReceiverType
-from schemas.metadata import AttachmentFacts, document_from_metadata, sender_from_metadata
+from schemas.metadata import AttachmentFacts, document_from_metadata, expiry_from_metadata, sender_from_metadata
 
 G22 = Organ(organ_id=AgencyCode.parse("G22"), organ_name="Văn phòng Chính phủ")
 H23 = AgencyCode.parse("H23")
@@ -180,3 +180,41 @@ def test_a_recipient_named_twice_is_refused() -> None:
     with pytest.raises(Rejected) as caught:
         build(recipients=(H23, H31, H23))
     assert caught.value.code == "recipient-repeated"
+
+
+MOMENT = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("90m", LATE + timedelta(minutes=90)),
+        ("2h", LATE + timedelta(hours=2)),
+        (" 1.5D ", LATE + timedelta(hours=36)),
+        ("2026-12-01T17:00:00+07:00", MOMENT),
+        ("2026-12-01 17:00", MOMENT),
+        (MOMENT, MOMENT),
+        (datetime(2026, 12, 1, 17), MOMENT),  # noqa: DTZ001 - a local time of TOML
+        ("2026-12-01", datetime(2026, 12, 1, 17, 0, tzinfo=UTC)),
+        (date(2026, 12, 1), datetime(2026, 12, 1, 17, 0, tzinfo=UTC)),
+    ],
+)
+def test_an_expiry_is_an_instant_or_a_time_from_the_sending_on(written: object, meant: datetime) -> None:
+    """A length counts from the sending, a time without zone is Vietnam's, and a day is over at its midnight."""
+    expiry = expiry_from_metadata(LEAST | {"expires_at": written}, LATE)
+    assert expiry == meant
+    assert expiry is not None
+    assert expiry.utcoffset() == timedelta(0)
+
+
+def test_a_document_without_expiry_has_none() -> None:
+    """Silence leaves the end to the hub."""
+    assert expiry_from_metadata(LEAST, LATE) is None
+
+
+@pytest.mark.parametrize("written", ["soon", "2", "2w", "-2h", "99999d", "9999-12-31", "", 7, True])
+def test_what_is_no_expiry_is_refused_by_its_key(written: object) -> None:
+    """A text that is neither length nor instant, or beyond the calendar, is refused, with both forms."""
+    with pytest.raises(Rejected, match="2h or 3d") as caught:
+        expiry_from_metadata(LEAST | {"expires_at": written}, LATE)
+    assert (caught.value.code, caught.value.element) == ("metadata-invalid", "expires_at")

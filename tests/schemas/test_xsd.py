@@ -16,7 +16,7 @@ from schemas.envelope import Envelope, Extension
 from schemas.errors import MalformedMessage
 from schemas.message import Document, Message
 from schemas.namespaces import DS, EXTENSION, QCVN
-from schemas.travel import write_envelope
+from schemas.travel import read_envelope, write_envelope
 from schemas.validation import XSD_FOLDER, Grammar
 from schemas.xml import Element, element_at
 from tests.schemas.samples import DOCUMENT, DOCUMENT_ENVELOPE, FULL_ENVELOPE, STATUS_ENVELOPE
@@ -167,6 +167,21 @@ def test_the_classic_xsd_refuses_what_strict_receivers_do_not_take(path: str, te
             parent.remove(each)
     assert not CLASSIC(root)
     assert not CLASSIC_AGAIN.is_valid(root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-12-01T08:30:00Z", "2026-12-01T08:30:00.000000+00:00", "2026-13-01T08:30:00.000000Z", "2026-12-01", ""],
+)
+def test_an_instant_has_one_text(text: str) -> None:
+    """Only UTC to the microsecond, and only an instant that exists, is an expiry: by both validators and the reader."""
+    written = write_envelope(FULL_ENVELOPE)
+    spoilt = written.replace(b">2026-12-01T08:30:00.000000Z<", f">{text}<".encode())
+    assert spoilt != written
+    assert not TRAVEL(etree.fromstring(spoilt))
+    assert not TRAVEL_AGAIN.is_valid(etree.fromstring(spoilt))
+    with pytest.raises(MalformedMessage):
+        read_envelope(etree.fromstring(spoilt))
 
 
 def test_a_grammar_serves_threads_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from datetime import datetime
 
 from schemas.codes import AgencyCode
 from schemas.envelope import AttachmentSize, Envelope, Extension, SecrecyLevel, Selector
@@ -43,6 +44,7 @@ def document(
     sizes: dict[str, int] | None = None,
     selectors: tuple[Selector, ...] = (),
     secrecy: SecrecyLevel | None = None,
+    expires_at: datetime | None = None,
     business: BusinessType = BusinessType.NEW,
     about: tuple[str, ...] = (),
 ) -> Envelope:
@@ -79,6 +81,7 @@ def document(
             about=about,
             selectors=selectors,
             secrecy=secrecy,
+            expires_at=expires_at,
             attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in contents.items()),
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import aiohttp
 import pytest
 
@@ -105,6 +107,13 @@ async def test_a_state_secret_is_refused(level: SecrecyLevel, world: World, g22:
     """A document marked mật, tối mật or tuyệt mật does not enter."""
     error = await rejection(g22.send(document("G22", "H23", secrecy=level)))
     await _refused(world, error, "secrecy-forbidden", "Extension/Secrecy")
+
+
+async def test_a_message_that_is_over_already_is_refused(world: World, g22: Node, h23: Node) -> None:
+    """What expires at this very moment does not enter; a moment later it would."""
+    error = await rejection(g22.send(document("G22", "H23", expires_at=world.clock())))
+    await _refused(world, error, "already-expired", "Extension/ExpiresAt")
+    await g22.send(document("G22", "H23", expires_at=world.clock() + timedelta(microseconds=1)))
 
 
 async def test_an_envelope_above_the_limit_is_refused(world: World, g22: Node, h23: Node) -> None:

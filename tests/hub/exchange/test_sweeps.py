@@ -64,6 +64,18 @@ async def test_nothing_expires_before_its_time_or_while_it_is_leased(world: Worl
     assert (await h23.report(entry, "G22")).result is OutcomeResult.RECORDED
 
 
+async def test_a_document_expires_when_its_sender_said(world: World, g22: Node, h23: Node) -> None:
+    """The sender's own expiry ends a delivery before the hub's time to live does, and never after it."""
+    await g22.send(document("G22", "H23", expires_at=world.clock() + timedelta(hours=2)))
+    await g22.send(document("G22", "H23", expires_at=world.clock() + timedelta(days=300)))
+    world.clock.advance(hours=2)
+    await world.exchange.expiry.run()
+    assert (await balance_of(world.database)).overall == Tally(2, 0, 0, 1, 0, 1)
+    world.clock.advance(days=30)
+    await world.exchange.expiry.run()
+    assert (await balance_of(world.database)).overall == Tally(2, 0, 0, 2, 0, 0)
+
+
 async def test_a_sender_that_waits_is_told_of_an_expiry(world: World, g22: Node, h23: Node) -> None:
     """The hub's receipt answers the sender's waiting poll."""
     await g22.send(document("G22", "H23"))

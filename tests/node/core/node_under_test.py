@@ -149,6 +149,7 @@ class Node:
         content: str = "",
         about: Sequence[str] = (),
         secrecy: SecrecyLevel | None = None,
+        expires_at: datetime | None = None,
     ) -> str:
         """Submit through the facade; gives the message id. `content` stands for what the caller was handed."""
         submission = Submission(
@@ -158,6 +159,7 @@ class Node:
             attachments=[attachment(path) for path in files],
             about=about,
             secrecy=secrecy,
+            expires_at=expires_at,
         )
         return (await self.facade.submit(submission)).message_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,18 @@ async def test_a_state_secret_never_enters(node: Node, level: SecrecyLevel) -> N
         await node.submit(document(), secrecy=level)
     assert caught.value.code == "secrecy-forbidden"
     assert await node.queries.outbox() == ()
+
+
+async def test_an_expiry_travels_with_the_message(node: Node) -> None:
+    """What the submission says of its end is sealed; what is over already is refused and not stored."""
+    with pytest.raises(Rejected) as caught:
+        await node.submit(document(), expires_at=node.clock())
+    assert caught.value.code == "already-expired"
+    assert await node.queries.outbox() == ()
+    expires_at = node.clock() + timedelta(hours=2)
+    message_id = await node.submit(document(), expires_at=expires_at)
+    sealed = read_envelope(parse_envelope(await node.queries.sealed(message_id)))
+    assert sealed.extension.expires_at == expires_at
 
 
 async def test_limits_are_kept_before_anything_is_stored(node: Node, tmp_path: Path) -> None:

@@ -74,6 +74,17 @@ def test_options_stand_above_the_metadata_file(
     assert row["document_id"].endswith(",7/VPCP")
 
 
+def test_a_document_may_say_how_long_it_is_wanted(congvan: Congvan, node: EnrolledNode, letter: Path) -> None:
+    """`--expires 2h` is taken; a text that is no expiry, and one that is over, are refused by their rules."""
+    ordered = ("node", "send", letter, "--to", node.code, *FACTS, "--dir", node.root, "--expires")
+    assert congvan(*ordered, "2h").status == 0
+    for expiry, rule in (("soon", "metadata-invalid"), ("2020-01-01T08:00:00+07:00", "already-expired")):
+        ran = congvan(*ordered, expiry)
+        assert ran.status == 1
+        assert rule in ran.err
+    assert len(outbox(congvan, node)) == 1
+
+
 def test_recipients_may_follow_one_another(
     congvan: Congvan, new_node: Callable[..., EnrolledNode], letter: Path
 ) -> None:
