@@ -7,11 +7,14 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from random import Random
 from typing import Final
 
+import aiohttp
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
+from yarl import URL
 
 from hub.foundation import Foundation, open_foundation
 from hub.http.directory import directory_routes
@@ -27,9 +30,12 @@ from hub.usecases.directory import DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
 from hub.usecases.health import expiring, trials_of
+from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
+from hub.usecases.webhook import LEAST_SECRET, Webhook, WebhookTerms
 from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_services
+from hub.workers.webhook import webhook_service
 from runtime.addresses import Address
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
@@ -37,6 +43,7 @@ from runtime.database import open_database
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
+from runtime.passphrases import read_secret
 from runtime.readiness import Readiness
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
@@ -75,12 +82,15 @@ async def serve(
         for certificate in expiring(foundation.keys, clock, within=_SOON):
             log.warning("certificate.expires", certificate=certificate)
         hub = foundation.settings.hub
-        exchange = await _exchange(foundation, stop)
+        registry = _registry(foundation.keys)
+        meters = Meters(registry)
+        exchange = await _exchange(foundation, meters, stop)
         rung = asyncio.Event()
         await stack.enter_async_context(doorbell(folder.doorbell, rung))
         services = {
-            **_admission(foundation, exchange, announce),
+            **_admission(foundation, exchange, registry, announce),
             **exchange_services(exchange),
+            **await _webhook(foundation, exchange, meters, stack),
             "doorbell": _doorbell(rung, exchange.wakeups),
         }
         await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
@@ -101,7 +111,7 @@ def _renew_certificates(folder: HubFolder, now: datetime) -> None:
         log.info("certificate.renewed", certificate=use)
 
 
-async def _exchange(foundation: Foundation, stop: asyncio.Event) -> Exchange:
+async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event) -> Exchange:
     return Exchange.of(
         foundation.database,
         BlobStore(foundation.folder.data),
@@ -109,18 +119,40 @@ async def _exchange(foundation: Foundation, stop: asyncio.Event) -> Exchange:
         epoch=await foundation.database.read(state.epoch),
         receipts_key=foundation.keys.receipts,
         settings=foundation.settings.exchange,
+        alerting=foundation.settings.alerts,
+        meters=meters,
         clock=foundation.clock,
         stop=stop,
     )
 
 
+async def _webhook(
+    foundation: Foundation, exchange: Exchange, meters: Meters, stack: AsyncExitStack
+) -> dict[str, Service]:
+    """The service that sends alerts, if there is an address for them."""
+    settings = foundation.settings.alerts.webhook
+    if not settings.url or settings.secret_file is None:
+        return {}
+    terms = WebhookTerms(
+        url=URL(settings.url),
+        secret=read_secret(foundation.folder.root / settings.secret_file, least=LEAST_SECRET),
+        timeout=timedelta(seconds=settings.timeout_seconds),
+        longest=timedelta(seconds=settings.longest_wait_seconds),
+    )
+    session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+    webhook = Webhook(foundation.database, session, terms, meters=meters, clock=foundation.clock, chance=Random())
+    return {"webhook": webhook_service(webhook, exchange.wakeups)}
+
+
 def _admission(
-    foundation: Foundation, exchange: Exchange, announce: Callable[[HubSettings, Address], None]
+    foundation: Foundation,
+    exchange: Exchange,
+    registry: CollectorRegistry,
+    announce: Callable[[HubSettings, Address], None],
 ) -> dict[str, Service]:
     """The listeners, and what keeps the directory valid."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
-    registry = _registry(keys)
     readiness = Readiness(trials_of(database, foundation.folder.data, keys, clock))
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
 from runtime.addresses import Address
 from runtime.logs import LogSettings
@@ -130,6 +131,7 @@ class HubSettings(Settings):
 
     hub: HubTable
     exchange: ExchangeSettings = ExchangeSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
 

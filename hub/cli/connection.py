@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ from hub.cli.options import Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
 from hub.foundation import Foundation
 from hub.store.connections import ConnectionRow
-from hub.usecases.connections import Change, ConnectionView, IssuedToken
+from hub.store.watching import WatchRow
+from hub.usecases.connections import Change, ConnectionView, IssuedToken, ListedConnection
 from runtime.terminal import say, show_json, show_table
 from schemas.directory import EntryStatus
 
@@ -49,7 +51,7 @@ def add(
 
 @app.command("list")
 def list_connections(folder: Dir = Path(), as_json: Json = False) -> None:
-    """List the connections, by id. With --json one object a line.
+    """List the connections, by id, with when each last fetched. With --json one object a line.
 
     Example: [bold]congvan hub connection list[/bold]
     """
@@ -59,12 +61,12 @@ def list_connections(folder: Dir = Path(), as_json: Json = False) -> None:
 async def _list(hub: Foundation, as_json: bool) -> None:
     async with aclosing(hub.connections.listing()) as rows:
         if as_json:
-            async for row in rows:
-                show_json(_fields(row))
+            async for listed in rows:
+                show_json(_listed_fields(listed))
             return
         await show_rows(
-            ("connection", "status", "added", "name"),
-            ((row.connection, row.status, row.created_at, row.name) async for row in rows),
+            ("connection", "status", "last fetch", "silent since", "added", "name"),
+            (_columns(listed) async for listed in rows),
             none="No connection.",
         )
 
@@ -88,6 +90,8 @@ def show(connection: Id, folder: Dir = Path(), as_json: Json = False) -> None:
             ("status", row.status),
             ("serves", f"{len(view.codes)}: {codes}{' …' if len(view.codes) > 20 else ''}" if codes else None),
             ("enrolled", view.enrolment.enrolled_at),
+            ("last fetch", view.watch.fetched_at),
+            ("silent since", view.watch.silent_since),
             ("token can be used until", view.enrolment.token_expires_at),
             *(
                 ("seal certificate", f"{fingerprint(seal)} until {seal.not_valid_after_utc:%Y-%m-%d}")
@@ -156,9 +160,23 @@ def _fields(row: ConnectionRow) -> dict[str, Any]:
     return {"connection": row.connection, "name": row.name, "status": row.status, "created_at": row.created_at}
 
 
+def _columns(listed: ListedConnection) -> Sequence[object]:
+    row, watch = listed.row, listed.watch
+    return row.connection, row.status, watch.fetched_at, watch.silent_since, row.created_at, row.name
+
+
+def _listed_fields(listed: ListedConnection) -> dict[str, Any]:
+    return _fields(listed.row) | _watch_fields(listed.watch)
+
+
+def _watch_fields(watch: WatchRow) -> dict[str, Any]:
+    return {"fetched_at": watch.fetched_at, "silent_since": watch.silent_since}
+
+
 def _view_fields(view: ConnectionView) -> dict[str, Any]:
     return {
         **_fields(view.row),
+        **_watch_fields(view.watch),
         "codes": [code.value for code in view.codes],
         "enrolled_at": view.enrolment.enrolled_at,
         "token_expires_at": view.enrolment.token_expires_at,

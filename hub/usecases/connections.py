@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,10 +12,11 @@ from typing import Final
 from cryptography import x509
 
 from certs.enrolment_token import EnrolmentToken
-from hub.store import agencies, audit_log, connections, enrolments
+from hub.store import agencies, audit_log, connections, enrolments, watching
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.metadata import Transaction
+from hub.store.watching import WatchRow
 from hub.usecases.directory import DirectoryPublisher
 from runtime.clock import Clock
 from runtime.database import Database
@@ -32,6 +33,8 @@ LONGEST_NAME: Final = 500
 PAGE: Final = 500
 #: Audit entries that a view shows.
 HISTORY: Final = 10
+
+_NEVER_ENROLLED: Final = WatchRow(fetched_at=None, silent_since=None)
 
 #: How the audit log names what led to a status.
 DEEDS: Final = {EntryStatus.ACTIVE: "resumed", EntryStatus.SUSPENDED: "suspended", EntryStatus.RETIRED: "retired"}
@@ -80,10 +83,19 @@ class EnrolmentState:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedConnection:
+    """A connection in a listing, and how its fetching stands."""
+
+    row: ConnectionRow
+    watch: WatchRow
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionView:
     """A connection as an operator looks at it."""
 
     row: ConnectionRow
+    watch: WatchRow
     codes: tuple[AgencyCode, ...]
     seals: tuple[x509.Certificate, ...]
     enrolment: EnrolmentState
@@ -128,6 +140,9 @@ class ConnectionRegister:
             if existing(transaction, connection).status is status:
                 return Change(connection, status, None)
             connections.set_status(transaction, connection, status)
+            if status is EntryStatus.ACTIVE:
+                # It could not fetch until now.
+                watching.begin(transaction, connection, at=now)
             version = self.publisher.publish(
                 transaction, now, connections=(connections.entry(transaction, connection),)
             )
@@ -162,6 +177,7 @@ class ConnectionRegister:
             entry = connections.entry(transaction, connection)
             return ConnectionView(
                 row=row,
+                watch=_watched(transaction, [row])[0].watch,
                 codes=agencies.served_by(transaction, connection),
                 seals=tuple(x509.load_der_x509_certificate(certificate) for certificate in entry.seal_certificates),
                 enrolment=enrolment_state(transaction, connection),
@@ -170,13 +186,22 @@ class ConnectionRegister:
 
         return await self.database.read(question)
 
-    async def listing(self) -> AsyncGenerator[ConnectionRow, None]:
+    async def listing(self) -> AsyncGenerator[ListedConnection, None]:
         """All connections by id, read page by page."""
         after = ""
-        while rows := await self.database.read(partial(connections.page, after=after, limit=PAGE)):
-            for row in rows:
-                yield row
-            after = rows[-1].connection
+        while listed := await self.database.read(partial(_page, after=after)):
+            for each in listed:
+                yield each
+            after = listed[-1].row.connection
+
+
+def _page(transaction: Transaction, after: str) -> list[ListedConnection]:
+    return _watched(transaction, connections.page(transaction, after=after, limit=PAGE))
+
+
+def _watched(transaction: Transaction, rows: Sequence[ConnectionRow]) -> list[ListedConnection]:
+    watched = watching.rows(transaction, [row.connection for row in rows])
+    return [ListedConnection(row, watched.get(row.connection, _NEVER_ENROLLED)) for row in rows]
 
 
 def create_connection(transaction: Transaction, connection: str, name: str, *, at: datetime) -> None:

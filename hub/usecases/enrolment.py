@@ -26,7 +26,7 @@ from certs.keys import accepted_public_key, certificates_pem, fingerprint, parse
 from certs.signature_profile import MAXIMUM_CERTIFICATES
 from certs.trust import TrustAnchor
 from certs.usage import SEALS
-from hub.store import agencies, audit_log, connections, directory, enrolments, state
+from hub.store import agencies, audit_log, connections, directory, enrolments, state, watching
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.enrolments import TokenRow
@@ -156,6 +156,7 @@ class Enrolment:
         connections.replace_client(
             transaction, connection, fingerprint(client), not_after=client.not_valid_after_utc, at=now
         )
+        watching.begin(transaction, connection, at=now)
         if judged.token.withdraw_seals:
             connections.withdraw_seals(transaction, connection)
         connections.add_seal(transaction, connection, fingerprint(seal), seal.public_bytes(Encoding.DER), at=now)

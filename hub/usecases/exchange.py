@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from certs.sealing_key import SealingKey
+from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
 from hub.usecases.acceptance import Acceptances
+from hub.usecases.alerts import Alerts
 from hub.usecases.anchors import Anchors
 from hub.usecases.attachments import Attachments
 from hub.usecases.expiry import Expiry
@@ -16,12 +18,14 @@ from hub.usecases.fanout import Fanout
 from hub.usecases.judgement import Judge
 from hub.usecases.leavings import Leavings
 from hub.usecases.mailbox import Mailbox
+from hub.usecases.meters import Meters
 from hub.usecases.outcomes import Outcomes
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.submit import Submissions
 from hub.usecases.trace import Traces
 from hub.usecases.uploads import Uploads
+from hub.usecases.watch import Watch
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
@@ -38,6 +42,7 @@ class Exchange:
     submissions: Submissions
     uploads: Uploads
     mailbox: Mailbox
+    watch: Watch
     outcomes: Outcomes
     attachments: Attachments
     traces: Traces
@@ -55,6 +60,8 @@ class Exchange:
         epoch: str,
         receipts_key: SealingKey,
         settings: ExchangeSettings,
+        alerting: AlertSettings,
+        meters: Meters,
         clock: Clock,
         stop: asyncio.Event,
     ) -> Self:
@@ -65,7 +72,10 @@ class Exchange:
         judge = Judge(database, anchors, limits=settings.submissions.limits, clock=clock)
         uploads = Uploads(database, files, clock, spare=settings.submissions.spare_bytes)
         acceptances = Acceptances(database, files, signer, wakeups, clock=clock, settings=settings)
-        mailbox = Mailbox(database, wakeups, clock=clock, settings=settings.mailbox, stop=stop)
+        kept = alerting.webhook.kept if alerting.webhook.url else None
+        alerts = Alerts(name, kept, meters, wakeups)
+        watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
+        mailbox = Mailbox(database, wakeups, watch, clock=clock, settings=settings.mailbox, stop=stop)
         return cls(
             epoch=epoch,
             settings=settings,
@@ -73,6 +83,7 @@ class Exchange:
             submissions=Submissions(database, files, judge, uploads, acceptances, clock=clock, settings=settings),
             uploads=uploads,
             mailbox=mailbox,
+            watch=watch,
             outcomes=Outcomes(
                 database, ReceiptChecks(database, anchors, clock), wakeups, clock=clock, settings=settings
             ),

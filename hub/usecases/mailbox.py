@@ -17,6 +17,7 @@ from hub.store.mailboxes import Leased, LeaseTerms
 from hub.store.metadata import Transaction
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
+from hub.usecases.watch import Watch
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups, wait_for_event
@@ -42,10 +43,18 @@ class Mailbox:
     """Hands out what waits for connections. `stop` ends the waits when the hub is stopped."""
 
     def __init__(
-        self, database: Database, wakeups: Wakeups, *, clock: Clock, settings: MailboxSettings, stop: asyncio.Event
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        watch: Watch,
+        *,
+        clock: Clock,
+        settings: MailboxSettings,
+        stop: asyncio.Event,
     ) -> None:
         self._database = database
         self._wakeups = wakeups
+        self._watch = watch
         self._clock = clock
         self._settings = settings
         self._stop = stop
@@ -62,6 +71,7 @@ class Mailbox:
         end = now() + min(wait, self._settings.wait_seconds)
         with self._places.take(connection), self._wakeups.listen(mailbox_of(connection)) as event:
             while True:
+                self._watch.fetched(connection)
                 # Registered first, then looked: what comes from now on sets the event.
                 waits = partial(mailboxes.waits, connection=connection, at=self._clock())
                 if await self._database.read(waits) and listening():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.usecases.exchange import Exchange
 from hub.workers.fanout import fanout_service
 from hub.workers.sweeps import sweep_service
+from hub.workers.watch import watch_service
 from runtime.lifecycle import Service
 
 
@@ -12,5 +13,6 @@ def exchange_services(exchange: Exchange) -> dict[str, Service]:
     """What the exchange does by itself, by the names of the services."""
     return {
         "fanout": fanout_service(exchange.fanout, exchange.wakeups),
+        "watch": watch_service(exchange.watch),
         "sweeps": sweep_service(exchange.expiry, exchange.leavings),
     }

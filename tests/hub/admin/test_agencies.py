@@ -95,7 +95,7 @@ async def test_a_conflict_changes_nothing(office: Foundation, new: NewAgency, co
     assert caught.value.mend
     assert len(await history(office)) == 3
     assert [entry.code async for entry in office.agencies.listing()] == [H23]
-    assert [row.connection async for row in office.connections.listing()] == ["G22", "H23"]
+    assert [listed.row.connection async for listed in office.connections.listing()] == ["G22", "H23"]
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "x" * 65, "-a", "ü"])

@@ -20,6 +20,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 from yarl import URL
 
@@ -29,10 +30,12 @@ from certs.sealing import SealingKey
 from hub.http.exchange import exchange_routes
 from hub.http.peer import FOUND, Peer
 from hub.http.problems import note_start, problems
+from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
 from hub.store import agencies, connections, directory
 from hub.store.schema import MIGRATIONS
 from hub.usecases.exchange import Exchange
+from hub.usecases.meters import Meters
 from runtime.blobs import BlobStore
 from runtime.database import Database, open_database
 from runtime.migrations import upgrade
@@ -208,7 +211,15 @@ def settings() -> ExchangeSettings:
 
 
 @pytest.fixture
-def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings) -> Running:
+def alerting() -> AlertSettings:
+    """Alerts as they come: no webhook."""
+    return AlertSettings()
+
+
+@pytest.fixture
+def running(
+    tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings, alerting: AlertSettings
+) -> Running:
     """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
     shutil.copy(ground.database, tmp_path / "hub.db")
 
@@ -225,6 +236,8 @@ def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSett
                 epoch="epoch-1",
                 receipts_key=ground.hub_key,
                 settings=settings,
+                alerting=alerting,
+                meters=Meters(CollectorRegistry()),
                 clock=clock,
                 stop=stop,
             )

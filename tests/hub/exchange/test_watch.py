@@ -1,0 +1,222 @@
+"""The watch over connections: one alert when a node ceases to fetch, one when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from hub.settings_alerts import AlertSettings
+from hub.store import watching
+from hub.usecases.alerts import Alerts
+from hub.usecases.meters import Meters
+from hub.usecases.watch import Watch
+from schemas.codes import AgencyCode
+from schemas.directory import EntryStatus
+from tests.hub.exchange.conftest import HUB, Running, World
+from tests.hub.exchange.documents import document
+from tests.hub.exchange.nodes import NOW, Node
+
+
+@pytest.fixture
+def alerting() -> AlertSettings:
+    """A webhook is set, so that alerts are kept to be sent; nobody sends them here."""
+    return AlertSettings.model_validate({"webhook": {"url": "https://alerts.example.test/", "secret_file": "secret"}})
+
+
+async def documents(world: World) -> list[dict[str, Any]]:
+    """The alerts that wait for the webhook, in order."""
+    rows = await world.database.read(
+        lambda transaction: transaction.exec_driver_sql("SELECT document FROM alerts ORDER BY alert").all()
+    )
+    return [json.loads(row.document) for row in rows]
+
+
+async def told(world: World) -> list[tuple[str, str]]:
+    return [(alert["event"], alert["connection"]) for alert in await documents(world)]
+
+
+async def pass_by(world: World, minutes: int, *, fetching: tuple[Node, ...] = ()) -> None:
+    """Let time go by, the hub looking every minute and some nodes fetching."""
+    for _ in range(minutes):
+        world.clock.advance(minutes=1)
+        for node in fetching:
+            await node.fetch()
+        await world.exchange.watch.look()
+
+
+async def test_one_alert_when_a_node_ceases_and_one_when_it_is_back(
+    world: World, g22: Node, h23: Node, h31: Node
+) -> None:
+    """However long the silence, it is told once, with what waits; and its end once."""
+    await pass_by(world, 1, fetching=(g22, h23, h31))
+    ceased_at = world.clock()
+    await g22.send(document("G22", "H23", "H23.12"))
+    await g22.send(document("G22", "H23"))
+    await pass_by(world, 14, fetching=(g22, h31))
+    assert await told(world) == []
+    with capture_logs() as logs:
+        await pass_by(world, 20, fetching=(g22, h31))
+    (silent,) = await documents(world)
+    assert silent == {
+        "id": silent["id"],
+        "event": "agency.silent",
+        "hub": HUB,
+        "connection": "haiduong",
+        "name": "haiduong",
+        "agencies": ["H23", "H23.12", "H23.13"],
+        "agencies_count": 3,
+        "at": (ceased_at + timedelta(minutes=15)).isoformat(),
+        "since": ceased_at.isoformat(),
+        "waiting": 3,
+        "oldest_waiting_at": ceased_at.isoformat(),
+        "reason": None,
+    }
+    (line,) = [entry for entry in logs if entry["event"] == "agency.silent"]
+    assert (line["log_level"], line["connection"], line["since"], line["waiting"]) == (
+        "warning",
+        "haiduong",
+        ceased_at,
+        3,
+    )
+    await pass_by(world, 3, fetching=(g22, h23, h31))
+    assert await told(world) == [("agency.silent", "haiduong"), ("agency.back", "haiduong")]
+    back = (await documents(world))[1]
+    assert (back["since"], back["id"] != silent["id"]) == (silent["since"], True)
+
+
+async def test_neither_a_restart_nor_an_equal_process_says_it_again(running: Running) -> None:
+    """Who is silent stands in the database: another process over it tells neither the silence nor its end twice."""
+    async with running() as world:
+        h23 = await world.join("haiduong", "H23")
+        await pass_by(world, 1, fetching=(h23,))
+        await pass_by(world, 20)
+    async with running() as world:
+        alerts = Alerts(HUB, 100, Meters(CollectorRegistry()), world.exchange.wakeups)
+        other = Watch(world.database, alerts, clock=world.clock, silence=timedelta(minutes=15))
+        for _ in range(20):
+            await pass_by(world, 1)
+            await other.look()
+        assert await told(world) == [("agency.silent", "haiduong")]
+        world.clock.advance(minutes=1)
+        world.exchange.watch.fetched("haiduong")
+        other.fetched("haiduong")
+        await asyncio.gather(world.exchange.watch.look(), other.look())
+        assert await told(world) == [("agency.silent", "haiduong"), ("agency.back", "haiduong")]
+
+
+async def test_a_hub_that_was_down_blames_nobody(running: Running) -> None:
+    """Nobody can fetch from a hub that is down: silence counts from its return, and then it does count."""
+    async with running() as world:
+        h23 = await world.join("haiduong", "H23")
+        await pass_by(world, 20, fetching=(h23,))
+        world.clock.advance(hours=8)
+        await pass_by(world, 14)
+        assert await told(world) == []
+        await pass_by(world, 3)
+        assert await told(world) == [("agency.silent", "haiduong")]
+
+
+async def test_a_clock_that_goes_back_makes_nobody_silent(world: World, h23: Node) -> None:
+    """After a jump back all is counted anew; a node that goes on fetching is never called silent."""
+    await pass_by(world, 20, fetching=(h23,))
+    world.clock.advance(hours=-5)
+    await pass_by(world, 20, fetching=(h23,))
+    assert await told(world) == []
+
+
+@pytest.mark.parametrize("suspended", ["agency", "connection", "never"])
+async def test_only_who_is_to_fetch_can_be_silent(world: World, suspended: str) -> None:
+    """A connection that is suspended, or serves nobody active, is not missed; else it is."""
+    h31 = await world.join("hungyen", "H31")
+    await pass_by(world, 1, fetching=(h31,))
+    if suspended == "agency":
+        await world.set_status("H31", EntryStatus.SUSPENDED)
+    elif suspended == "connection":
+        await world.database.write(
+            lambda transaction: transaction.exec_driver_sql("UPDATE connections SET status = 'suspended'")
+        )
+    await pass_by(world, 30)
+    assert bool(await told(world)) is (suspended == "never")
+
+
+async def test_who_enrolled_and_never_fetched_is_missed(world: World) -> None:
+    """A node that was let in and never came is told of like one that ceased; one that never enrolled is not."""
+    await world.join("hungyen", "H31")
+    await world.join("haiduong", "H23")
+    await world.database.write(lambda transaction: watching.begin(transaction, "hungyen", at=world.clock()))
+    await pass_by(world, 30)
+    assert await told(world) == [("agency.silent", "hungyen")]
+
+
+async def test_a_poll_costs_no_commit(world: World, h23: Node) -> None:
+    """Of many fetches one in half a minute is written down, and none of them by the fetch itself."""
+    watch = world.exchange.watch
+
+    async def noted() -> object:
+        rows = await world.database.read(lambda transaction: watching.rows(transaction, ["haiduong"]))
+        return rows["haiduong"].fetched_at if rows else None
+
+    await h23.fetch()
+    assert await noted() is None
+    await watch.look()
+    assert await noted() == NOW
+    for _ in range(29):
+        world.clock.advance(seconds=1)
+        await h23.fetch()
+        await watch.look()
+        assert await noted() == NOW
+    world.clock.advance(seconds=1)
+    await h23.fetch()
+    await watch.look()
+    assert await noted() == world.clock()
+
+
+async def test_a_poll_that_waits_is_a_fetch_all_the_while(world: World, h23: Node) -> None:
+    """A node in a long poll is in touch: the watch hears of it at each of its looks."""
+    waiting = asyncio.create_task(h23.fetch(wait=50))
+    await asyncio.sleep(0.05)
+    world.clock.advance(minutes=1)
+    world.exchange.wakeups.wake(("mailbox", "haiduong"))
+    await asyncio.sleep(0.05)
+    await world.exchange.watch.look()
+    rows = await world.database.read(lambda transaction: watching.rows(transaction, ["haiduong"]))
+    assert rows["haiduong"].fetched_at == world.clock()
+    world.exchange.mailbox._stop.set()
+    world.exchange.wakeups.wake(("mailbox", "haiduong"))
+    await waiting
+
+
+class TestBounds:
+    """What waits for the webhook stays few."""
+
+    @pytest.fixture
+    def alerting(self) -> AlertSettings:
+        return AlertSettings.model_validate({"webhook": {"url": "http://127.0.0.9/", "secret_file": "s", "kept": 10}})
+
+    async def test_past_the_bound_the_oldest_alert_gives_way(self, world: World, h23: Node) -> None:
+        """A webhook that takes nothing for years fills no disk; the newest alerts are kept."""
+        for _ in range(5):
+            await pass_by(world, 1, fetching=(h23,))
+            await pass_by(world, 16)
+        nine = [alert["id"] for alert in await documents(world)]
+        await pass_by(world, 1, fetching=(h23,))
+        await pass_by(world, 16)
+        ten = [alert["id"] for alert in await documents(world)]
+        assert (len(nine), len(ten)) == (9, 10)
+        assert ten[:8] == nine[1:]
+
+
+async def test_the_first_codes_stand_for_many(world: World) -> None:
+    """An alert about a connection of hundreds of agencies names ten, and says how many there are."""
+    node = await world.join("tinh", *(f"H23.{number}" for number in range(300)))
+    await pass_by(world, 1, fetching=(node,))
+    await pass_by(world, 16)
+    (alert,) = await documents(world)
+    assert (len(alert["agencies"]), alert["agencies_count"]) == (10, 300)
+    assert all(AgencyCode.parse(code) for code in alert["agencies"])
