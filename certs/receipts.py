@@ -30,10 +30,17 @@ from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
-from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, SignedReceipt
+from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, ReceiptEvent, SignedReceipt
 
 #: Proofs whose signature is remembered. A proof has 4 MiB at most, and mostly a few KiB.
 _REMEMBERED_PROOFS: Final = 8
+
+#: What happens at a recipient the recipient attests; that a delivery failed, a hub on the way may.
+_AT_RECIPIENT: Final = frozenset({
+    ReceiptEvent.CONTENT_CONSIGNMENT,
+    ReceiptEvent.CONTENT_HANDOVER,
+    ReceiptEvent.CONTENT_HANDOVER_FAILURE,
+})  # fmt: skip
 
 _new_salt: Final[Callable[[], str]] = partial(secrets.token_hex, 16)
 
@@ -102,6 +109,20 @@ def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> 
         signer_fingerprint=fingerprint(opened.signature.signer),
         signed_at=opened.proof.issued_at,
     )
+
+
+def require_witness(receipt: Receipt) -> None:
+    """Pass if the issuer of a verified receipt is the party at which the event happened; else `receipt-issuer`."""
+    if receipt.issuer.kind is IssuerKind.HUB:
+        right = receipt.event not in _AT_RECIPIENT
+    else:
+        right = receipt.recipient is not None and receipt.issuer.name == receipt.recipient.value
+    if not right:
+        raise PROOF_FAULTS.named(
+            "receipt-issuer",
+            f"{receipt.issuer.name} attests {receipt.event}, which happened elsewhere.",
+            mend="Ask the party at which it happened for its receipt.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from certs.agency_signer import require_agency_signer, require_known
 from certs.errors import SEAL_FAULTS
 from certs.keys import fingerprint
 from certs.sealing import SEAL_PARENTS
+from certs.signature_form import decoded
+from certs.signature_profile import ds
 from certs.signature_reader import OpenedSignature, open_signature
 from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.envelope import Envelope, Sha256Hex
+from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS, Limits
+from schemas.namespaces import QCVN
 from schemas.travel import parse_envelope, read_envelope
+from schemas.xml import parse
+
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,30 @@ def unseal(data: bytes, trust: Trust, at: datetime, limits: Limits = DEFAULT_LIM
     """
     opened = open_seal(data, limits)
     return opened.bind(trust.anchors, trust.binding_of(opened.sender), at)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedIdentity:
+    """Which message bytes say that they are: the code in From, and the first digest of their Signature.
+
+    Good for naming what was refused, and for nothing else.
+    """
+
+    sender: AgencyCode
+    message_id: Sha256Hex
+
+
+def claimed_identity(data: bytes, limits: Limits = DEFAULT_LIMITS) -> ClaimedIdentity | None:
+    """What refused bytes say of themselves; None if they are no XML, or do not say both."""
+    try:
+        root = parse(data, limits)
+        digest = root.find(f".//{ds('Signature')}/{ds('SignedInfo')}/{ds('Reference')}/{ds('DigestValue')}")
+        sender = root.find(f".//{{{QCVN}}}MessageHeader/{{{QCVN}}}From/{{{QCVN}}}OrganId")
+        if digest is None or sender is None or len(claimed := decoded(digest)) != _DIGEST_BYTES:
+            return None
+        return ClaimedIdentity(AgencyCode.parse(sender.text or ""), claimed.hex())
+    except Rejected:
+        return None
 
 
 def _require_active(sender: AgencyCode, binding: SignerBinding) -> None:

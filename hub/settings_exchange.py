@@ -29,6 +29,8 @@ class SubmissionSettings(Settings):
     """How many submissions of one connection may wait for attachments at a time."""
     parallel: int = Field(16, ge=1, le=1000)
     """How many submissions of one connection are worked on at a time."""
+    rejections: int = Field(1000, ge=1, le=1_000_000)
+    """How many receipts of refused submissions are kept of one connection, the newest."""
     spare_bytes: int = Field(64 * MIB, ge=0)
     """Attachments are not taken when they would leave less than this free on the disk."""
     silence_seconds: float = Field(60.0, gt=0)

@@ -6,7 +6,10 @@ resource is at fault, and trying again later can. Every error names the thing, t
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from schemas.receipts import SignedReceipt
 
 
 class CongvanError(Exception):
@@ -54,7 +57,13 @@ class CongvanError(Exception):
 
 
 class Rejected(CongvanError):  # noqa: N818 - the family's name says what happened, as style.md asks
-    """What was handed in breaks a rule; the same input will always be refused."""
+    """What was handed in breaks a rule; the same input will always be refused.
+
+    `receipt` is the refuser's signed word for it, if it gave one: of this process's own making, or as it came and then
+    not verified yet.
+    """
+
+    receipt: SignedReceipt | None = None
 
 
 class Unavailable(CongvanError):  # noqa: N818 - as above

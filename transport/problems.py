@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import CongvanError, Rejected, Unavailable
+from schemas.receipts import SignedReceipt
 
 TYPE_PREFIX: Final = "urn:congvan:problem:"
 
@@ -40,9 +41,12 @@ STATUSES: Final = {
 
 
 class Problem(BaseModel):
-    """A problem document. `code` is stable; `retryable` says whether the same request may succeed later."""
+    """A problem document. `code` is stable; `retryable` says whether the same request may succeed later.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    `receipt` and `proof` are the signed SubmissionRejection of a refused envelope, as bytes in base64 (URL-safe).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
 
     type: str
     title: str
@@ -53,11 +57,14 @@ class Problem(BaseModel):
     element: str | None = None
     line: int | None = None
     mend: str | None = None
+    receipt: bytes | None = None
+    proof: bytes | None = None
 
 
 def problem_of(error: CongvanError) -> Problem:
     """The problem document that tells a peer of `error`."""
     retryable = isinstance(error, Unavailable)
+    rejection = error.receipt if isinstance(error, Rejected) else None
     return Problem(
         type=TYPE_PREFIX + error.code,
         title=error.code.replace("-", " "),
@@ -68,6 +75,8 @@ def problem_of(error: CongvanError) -> Problem:
         element=error.element,
         line=error.line,
         mend=error.mend,
+        receipt=rejection.receipt if rejection else None,
+        proof=rejection.proof if rejection else None,
     )
 
 
@@ -88,4 +97,7 @@ def error_of(status: int, body: bytes) -> CongvanError:
             )
         return Unavailable("hub-failed", f"The hub, or a proxy before it, answered with status {status}.")
     family = Unavailable if problem.retryable else Rejected
-    return family(problem.code, problem.detail, element=problem.element, line=problem.line, mend=problem.mend)
+    error = family(problem.code, problem.detail, element=problem.element, line=problem.line, mend=problem.mend)
+    if isinstance(error, Rejected) and problem.receipt is not None and problem.proof is not None:
+        error.receipt = SignedReceipt(problem.receipt, problem.proof)
+    return error

@@ -22,6 +22,7 @@ from hub.usecases.meters import Meters
 from hub.usecases.outcomes import Outcomes
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.rejections import Rejections
 from hub.usecases.submit import Submissions
 from hub.usecases.trace import Traces
 from hub.usecases.uploads import Uploads
@@ -76,11 +77,14 @@ class Exchange:
         alerts = Alerts(name, kept, meters, wakeups)
         watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
         mailbox = Mailbox(database, wakeups, watch, clock=clock, settings=settings.mailbox, stop=stop)
+        rejections = Rejections(database, signer, clock, most=settings.submissions.rejections)
         return cls(
             epoch=epoch,
             settings=settings,
             wakeups=wakeups,
-            submissions=Submissions(database, files, judge, uploads, acceptances, clock=clock, settings=settings),
+            submissions=Submissions(
+                database, files, judge, uploads, acceptances, rejections=rejections, clock=clock, settings=settings
+            ),
             uploads=uploads,
             mailbox=mailbox,
             watch=watch,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from certs.trust import SignerBinding, TrustAnchor
-from certs.unsealing import OpenedSeal, open_seal
+from certs.unsealing import OpenedSeal, claimed_identity, open_seal
 from certs.verified import Verified
 from hub.store import agencies, messages
 from hub.store.messages import StoredAcceptance
@@ -47,7 +47,22 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An envelope with an identity, and the rule that it breaks."""
+    """An envelope with an identity, and the rule that it breaks.
+
+    `is_served`: the connection serves the agency in From, so that it is owed the hub's signed word.
+    """
+
+    key: SubmissionKey
+    reason: Rejected
+    is_served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Bytes that are no sealed envelope, though they name a sender that the connection serves.
+
+    `key` is what they say of themselves: nothing vouches for it.
+    """
 
     key: SubmissionKey
     reason: Rejected
@@ -73,14 +88,17 @@ class Judge:
         self._limits = limits
         self._clock = clock
 
-    async def judge(self, connection: str, data: bytes) -> Judged | Repeated | Refused:
+    async def judge(self, connection: str, data: bytes) -> Judged | Repeated | Refused | Broken:
         """What becomes of the envelope `data`, submitted by `connection`.
 
         Raises:
             Rejected: `data` is no sealed envelope at all, or of a sender that the connection does not serve.
         """
         # 1. The seal holds: from here on the message has an identity.
-        opened = await self._open(data)
+        try:
+            opened = await self._open(data)
+        except Rejected as error:
+            return await self._broken(connection, data, error)
         key = SubmissionKey(connection, opened.sender.value, opened.message_id)
         # 2. The connection serves the sender; nobody else learns anything of the message.
         standing = await self._database.read(partial(self._standing, opened))
@@ -92,7 +110,8 @@ class Judge:
                 mend="Submit it through the node that serves the agency.",
             )
         # 3. An accepted message is answered as before, whatever has changed since.
-        if standing.acceptance is not None and standing.connection == connection:
+        is_served = standing.connection == connection
+        if standing.acceptance is not None and is_served:
             return Repeated(key, standing.acceptance)
         now = self._clock()
         # 4. The signer may speak for the sender, now.
@@ -100,7 +119,7 @@ class Judge:
             envelope = opened.bind(standing.anchors, standing.binding, now)
         except Rejected as error:
             error.element = error.element or _SENDER
-            return Refused(key, error)
+            return Refused(key, error, is_served)
         try:
             # 5. It may enter, and it is known whom it goes to.
             require_admissible(envelope.value, self._limits, now)
@@ -109,8 +128,19 @@ class Judge:
                 partial(route, envelope=envelope.value, speaker=speaker, recipients=self._limits.recipients)
             )
         except Rejected as error:
-            return Refused(key, error)
+            return Refused(key, error, is_served)
         return Judged(key, envelope, standing.sender, found)
+
+    async def _broken(self, connection: str, data: bytes, reason: Rejected) -> Broken:
+        """What to say of bytes that do not open; raises `reason` if they name nobody whom `connection` serves."""
+        claimed = await asyncio.to_thread(claimed_identity, data, self._limits)
+        if claimed is None:
+            raise reason
+        code = claimed.sender.value
+        agency = await self._database.read(lambda transaction: agencies.resolve(transaction, [code]).get(code))
+        if agency is None or agency.connection != connection:
+            raise reason
+        return Broken(SubmissionKey(connection, code, claimed.message_id), reason)
 
     async def _open(self, data: bytes) -> OpenedSeal:
         try:

@@ -18,14 +18,15 @@ from hub.store import submissions
 from hub.store.submissions import SubmissionKey, Upload
 from hub.usecases.acceptance import Acceptances, Accepted
 from hub.usecases.intake import Intake
-from hub.usecases.judgement import Judge, Judged, Refused, Repeated
+from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated
+from hub.usecases.rejections import Rejections
 from hub.usecases.space import require_space
 from hub.usecases.uploads import Uploads
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
-from schemas.errors import Unavailable
+from schemas.errors import Rejected, Unavailable
 
 log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ class Submissions:
         uploads: Uploads,
         acceptances: Acceptances,
         *,
+        rejections: Rejections,
         clock: Clock,
         settings: ExchangeSettings,
     ) -> None:
@@ -69,6 +71,7 @@ class Submissions:
         self._judge = judge
         self._uploads = uploads
         self._acceptances = acceptances
+        self._rejections = rejections
         self._clock = clock
         self._settings = settings.submissions
 
@@ -76,19 +79,18 @@ class Submissions:
         """Judge an envelope; one that was accepted before is answered with its stored acknowledgement.
 
         Raises:
-            Rejected: a rule does not hold. What was uploaded for the message is dropped.
+            Rejected: a rule does not hold; with the hub's receipt of that, if the connection serves the sender. What
+                was uploaded for the message is dropped.
+            Unavailable: `storage-full`, `database-…`: the refusal cannot be kept now.
         """
         match await self._judge.judge(connection, data):
-            case Refused(key, reason):
+            case Refused(key, reason, is_served):
                 await self._drop(key)
-                log.info(
-                    "submission.refused",
-                    message=key.message_id,
-                    sender=key.from_code,
-                    rule=reason.code,
-                    element=reason.element,
-                )
-                raise reason
+                _log_refusal(key, reason)
+                raise await self._rejections.attested(key, reason) if is_served else reason
+            case Broken(key, reason):
+                _log_refusal(key, reason)
+                raise await self._rejections.attested(key, reason)
             case Repeated(key, acceptance):
                 # A client that came too late may have begun to bring the attachments once more.
                 await self._drop(key)
@@ -153,6 +155,16 @@ class Submissions:
     async def _abandon(self, files: Iterable[str]) -> None:
         for file in files:
             await self._blobs.abandon(file)
+
+
+def _log_refusal(key: SubmissionKey, reason: Rejected) -> None:
+    log.info(
+        "submission.refused",
+        message=key.message_id,
+        sender=key.from_code,
+        rule=reason.code,
+        element=reason.element,
+    )
 
 
 def _fresh(digest: Sha256Hex, size: int) -> Upload:

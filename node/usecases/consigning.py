@@ -1,7 +1,8 @@
 """Consigning: messages that have arrived whole enter the record, with all that follows from it, in one transaction.
 
-What commits together: the message and its bytes, a hand-over for each agency, a receipt for each (one signature for
-all of an agency), status 01 to the document's sender, and what the hub is to be told. Nothing of it leaves before.
+What commits together: the message and its bytes, the hub's acceptance, a hand-over for each agency, a receipt for each
+(one signature for all of an agency), status 01 to the document's sender, and what the hub is to be told. Nothing of it
+leaves before.
 """
 
 from __future__ import annotations
@@ -152,12 +153,14 @@ class Consigning:
             signer=message.signer,
             signer_fingerprint=message.envelope.signer_fingerprint,
             signed_at=message.envelope.signed_at,
-            accepted_at=message.acceptance.occurred_at,
+            accepted_at=message.acceptance.receipt.occurred_at,
             received_at=now,
         )
         added = inbox.add(transaction, received, hold_until=now + self._hold)
         message_store.add_small_blobs(transaction, arrival.short)
         fresh = [made[message.message_id, code] for code in added]
+        # The hub's word for it, which every later look at this message rests on.
+        receipt_store.add(transaction, [(message.acceptance.receipt, message.acceptance.signed)], at=now)
         numbers = receipt_store.add(transaction, [(each.receipt, each.signed) for each in fresh], at=now)
         for each in fresh:
             if each.status is not None:
@@ -175,8 +178,8 @@ def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:
         ReceiptEvent.CONTENT_CONSIGNMENT,
         issuer=code,
         message_id=message.message_id,
-        sender=message.acceptance.sender,
-        document_id=message.acceptance.document_id,
+        sender=message.acceptance.receipt.sender,
+        document_id=message.acceptance.receipt.document_id,
         at=now,
     )
 

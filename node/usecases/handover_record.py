@@ -1,5 +1,8 @@
 """What hand-overs came to, entered into the record: state, receipt, and status 02 where the software refused.
 
+A message that the adapter can never take is receipted as a failure, too; if a person drives it again and the software
+takes it, the hand-over is receipted then.
+
 What several came to while the last commit was under way commits together, with one signature for an agency's receipts.
 An outcome that cannot be recorded is kept and tried again, rather than handing the message over once more.
 """
@@ -28,7 +31,6 @@ from node.usecases.backoff import wait_after
 from node.usecases.handover import Attempt
 from node.usecases.identity import NodeIdentity
 from node.usecases.own_statuses import Occasion, own_status
-from node.usecases.reasons import plain_reason
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.together import Together
 from node.usecases.work import Work
@@ -37,6 +39,7 @@ from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.errors import Unavailable
 from schemas.message import Document, StatusCode
+from schemas.reasons import plain_reason
 from schemas.receipts import Reason, Receipt, ReceiptEvent, SignedReceipt
 
 log = structlog.get_logger()
@@ -105,7 +108,7 @@ class HandoverRecord:
 
     def _made(self, attempts: Sequence[Attempt], now: datetime) -> Mapping[ReadyHandover, _Ended]:
         """Receipts, signed together, and statuses, sealed, for the hand-overs that have ended."""
-        ended = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted | Refused)]
+        ended = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted | Refused | Never)]
         receipts = [_receipt(attempt, now) for attempt in ended]
         signed = signed_together(receipts, self._identity, now)
         return {
@@ -142,11 +145,10 @@ class HandoverRecord:
                 handovers.put_off(transaction, row.message_id, row.code, trouble, at=now, due_at=due_at)
                 return
             case Never(reason):
+                state = HandoverState.PARKED
                 trouble = Trouble(
                     code=_NEVER, text=plain_reason(reason), mend="Put right what it names, then drive it again."
                 )
-                handovers.finish(transaction, row.message_id, row.code, HandoverState.PARKED, trouble=trouble, at=now)
-                return
             case Refused(reason):
                 state, trouble = HandoverState.REFUSED, Trouble(code=_REFUSED, text=plain_reason(reason))
             case Accepted():
@@ -168,16 +170,27 @@ def _receipt(attempt: Attempt, now: datetime) -> Receipt:
         if isinstance(attempt.delivery.message, Document)
         else attempt.delivery.message.response_for.document_id
     )
-    outcome = attempt.outcome
+    reason = _reason(attempt)
     return receipt_of(
-        ReceiptEvent.CONTENT_HANDOVER_FAILURE if isinstance(outcome, Refused) else ReceiptEvent.CONTENT_HANDOVER,
+        ReceiptEvent.CONTENT_HANDOVER_FAILURE if reason else ReceiptEvent.CONTENT_HANDOVER,
         issuer=attempt.row.code,
         message_id=attempt.row.message_id,
         sender=attempt.delivery.message.sender.organ_id,
         document_id=document_id,
         at=now,
-        reason=Reason(_REFUSED, plain_reason(outcome.reason)) if isinstance(outcome, Refused) else None,
+        reason=reason,
     )
+
+
+def _reason(attempt: Attempt) -> Reason | None:
+    """Why a hand-over has ended without the software having the message."""
+    match attempt.outcome:
+        case Refused(reason):
+            return Reason(_REFUSED, plain_reason(reason))
+        case Never(reason):
+            return Reason(_NEVER, plain_reason(reason))
+        case _:
+            return None
 
 
 def _log(attempt: Attempt) -> None:

@@ -45,6 +45,14 @@ _WHEN_RIGHT: Final = 300.0
 _WHEN_SYNCED: Final = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """That our hub accepted a message: the receipt, verified, and what proves it."""
+
+    receipt: Receipt
+    signed: SignedReceipt
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
     """A leased message that may enter. `sender` is the agency in From by the directory under which it was accepted.
@@ -54,7 +62,7 @@ class Arrived:
 
     entry: EnvelopeEntry
     envelope: Verified[Envelope]
-    acceptance: Receipt
+    acceptance: Acceptance
     sender: AgencyEntry
     signer: str
     codes: Mapping[AgencyCode, AgencyEntry]
@@ -72,7 +80,7 @@ class RefusedArrival:
 
     entry: EnvelopeEntry
     reason: Rejected
-    acceptance: Receipt
+    acceptance: Acceptance
     codes: tuple[AgencyCode, ...]
 
 
@@ -89,11 +97,11 @@ class Judge:
         """What is to become of a leased message. Raises Unavailable, with `retry_after`, if that cannot be said now."""
         # 1. The hub answers for it: who sent it, when, under which version of the directory.
         acceptance = await self._acceptance(entry, proofs)
-        if (acceptance.directory_version or 0) > self._directory.version:
+        accepted_under = acceptance.receipt.directory_version or 0
+        if accepted_under > self._directory.version:
             raise _later(
                 "directory-behind",
-                f"It was accepted under version {acceptance.directory_version} of the directory; here is "
-                f"{self._directory.version}.",
+                f"It was accepted under version {accepted_under} of the directory; here is {self._directory.version}.",
                 seconds=_WHEN_SYNCED,
             )
         # 2. It came for agencies of ours.
@@ -113,13 +121,13 @@ class Judge:
                 raise _later(error.code, error.message) from error
             return RefusedArrival(entry=entry, reason=error, acceptance=acceptance, codes=codes)
 
-    async def _acceptance(self, entry: EnvelopeEntry, proofs: Mapping[str, bytes]) -> Receipt:
+    async def _acceptance(self, entry: EnvelopeEntry, proofs: Mapping[str, bytes]) -> Acceptance:
         proof = proofs.get(entry.acceptance.proof)
         if proof is None:
             raise _later("hub-answer", "The hub brings no proof of its acceptance.")
         signed = SignedReceipt(entry.acceptance.receipt, proof)
         try:
-            return (await self._verifier.verify_acceptance(signed, entry.message_id)).value
+            return Acceptance((await self._verifier.verify_acceptance(signed, entry.message_id)).value, signed)
         except Rejected as error:
             raise _later(error.code, f"The hub's acceptance does not hold: {error.message}") from error
 
@@ -139,18 +147,18 @@ class Judge:
         transaction: Transaction,
         *,
         entry: EnvelopeEntry,
-        acceptance: Receipt,
+        acceptance: Acceptance,
         codes: tuple[AgencyCode, ...],
         opened: OpenedSeal,
     ) -> Arrived:
         newest = self._directory.version
-        version = acceptance.directory_version or newest
+        version = acceptance.receipt.directory_version or newest
         # 4. Who sealed it may speak for its sender, at the time and by the directory of its acceptance.
         standing = self._directory.standing(transaction, opened.sender, version)
         envelope = opened.bind(
             self._directory.anchors(transaction, version),
             binding_of(standing) if standing else None,
-            acceptance.occurred_at,
+            acceptance.receipt.occurred_at,
         )
         assert standing is not None  # noqa: S101 - an agency that nobody knows is not bound
         # 5. It is said by who may say it, admissible, and addressed to us.

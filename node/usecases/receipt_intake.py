@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from certs.receipts import require_witness
 from node.store import directory as directory_store
 from node.store import outbox, recipients, reports
 from node.store import receipts as receipt_store
@@ -39,14 +40,6 @@ _DELIVERIES: Final = {
 
 #: A hub that gives a delivery up says by the reason's code how.
 _ENDED_BY_HUB: Final = {"expired": DeliveryState.EXPIRED, "cancelled": DeliveryState.CANCELLED}
-
-#: What happens at a recipient the recipient attests; that a delivery failed, a hub on the way may.
-_AT_RECIPIENT: Final = frozenset({
-    ReceiptEvent.CONTENT_CONSIGNMENT,
-    ReceiptEvent.CONTENT_HANDOVER,
-    ReceiptEvent.CONTENT_HANDOVER_FAILURE,
-})  # fmt: skip
-
 
 #: Signatures that do not hold because of what this node knows of the world; the directory may be about to change.
 _TRUST_RULES: Final = frozenset({
@@ -106,7 +99,7 @@ class ReceiptIntake:
         signed = SignedReceipt(entry.receipt.receipt, proof)
         try:
             verified = await self._verifier.verify(signed)
-            _require_witness(verified.value)
+            require_witness(verified.value)
         except Rejected as error:
             if error.code in _TRUST_RULES:
                 later = Unavailable(error.code, error.message)
@@ -145,13 +138,3 @@ def _delivery_of(receipt: Receipt) -> DeliveryState | None:
     if receipt.issuer.kind is IssuerKind.HUB and receipt.reason is not None:
         return _ENDED_BY_HUB.get(receipt.reason.code, _DELIVERIES.get(receipt.event))
     return _DELIVERIES.get(receipt.event)
-
-
-def _require_witness(receipt: Receipt) -> None:
-    """Pass if the issuer is the party at which the event happened."""
-    if receipt.issuer.kind is IssuerKind.HUB:
-        right = receipt.event not in _AT_RECIPIENT
-    else:
-        right = receipt.recipient is not None and receipt.issuer.name == receipt.recipient.value
-    if not right:
-        raise Rejected("receipt-issuer", f"{receipt.issuer.name} attests {receipt.event}, which happened elsewhere.")

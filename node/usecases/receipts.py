@@ -53,17 +53,26 @@ class ReceiptVerifier:
 
         Raises as `verify`, and ReceiptRejected's family `acknowledgement-mismatch` if it attests something else.
         """
+        return await self._verify_submission(signed, ReceiptEvent.SUBMISSION_ACCEPTANCE, message_id)
+
+    async def verify_rejection(self, signed: SignedReceipt, message_id: Sha256Hex) -> Verified[Receipt]:
+        """The receipt, if with it this node's own hub attests that it refused `message_id`; raises as above."""
+        return await self._verify_submission(signed, ReceiptEvent.SUBMISSION_REJECTION, message_id)
+
+    async def _verify_submission(
+        self, signed: SignedReceipt, event: ReceiptEvent, message_id: Sha256Hex
+    ) -> Verified[Receipt]:
         verified = await self.verify(signed)
         receipt = verified.value
         if (
-            receipt.event is not ReceiptEvent.SUBMISSION_ACCEPTANCE
+            receipt.event is not event
             or receipt.issuer != Issuer(IssuerKind.HUB, self._identity.hub)
             or receipt.message_id != message_id
         ):
             raise Rejected(
                 "acknowledgement-mismatch",
-                f"{receipt.issuer.name} attests {receipt.event} of {receipt.message_id}; what is needed is that "
-                f"{self._identity.hub} accepted {message_id}.",
+                f"{receipt.issuer.name} attests {receipt.event} of {receipt.message_id}; what is needed is the word of "
+                f"{self._identity.hub} on {event} of {message_id}.",
                 mend="Tell the hub's operator.",
             )
         return verified

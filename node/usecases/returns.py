@@ -1,6 +1,7 @@
 """Returns: entries of the mailbox that go back to the hub, refused for good or released for later.
 
-They are told at once and not queued. If that fails nothing is lost: the leases lapse, and all is judged anew.
+They are told at once and not queued. If that fails nothing is lost: the leases lapse, and all is judged anew. What is
+refused leaves its receipts in the record, and a repeat is answered with them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from typing import TypeAlias
 
 import structlog
 
+from node.store import refusals
+from node.store.refusals import RefusalReceipt
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import RefusedArrival
-from node.usecases.reasons import plain_reason
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.reporting import request_of
 from runtime.clock import Clock
+from runtime.database import Database
 from schemas.errors import CongvanError, Unavailable
+from schemas.reasons import plain_reason
 from schemas.receipts import Reason, ReceiptEvent, SignedReceipt
 from transport.client import HubClient
 from transport.wire import EnvelopeEntry, Outcome, OutcomeKind, ReceiptEntry
@@ -31,14 +35,18 @@ Return: TypeAlias = tuple[Outcome, Sequence[SignedReceipt]]
 class Returns:
     """Gives entries back."""
 
-    def __init__(self, hub: HubClient, identity: NodeIdentity, clock: Clock) -> None:
+    def __init__(self, database: Database, hub: HubClient, identity: NodeIdentity, clock: Clock) -> None:
+        self._database = database
         self._hub = hub
         self._identity = identity
         self._clock = clock
 
     async def refused(self, refused: RefusedArrival) -> Return:
-        """A message that must not enter, with a signed failure of each agency that it came for."""
-        entry, acceptance = refused.entry, refused.acceptance
+        """A message that must not enter, with a signed failure of each agency that it came for; they are durable.
+
+        Raises Unavailable (`storage-full`, `database-…`) if they cannot be kept now.
+        """
+        entry, acceptance = refused.entry, refused.acceptance.receipt
         reason = Reason(refused.reason.code, plain_reason(refused.reason.message))
         log.warning("message.refused-here", message=entry.message_id, rule=reason.code, reason=reason.text)
         now = self._clock()
@@ -55,8 +63,13 @@ class Returns:
             for code in refused.codes
         ]
         signed = await asyncio.to_thread(signed_together, failures, self._identity, now)
+        made = [
+            RefusalReceipt(failure, proof, refused.acceptance.signed)
+            for failure, proof in zip(failures, signed, strict=True)
+        ]
+        kept = await self._database.write(lambda transaction: refusals.keep(transaction, made))
         outcome = Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.REFUSED, reason=reason.text)
-        return outcome, signed
+        return outcome, kept
 
     async def tell(self, returns: Sequence[Return]) -> None:
         if not returns:

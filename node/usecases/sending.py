@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -20,6 +20,7 @@ from node.store import messages as message_store
 from node.store import outbox, sending_queue
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
+from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
 from node.store.troubles import trouble_of
 from node.usecases.attachments import SMALL, Attachments
@@ -51,6 +52,10 @@ class _Outgoing:
     sealed: bytes
     attachments: Mapping[Sha256Hex, int]
     short: Mapping[Sha256Hex, bytes]
+
+
+#: A verified receipt, and what proves it.
+Attested: TypeAlias = tuple[Receipt, SignedReceipt]
 
 
 class Sending:
@@ -158,11 +163,26 @@ class Sending:
             ) from error
         return signed, verified.value
 
+    async def _rejection(self, message_id: Sha256Hex, error: CongvanError) -> Attested | None:
+        """The hub's signed word for its refusal, if it gave one that holds.
+
+        Without it the refusal stands all the same: it takes nothing from this node that the hub could not refuse anew.
+        """
+        if not isinstance(error, Rejected) or error.receipt is None:
+            return None
+        try:
+            verified = await self._verifier.verify_rejection(error.receipt, message_id)
+        except Rejected as fault:
+            log.error("rejection.unproven", message=message_id, rule=fault.code, reason=fault.message)
+            return None
+        return verified.value, error.receipt
+
     async def _note_failure(self, message: ReadyMessage, error: CongvanError) -> None:
         trouble = trouble_of(error)
         if not (isinstance(error, Unavailable) or is_the_hubs(error) or error.code in _BEGIN_ANEW):
+            rejection = await self._rejection(message.message_id, error)
             await self._database.write(
-                lambda transaction: outbox.refuse(transaction, message.message_id, trouble, at=self._clock())
+                lambda transaction: _refuse(transaction, message.message_id, trouble, rejection, self._clock)
             )
             log.warning("message.refused", message=message.message_id, rule=error.code, reason=error.message)
             return
@@ -184,3 +204,12 @@ def _accept(
     now = clock()
     if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=answer.epoch, at=now):
         receipt_store.add(transaction, [(receipt, signed)], at=now)
+
+
+def _refuse(
+    transaction: Transaction, message_id: Sha256Hex, trouble: Trouble, rejection: Attested | None, clock: Clock
+) -> None:
+    now = clock()
+    outbox.refuse(transaction, message_id, trouble, at=now)
+    if rejection is not None:
+        receipt_store.add(transaction, [rejection], at=now)

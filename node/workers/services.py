@@ -108,7 +108,7 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
             hold=timedelta(seconds=parts.settings.handover.hold),
         ),
         receipts=ReceiptIntake(parts.database, verifier, parts.wakeups, parts.clock),
-        returns=Returns(parts.hub, parts.identity, parts.clock),
+        returns=Returns(parts.database, parts.hub, parts.identity, parts.clock),
         settings=settings,
     )
     watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import CongvanError, Rejected, Unavailable
+from schemas.receipts import SignedReceipt
 from transport.problems import Problem, error_of, problem_of
 
 
@@ -63,3 +64,18 @@ def test_unknown_members_are_passed_over() -> None:
     problem = problem_of(Rejected("x-y", "Sentence."))
     body = problem.model_dump_json().replace("{", '{"newer": [1], ', 1)
     assert Problem.model_validate_json(body) == problem
+
+
+def test_a_signed_refusal_crosses_the_wire_unchanged() -> None:
+    """Receipt and proof come out byte for byte, and a problem without both brings neither."""
+    error = Rejected("recipient-unknown", "H99 is no agency of the directory.")
+    error.receipt = SignedReceipt(b"<Receipt>\xc3\xb4</Receipt>", bytes(range(256)))
+    body = problem_of(error).model_dump_json(exclude_none=True).encode()
+    told = error_of(422, body)
+    assert isinstance(told, Rejected)
+    assert told.receipt == error.receipt
+    halved = error_of(
+        422, Problem.model_validate_json(body).model_copy(update={"proof": None}).model_dump_json().encode()
+    )
+    assert isinstance(halved, Rejected)
+    assert halved.receipt is None

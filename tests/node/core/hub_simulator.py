@@ -21,7 +21,7 @@ from certs.tls import server_context
 from certs.unsealing import open_seal
 from schemas.codes import AgencyCode
 from schemas.errors import CongvanError, Rejected
-from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 from schemas.travel import parse_envelope, read_envelope
 from tests.node.core.hub_parts import (
     BrokenOff,
@@ -87,6 +87,7 @@ class HubSimulator:
         *,
         at: datetime | None = None,
         directory_version: int | None = None,
+        reason: Reason | None = None,
         key: SealingKey | None = None,
     ) -> SignedReceipt:
         receipt = Receipt(
@@ -96,6 +97,7 @@ class HubSimulator:
             message_id=message_id,
             sender=sender,
             occurred_at=at or self.clock(),
+            reason=reason,
             directory_version=directory_version or len(self.world.versions),
         )
         (signed,) = sign_receipts([receipt], key or self.world.receipts_key, issued_at=receipt.occurred_at)

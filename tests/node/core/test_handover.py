@@ -92,7 +92,7 @@ async def test_an_adapter_that_hangs_is_given_up_and_tried_again(node: Node, hub
 async def test_what_an_adapter_can_never_take_is_parked_until_it_is_driven_again(
     node: Node, hub: HubSimulator, world: World
 ) -> None:
-    """A parked message stays, with its reason, is receipted as nothing, and is handed over when a person drives it."""
+    """A parked message stays, receipted as a failure with its reason, and is handed over when a person drives it."""
     node.adapter.answer = answering(Never("Tên tệp quá dài"))
     sealed = world.sealed(envelope(document(G22, H23)))
     hub.deliver(sealed.data, [H23])
@@ -103,11 +103,14 @@ async def test_what_an_adapter_can_never_take_is_parked_until_it_is_driven_again
         assert [row.message.message_id for row in await node.queries.inbox(waiting=True)] == [sealed.message_id]
         assert await node.parked.drive_again(sealed.message_id[:12]) == 1
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
-        await eventually(lambda: len(hub.receipts_reported()) == 2)
+        await eventually(lambda: len(hub.receipts_reported()) == 3)
     assert [event for event, _, _ in events(hub.receipts_reported(), world)] == [
         ReceiptEvent.CONTENT_CONSIGNMENT,
+        ReceiptEvent.CONTENT_HANDOVER_FAILURE,
         ReceiptEvent.CONTENT_HANDOVER,
     ]
+    stored = (await node.queries.story(sealed.message_id)).receipts
+    assert [receipt.trouble.code for receipt in stored if receipt.trouble] == ["adapter-cannot"]
 
 
 async def test_the_most_urgent_is_handed_over_first(node: Node, hub: HubSimulator, world: World) -> None:

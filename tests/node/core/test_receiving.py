@@ -8,11 +8,13 @@ from functools import partial
 
 import pytest
 
+from node.store import refusals
 from node.store.states import HandoverState
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Envelope, SecrecyLevel, Selector, SelectorKind
 from schemas.message import Document, Organ, StatusCode
+from schemas.receipt_codec import read_receipt
 from schemas.receipts import ReceiptEvent
 from tests.node.core.asking import arrives, events, handed, inbox_row, statuses_sent, verified
 from tests.node.core.hub_simulator import HubSimulator
@@ -161,6 +163,24 @@ async def test_a_fault_of_the_bytes_refuses_with_a_signed_reason(
     assert receipt.reason.code == rule
     assert await node.queries.inbox() == ()
     assert node.adapter.deliveries == []
+
+
+async def test_a_refusal_is_kept_and_a_repeat_is_answered_with_it(node: Node, hub: HubSimulator, world: World) -> None:
+    """A refused message leaves the hub's acceptance and our failure; offered again, it is refused by those bytes."""
+    data, recipients = REFUSALS["seal-digest"](world)
+    message_id = world.sealed(envelope(document(G22, H23))).message_id
+    hub.deliver(data, recipients, message_id=message_id)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.receipts_reported()) == 1)
+        hub.deliver(data, recipients, message_id=message_id)
+        await eventually(lambda: len(hub.receipts_reported()) >= 2)
+    told = set(hub.receipts_reported())
+    kept = await node.database.read(lambda transaction: refusals.of_message(transaction, message_id))
+    assert [read_receipt(one.receipt).event for one in kept] == [
+        ReceiptEvent.SUBMISSION_ACCEPTANCE,
+        ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE,
+    ]
+    assert told == {kept[1]}
 
 
 async def test_bytes_of_another_message_are_refused(node: Node, hub: HubSimulator, world: World) -> None:

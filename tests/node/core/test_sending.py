@@ -11,11 +11,11 @@ from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.states import DeliveryState, OutboxState
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.message import Priority
-from schemas.receipts import ReceiptEvent
+from schemas.receipts import Reason, ReceiptEvent
 from tests.node.core.asking import becomes, has_trouble, outbox_row
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
-from tests.node.core.world import World, document, recall
+from tests.node.core.world import H23, World, document, recall
 
 
 async def test_a_submitted_document_reaches_the_hub_and_its_acknowledgement_is_kept(
@@ -52,6 +52,33 @@ async def test_what_the_hub_refuses_is_shown_in_the_outbox_and_not_tried_again(n
     )
     assert [recipient.delivery for recipient in row.recipients] == [DeliveryState.REFUSED]
     assert hub.tries.count(message_id) == 1
+
+
+@pytest.mark.parametrize("is_forged", [False, True])
+async def test_the_hubs_receipt_of_its_refusal_is_kept_if_it_holds(
+    node: Node, hub: HubSimulator, world: World, is_forged: bool
+) -> None:
+    """The signed refusal stands with the refused message; one that a stranger signed is not kept."""
+
+    def refuse(message_id: str) -> CongvanError:
+        error = Rejected("recipient-suspended", "The recipient G22 is suspended.")
+        error.receipt = hub.receipt(
+            ReceiptEvent.SUBMISSION_REJECTION,
+            message_id,
+            H23,
+            reason=Reason(error.code, error.message),
+            key=world.forged_receipts_key if is_forged else None,
+        )
+        return error
+
+    hub.faults.refuse = refuse
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        await becomes(node, message_id, OutboxState.REFUSED)
+    kept = (await node.queries.story(message_id)).receipts
+    assert [(receipt.event, receipt.trouble.code if receipt.trouble else None) for receipt in kept] == (
+        [] if is_forged else [(ReceiptEvent.SUBMISSION_REJECTION, "recipient-suspended")]
+    )
 
 
 @pytest.mark.parametrize("code", ["connection-suspended", "unauthenticated", "not-a-hub"])

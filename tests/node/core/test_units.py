@@ -12,13 +12,13 @@ import pytest
 from node.settings_exchange import BackoffSettings
 from node.usecases.backoff import wait_after
 from node.usecases.lanes import lane_of
-from node.usecases.reasons import LONGEST, plain_reason
 from node.usecases.together import Together
 from node.usecases.work import Work
 from node.workers.pool import Found, Pool
 from runtime.wakeups import Wakeups
 from schemas.errors import Unavailable
 from schemas.message import Priority
+from schemas.reasons import LONGEST, plain_reason
 from tests.node.core.node_under_test import QUICK, Clock, eventually
 
 

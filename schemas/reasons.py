@@ -1,4 +1,4 @@
-"""Reasons that adapters give, made fit for receipts and statuses: they come from foreign software, in any shape."""
+"""Reasons made fit for receipts and statuses: they come from foreign software, or quote what a peer wrote."""
 
 from __future__ import annotations
 
