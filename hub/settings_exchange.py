@@ -90,9 +90,23 @@ class DeliverySettings(Settings):
         return timedelta(days=self.days)
 
 
+class RetentionSettings(Settings):
+    """How long what is over is kept. Metadata, deliveries and receipts stay for ever."""
+
+    payload_days: float = Field(30.0, ge=0, le=36_500)
+    """Days from the end of a message's last delivery until its bytes are dropped: the envelope, and attachments that no
+    other message names. A node restored from an older backup cannot be given them again. 0 keeps all for ever."""
+
+    @property
+    def payload_time(self) -> timedelta | None:
+        """None: for ever."""
+        return timedelta(days=self.payload_days) if self.payload_days else None
+
+
 class ExchangeSettings(Settings):
     """The way of a document through the hub."""
 
     submissions: SubmissionSettings = SubmissionSettings()
     mailbox: MailboxSettings = MailboxSettings()
     deliveries: DeliverySettings = DeliverySettings()
+    retention: RetentionSettings = RetentionSettings()

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from datetime import datetime
 from io import BufferedRandom
 from pathlib import Path
@@ -186,10 +186,12 @@ class BlobStore:
         """Every blob here, in no order: for sweeps and audits."""
         yield from (path.name for path in (self._root / "blobs").glob("??/??/*") if is_sha256_hex(path.name))
 
-    def untouched(self, since: datetime) -> Iterator[Sha256Hex]:
-        """Every blob that was put in its place before `since`, in no order."""
+    def untouched(self, since: datetime, among: Iterable[Sha256Hex] | None = None) -> Iterator[Sha256Hex]:
+        """Every blob here, or of those `among`, that was put in its place before `since`, in no order."""
         # A rename sets the time of change, where the time of modification is that of the last byte.
-        return (digest for digest in self.digests() if _is_older(self.path(digest), since))
+        return (
+            digest for digest in (self.digests() if among is None else among) if _is_older(self.path(digest), since)
+        )
 
     def untouched_uploads(self, since: datetime) -> Iterator[str]:
         """Every upload of which nothing came since then, in no order."""

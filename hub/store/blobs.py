@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import and_, exists, insert, or_, select
+from sqlalchemy import ColumnElement, and_, exists, insert, or_, select
 
 from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages
 from hub.store.metadata import Transaction
+from hub.store.retention import naming_message
 from runtime.columns import insert_or
 from schemas.envelope import Sha256Hex
 
@@ -31,11 +33,16 @@ class NamedBlob:
 
 
 def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> None:
-    """Note the attachments of a message; one that is held already stays as it is."""
+    """Note the attachments of a message; one that is held already stays as it is, one whose bytes went comes back."""
     if not named:
         return
+    statement = insert_or(transaction, blobs)
     transaction.execute(
-        insert_or(transaction, blobs).on_conflict_do_nothing(),
+        statement.on_conflict_do_update(
+            index_elements=[blobs.c.digest],
+            set_={"content": statement.excluded.content},
+            where=blobs.c.content.is_(None) & statement.excluded.content.is_not(None),
+        ),
         [{"digest": each.blob.digest, "size": each.blob.size, "content": each.blob.content} for each in named],
     )
     transaction.execute(
@@ -45,14 +52,60 @@ def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> N
 
 
 def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:
-    """Those of `digests` that no message names."""
-    known = set(transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests))))
+    """Those of `digests` that no message with a payload names."""
+    known = set(
+        transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests), naming_message().is_not(None)))
+    )
     return [digest for digest in digests if digest not in known]
 
 
 def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Blob | None:
-    """The attachment, if `connection` sent or receives a message that names it."""
-    reads = or_(
+    """The attachment, if `connection` sent or receives a message with a payload that names it."""
+    row = transaction.execute(
+        select(blobs.c.digest, blobs.c.size, blobs.c.content)
+        .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
+        .join(blobs, blobs.c.digest == message_blobs.c.digest)
+        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_(None), _reads(connection))
+        # As in `naming_message`: those whose payload is gone are the oldest.
+        .order_by(message_blobs.c.message.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Blob(row.digest, row.size, row.content)
+
+
+def purged_at(transaction: Transaction, digest: Sha256Hex, connection: str) -> datetime | None:
+    """When the payload of the newest message was dropped that named the attachment, as `connection` may know."""
+    found: datetime | None = transaction.scalar(
+        select(messages.c.purged_at)
+        .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
+        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_not(None), _reads(connection))
+        .order_by(message_blobs.c.message.desc())
+        .limit(1)
+    )
+    return found
+
+
+def readable_by_lease(transaction: Transaction, digest: Sha256Hex, connection: str, entry: int) -> Blob | None:
+    """The attachment, if the message that `entry` hands to `connection` names it: `readable` without a search."""
+    row = transaction.execute(
+        select(blobs.c.digest, blobs.c.size, blobs.c.content)
+        .join_from(mailbox_entries, message_blobs, message_blobs.c.message == mailbox_entries.c.message)
+        .join(messages, messages.c.message == mailbox_entries.c.message)
+        .join(blobs, blobs.c.digest == message_blobs.c.digest)
+        .where(
+            mailbox_entries.c.entry == entry,
+            mailbox_entries.c.connection == connection,
+            mailbox_entries.c.receipt.is_(None),
+            message_blobs.c.digest == digest,
+            messages.c.purged_at.is_(None),
+        )
+    ).one_or_none()
+    return None if row is None else Blob(row.digest, row.size, row.content)
+
+
+def _reads(connection: str) -> ColumnElement[bool]:
+    """`connection` sent or receives the message of the row."""
+    return or_(
         messages.c.connection == connection,
         exists().where(
             and_(
@@ -62,27 +115,3 @@ def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Bl
             )
         ),
     )
-    row = transaction.execute(
-        select(blobs.c.digest, blobs.c.size, blobs.c.content)
-        .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
-        .join(blobs, blobs.c.digest == message_blobs.c.digest)
-        .where(message_blobs.c.digest == digest, reads)
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else Blob(row.digest, row.size, row.content)
-
-
-def readable_by_lease(transaction: Transaction, digest: Sha256Hex, connection: str, entry: int) -> Blob | None:
-    """The attachment, if the message that `entry` hands to `connection` names it: `readable` without a search."""
-    row = transaction.execute(
-        select(blobs.c.digest, blobs.c.size, blobs.c.content)
-        .join_from(mailbox_entries, message_blobs, message_blobs.c.message == mailbox_entries.c.message)
-        .join(blobs, blobs.c.digest == message_blobs.c.digest)
-        .where(
-            mailbox_entries.c.entry == entry,
-            mailbox_entries.c.connection == connection,
-            mailbox_entries.c.receipt.is_(None),
-            message_blobs.c.digest == digest,
-        )
-    ).one_or_none()
-    return None if row is None else Blob(row.digest, row.size, row.content)

@@ -182,8 +182,8 @@ Index(
     postgresql_where=mailbox_entries.c.receipt.is_(None),
 )
 Index(
-    "ix_mailbox_entries_receipt",
-    mailbox_entries.c.receipt,
+    "ix_mailbox_entries_message_receipts",
+    mailbox_entries.c.message,
     sqlite_where=mailbox_entries.c.receipt.is_not(None),
     postgresql_where=mailbox_entries.c.receipt.is_not(None),
 )

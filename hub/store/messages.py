@@ -71,6 +71,7 @@ class KnownMessage:
     lane: int
     accepted_at: datetime
     expires_at: datetime
+    purged_at: datetime | None
 
 
 _KNOWN = tuple(messages.c[field.name] for field in fields(KnownMessage))

@@ -11,6 +11,7 @@ from hub.store import blobs
 from hub.store.blobs import Blob
 from hub.store.metadata import Transaction
 from hub.usecases.mailbox import Mailbox
+from hub.usecases.retention import payload_purged
 from runtime.blobs import CHUNK, BlobStore
 from runtime.database import Database
 from schemas.envelope import Sha256Hex, is_sha256_hex
@@ -35,7 +36,11 @@ class Attachments:
         self._renewal = renewal
 
     async def find(self, connection: str, digest: str, claim: LeaseClaim | None) -> Blob:
-        """The attachment, if `connection` sent or receives a message that names it; else `blob-unknown`."""
+        """The attachment, if `connection` sent or receives a message that names it.
+
+        Raises:
+            Rejected: `blob-unknown`; `payload-purged` if it was here and is not kept any more.
+        """
         found = None
         if is_sha256_hex(digest):
             found = await self._database.read(partial(_find, digest=digest, connection=connection, claim=claim))
@@ -68,4 +73,7 @@ def _find(transaction: Transaction, digest: Sha256Hex, connection: str, claim: L
     found = None
     if claim is not None:
         found = blobs.readable_by_lease(transaction, digest, connection, claim.entry)
-    return found or blobs.readable(transaction, digest, connection)
+    found = found or blobs.readable(transaction, digest, connection)
+    if found is None and (at := blobs.purged_at(transaction, digest, connection)) is not None:
+        raise payload_purged("attachment", at)
+    return found

@@ -23,6 +23,7 @@ from hub.usecases.outcomes import Outcomes
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.rejections import Rejections
+from hub.usecases.retention import Retention
 from hub.usecases.submit import Submissions
 from hub.usecases.trace import Traces
 from hub.usecases.uploads import Uploads
@@ -50,6 +51,7 @@ class Exchange:
     fanout: Fanout
     expiry: Expiry
     leavings: Leavings
+    retention: Retention
 
     @classmethod
     def of(
@@ -78,6 +80,7 @@ class Exchange:
         watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
         mailbox = Mailbox(database, wakeups, watch, clock=clock, settings=settings.mailbox, stop=stop)
         rejections = Rejections(database, signer, clock, most=settings.submissions.rejections)
+        leavings = Leavings(database, files, uploads, clock=clock, settings=settings.submissions)
         return cls(
             epoch=epoch,
             settings=settings,
@@ -95,5 +98,6 @@ class Exchange:
             traces=Traces(database, clock),
             fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
             expiry=Expiry(database, signer, wakeups, clock),
-            leavings=Leavings(database, files, uploads, clock=clock, settings=settings.submissions),
+            leavings=leavings,
+            retention=Retention(database, leavings, clock=clock, settings=settings.retention),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -64,12 +64,19 @@ class Leavings:
                 log.info("upload.dropped", file=file)
         digests = self._files.untouched(since)
         while batch := await asyncio.to_thread(_some, digests):
-            if await self._database.read(partial(blobs.unnamed, digests=batch)):
-                await self._database.write(partial(self._drop_unnamed, digests=batch))
+            for digest in await self._database.read(partial(blobs.unnamed, digests=batch)):
+                await self._database.write(partial(self._drop_unnamed, digest=digest))
 
-    def _drop_unnamed(self, transaction: Transaction, digests: list[Sha256Hex]) -> None:
+    async def drop_unnamed(self, digests: Sequence[Sha256Hex]) -> None:
+        """Drop the files among `digests`, unless a message names them by now or may be about to."""
+        old = await asyncio.to_thread(list, self._files.untouched(self._clock() - _UNDER_WAY, among=digests))
+        for digest in old:
+            await self._database.write(partial(self._drop_unnamed, digest=digest))
+
+    def _drop_unnamed(self, transaction: Transaction, digest: Sha256Hex) -> None:
         """Within a transaction, so that no acceptance comes between; dropping a file twice does no harm."""
-        for digest in blobs.unnamed(transaction, digests):
+        # One at a time: freeing the blocks of a long file takes the disk a while, and others wait for the transaction.
+        if blobs.unnamed(transaction, [digest]):
             self._files.path(digest).unlink(missing_ok=True)
             log.info("blob.dropped", digest=digest)
 

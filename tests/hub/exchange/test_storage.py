@@ -97,7 +97,16 @@ async def _everything(world: World, g22: Node, h23: Node) -> None:
     await world.exchange.expiry.run()
     await world.exchange.leavings.drop_submissions()
     await world.exchange.leavings.drop_files()
+    world.clock.advance(days=31)
+    while await world.exchange.retention.step():
+        pass
+    await rejection(_read_all(h23, digest_of(LONG)))
     assert third.entry
+
+
+async def _read_all(node: Node, digest: str) -> None:
+    async with node.client.blob(digest, start=0, lease="0:0") as chunks:
+        assert [chunk async for chunk in chunks]
 
 
 async def test_every_question_of_the_exchange_is_answered_by_an_index(world: World, g22: Node, h23: Node) -> None:

@@ -32,9 +32,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("kept_from IS NOT NULL"),
     )
     op.create_index(
-        "ix_mailbox_entries_receipt",
+        "ix_mailbox_entries_message_receipts",
         "mailbox_entries",
-        ["receipt"],
+        ["message"],
         sqlite_where=sa.text("receipt IS NOT NULL"),
         postgresql_where=sa.text("receipt IS NOT NULL"),
     )
