@@ -122,6 +122,7 @@ async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event)
         alerting=foundation.settings.alerts,
         meters=meters,
         clock=foundation.clock,
+        chance=Random(),
         stop=stop,
     )
 

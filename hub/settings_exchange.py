@@ -8,6 +8,7 @@ from pydantic import Field
 
 from runtime.settings import Settings
 from schemas.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
+from schemas.message import Priority
 
 
 class SubmissionSettings(Settings):
@@ -52,11 +53,24 @@ class SubmissionSettings(Settings):
         return timedelta(hours=self.upload_hours)
 
 
+class ReleaseSettings(Settings):
+    """When an entry that a node hands back is offered again, if the node does not say."""
+
+    first_seconds: float = Field(30.0, gt=0, le=3600)
+    """After the first time; doubled after each further one."""
+    longest_seconds: float = Field(3600.0, gt=0, le=86_400)
+    """The wait is never longer than this, whatever the node asks for."""
+    jitter: float = Field(0.2, ge=0, le=0.9)
+    """By which share of itself a wait is spread, so that what came back together does not return together."""
+
+
 class MailboxSettings(Settings):
     """How what waits is handed out."""
 
     lease_seconds: float = Field(60.0, gt=0, le=3600)
     """How long a node has an entry to itself before it is offered again."""
+    longest_lease_seconds: float = Field(600.0, gt=0, le=86_400)
+    """Each lease that ends without a word doubles the next one, up to this."""
     wait_seconds: float = Field(60.0, gt=0, le=600)
     """The longest time that one request may wait for something to come."""
     recheck_seconds: float = Field(2.0, gt=0, le=60)
@@ -69,25 +83,45 @@ class MailboxSettings(Settings):
     """An answer takes no further entry once it has this much; one entry always fits."""
     inline_bytes: int = Field(256 * KIB, ge=0, le=16 * MIB)
     """Short attachments (64 KiB at most each) come along with their envelope up to this much; others are fetched."""
-    release_seconds: float = Field(60.0, gt=0, le=3600)
-    """When an entry that a node hands back is offered again, if the node does not say."""
+    release: ReleaseSettings = ReleaseSettings()
+
+
+class LifetimeSettings(Settings):
+    """How many days a delivery may wait before it expires, by the priority of its document."""
+
+    normal: float = Field(30.0, gt=0, le=3650)
+    """Thường (0)."""
+    urgent: float = Field(30.0, gt=0, le=3650)
+    """Khẩn (1)."""
+    very_urgent: float = Field(30.0, gt=0, le=3650)
+    """Thượng khẩn (2)."""
+    express: float = Field(30.0, gt=0, le=3650)
+    """Hỏa tốc (3). Less than the others, and its sender learns sooner that nobody fetched it."""
+    express_appointed: float = Field(30.0, gt=0, le=3650)
+    """Hỏa tốc hẹn giờ (4)."""
+
+    def of(self, priority: Priority) -> timedelta:
+        return timedelta(
+            days={
+                Priority.NORMAL: self.normal,
+                Priority.URGENT: self.urgent,
+                Priority.VERY_URGENT: self.very_urgent,
+                Priority.EXPRESS: self.express,
+                Priority.EXPRESS_APPOINTED: self.express_appointed,
+            }[priority]
+        )
 
 
 class DeliverySettings(Settings):
     """How deliveries are made and ended."""
 
-    days: float = Field(30.0, gt=0, le=3650)
-    """How long a delivery may wait before it expires."""
     batch: int = Field(500, ge=1, le=20_000)
     """How many deliveries are written in one transaction, the first of them in that of the acceptance."""
     outcomes: int = Field(1000, ge=1, le=10_000)
     """How many outcomes and receipts one request may report."""
     report_bytes: int = Field(16 * MIB, ge=64 * KIB, le=64 * MIB)
     """The longest such request."""
-
-    @property
-    def lifetime(self) -> timedelta:
-        return timedelta(days=self.days)
+    days: LifetimeSettings = LifetimeSettings()
 
 
 class RetentionSettings(Settings):

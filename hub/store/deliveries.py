@@ -44,6 +44,7 @@ class Delivery:
     recipient: str
     connection: str
     state: DeliveryState
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +180,16 @@ def find(transaction: Transaction, keys: Collection[DeliveryKey]) -> dict[Delive
     found = {}
     for numbers, codes in grouped(keys):
         rows = transaction.execute(
-            select(deliveries.c.message, deliveries.c.recipient, deliveries.c.connection, deliveries.c.state).where(
-                deliveries.c.message.in_(numbers), deliveries.c.recipient.in_(codes)
-            )
+            select(
+                deliveries.c.message,
+                deliveries.c.recipient,
+                deliveries.c.connection,
+                deliveries.c.state,
+                deliveries.c.round,
+            ).where(deliveries.c.message.in_(numbers), deliveries.c.recipient.in_(codes))
         )
         for row in rows:
-            delivery = Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state))
+            delivery = Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state), row.round)
             found[row.message, row.recipient] = delivery
     return found
 

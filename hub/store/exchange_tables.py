@@ -55,6 +55,7 @@ messages = Table(
     Column("purged_at", Instant),
     Column("kept_from", Instant),
     Index("uq_messages_message_id_from_code", "message_id", "from_code", unique=True),
+    Index("ix_messages_document_id", "document_id"),
     Index(
         "ix_messages_kept_from",
         "kept_from",
@@ -69,6 +70,15 @@ envelopes = Table(
     metadata,
     Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+#: Which message speaks of which: recalls, updates, replacements, statuses, answers.
+messages_about = Table(
+    "messages_about",
+    metadata,
+    Column("about", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 #: Attachments that accepted messages name. `content` is there for short ones; the bytes of others are a file.
@@ -104,6 +114,7 @@ fanouts = Table(
 )
 
 #: One message for one agency. That it is leased is said by its mailbox entry: a lapsed lease changes nothing here.
+#: `round` counts how often an operator queued it anew after it had ended.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -113,8 +124,20 @@ deliveries = Table(
     Column("state", String(16), nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("last_error", Text),
+    Column("round", Integer, nullable=False, server_default=text("0")),
     sqlite_with_rowid=False,
 )
+# What is not delivered is looked for and is little; what is delivered would make these indices grow with the hub.
+for _name, _columns in {
+    "ix_deliveries_undelivered": (deliveries.c.state, deliveries.c.updated_at),
+    "ix_deliveries_undelivered_recipient": (deliveries.c.recipient, deliveries.c.updated_at),
+}.items():
+    Index(
+        _name,
+        *_columns,
+        sqlite_where=text("state <> 'delivered'"),
+        postgresql_where=text("state <> 'delivered'"),
+    )
 
 #: Signed receipts. A proof signs one or many.
 proofs = Table(
@@ -124,6 +147,7 @@ proofs = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+#: `round` is that of the delivery when it was told: after a redelivery the same can happen once more.
 receipts = Table(
     "receipts",
     metadata,
@@ -134,7 +158,8 @@ receipts = Table(
     Column("stored_at", Instant, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("proof", _DIGEST, ForeignKey("proofs.digest"), nullable=False),
-    Index("uq_receipts_message_recipient_event", "message", "recipient", "event", unique=True),
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    Index("uq_receipts_message_recipient_event_round", "message", "recipient", "event", "round", unique=True),
 )
 
 #: What waits for each connection, most urgent lane first, then in order. An entry hands over a message for the agencies
@@ -168,7 +193,8 @@ Index(
     postgresql_where=text("open"),
 )
 Index(
-    "ix_mailbox_entries_expiring",
+    "ix_mailbox_entries_lane_expiring",
+    mailbox_entries.c.lane,
     mailbox_entries.c.expires_at,
     sqlite_where=text("open = 1"),
     postgresql_where=text("open"),

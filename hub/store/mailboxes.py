@@ -2,8 +2,8 @@
 
 A lease is a token that a batch of entries was handed out with. It ends when its outcome is told, or lapses at its
 time: the entries are then offered again, each alone, so that an envelope that its recipient cannot bear takes
-no others with it. Each lapse doubles the next lease, up to `_LONGEST` times the first: such an entry comes back ever
-more rarely, and a recipient that is merely slow gets the time it needs.
+no others with it. Each lapse doubles the next lease, up to a limit: such an entry comes back ever more rarely, and a
+recipient that is merely slow gets the time it needs. What has expired is handed to nobody.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, insert, or_, select, update
 
 from hub.store.exchange_tables import mailbox_entries
 from hub.store.metadata import Transaction
 
-_LONGEST = 64
-
 _entries = mailbox_entries.c
+
+#: More would leave the calendar, and every limit is below.
+_DOUBLINGS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTerms:
-    """A lease to give: its token, from when, for how long, and how much at most."""
+    """A lease to give: its token, from when, for how long (and how long at most after lapses), how much at most."""
 
     token: str
     at: datetime
     length: timedelta
+    longest: timedelta
     entries: int
     weight: int
 
@@ -51,11 +53,12 @@ class Entry:
     codes: tuple[str, ...]
     open: bool
     lease: str | None
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
 class OverdueEntry:
-    """An entry whose message was not fetched in its time, and for whom it was."""
+    """An entry whose message was not fetched in its time, and for whom it was (or some of them)."""
 
     entry: int
     message: int
@@ -101,7 +104,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
         picked.append(row.entry)
         if times_lapsed:
             lapses = times_lapsed
-            length *= min(2**times_lapsed, _LONGEST)
+            length = min(length * 2 ** min(times_lapsed, _DOUBLINGS), max(terms.longest, terms.length))
             break
     until = terms.at + length
     if picked:
@@ -133,12 +136,19 @@ def find(transaction: Transaction, connection: str, entries: Collection[int]) ->
     if not entries:
         return {}
     rows = transaction.execute(
-        select(_entries.entry, _entries.message, _entries.receipt, _entries.codes, _entries.open, _entries.lease).where(
-            _entries.entry.in_(entries), _entries.connection == connection
-        )
+        select(
+            _entries.entry,
+            _entries.message,
+            _entries.receipt,
+            _entries.codes,
+            _entries.open,
+            _entries.lease,
+            _entries.attempts,
+        ).where(_entries.entry.in_(entries), _entries.connection == connection)
     )
     return {
-        row.entry: Entry(row.entry, row.message, row.receipt, codes_in(row.codes), row.open, row.lease) for row in rows
+        row.entry: Entry(row.entry, row.message, row.receipt, codes_in(row.codes), row.open, row.lease, row.attempts)
+        for row in rows
     }
 
 
@@ -150,15 +160,44 @@ def holds(transaction: Transaction, connection: str, message: int) -> bool:
     return transaction.scalar(entry) is not None
 
 
-def overdue(transaction: Transaction, *, at: datetime, most: int) -> list[OverdueEntry]:
-    """Up to `most` entries that hand over messages, expired at `at` and leased to nobody, the oldest first."""
-    rows = transaction.execute(
-        select(_entries.entry, _entries.message, _entries.codes)
-        .where(_entries.open, _entries.expires_at <= at, _entries.available_at <= at)
-        .order_by(_entries.expires_at)
-        .limit(most)
-    )
-    return [OverdueEntry(row.entry, row.message, codes_in(row.codes)) for row in rows]
+def overdue(transaction: Transaction, *, lanes: int, at: datetime, most: int) -> list[OverdueEntry]:
+    """Entries that hand over messages, expired at `at` and leased to nobody: most urgent lane first, then the oldest.
+
+    They have `most` codes together; an entry with more has the first of them, and comes again.
+    """
+    found: list[OverdueEntry] = []
+    # Lane by lane, for each is one range of the index.
+    for lane in range(lanes):
+        rows = transaction.execute(
+            select(_entries.entry, _entries.message, _entries.codes)
+            .where(
+                _entries.open,
+                _entries.lane == lane,
+                _entries.expires_at <= at,
+                or_(_entries.lease.is_(None), _entries.available_at <= at),
+            )
+            .order_by(_entries.expires_at)
+            .limit(most)
+        )
+        for row in rows:
+            codes = codes_in(row.codes)[:most]
+            found.append(OverdueEntry(row.entry, row.message, codes))
+            most -= len(codes)
+            if most <= 0:
+                return found
+    return found
+
+
+def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> None:
+    """Let an entry hand its message over for `codes` no more: it ends when none is left, and is leased to nobody."""
+    row = transaction.execute(select(_entries.codes).where(_entries.entry == entry, _entries.open)).one_or_none()
+    if row is None:
+        return
+    left = [code for code in codes_in(row.codes) if code not in codes]
+    if left:
+        narrow(transaction, entry, left)
+    else:
+        close(transaction, [entry])
 
 
 def close(transaction: Transaction, entries: Sequence[int]) -> None:
@@ -218,7 +257,10 @@ def forward(transaction: Transaction, forwarded: Sequence[ForwardedReceipt], *, 
 
 def _available(connection: str, at: datetime) -> Select[int, int, int, str]:
     return select(_entries.entry, _entries.weight, _entries.lapses, _entries.lease).where(
-        _entries.connection == connection, _entries.open, _entries.available_at <= at
+        _entries.connection == connection,
+        _entries.open,
+        _entries.available_at <= at,
+        or_(_entries.expires_at.is_(None), _entries.expires_at > at),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Row, bindparam, insert, select
 
-from hub.store.exchange_tables import envelopes, messages, proofs, receipts
+from hub.store.exchange_tables import envelopes, messages, messages_about, proofs, receipts
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
 from schemas.envelope import Sha256Hex
@@ -100,6 +100,12 @@ def add(transaction: Transaction, new: NewMessage) -> int | None:
     if number is not None:
         transaction.execute(insert(envelopes), {"message": number, "body": new.envelope})
     return number
+
+
+def add_about(transaction: Transaction, message: int, about: Sequence[int]) -> None:
+    """Note which messages `message` speaks of."""
+    if about:
+        transaction.execute(insert(messages_about), [{"about": each, "message": message} for each in about])
 
 
 def acceptance(transaction: Transaction, message_id: Sha256Hex, from_code: str) -> StoredAcceptance | None:

@@ -19,21 +19,23 @@ from schemas.receipts import ReceiptEvent, SignedReceipt
 
 @dataclass(frozen=True, slots=True)
 class NewReceipt:
-    """A receipt of what happened to a message, at its `recipient` if it was there."""
+    """A receipt of what happened to a message, at its `recipient` if it was there, in that `round` of its delivery."""
 
     message: int
     recipient: str | None
     event: ReceiptEvent
     signed: SignedReceipt
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptKey:
-    """Each event of a delivery is receipted once."""
+    """Each event of a delivery is receipted once in a round."""
 
     message: int
     recipient: str | None
     event: ReceiptEvent
+    round: int
 
 
 def proof_digest(proof: bytes) -> Sha256Hex:
@@ -56,6 +58,7 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
             "stored_at": at,
             "body": receipt.signed.receipt,
             "proof": proof_digest(receipt.signed.proof),
+            "round": receipt.round,
         }
         for receipt in new
     ]
@@ -68,9 +71,9 @@ def stored(transaction: Transaction, keys: Collection[DeliveryKey]) -> set[Recei
     found: set[ReceiptKey] = set()
     for numbers, codes in grouped(keys):
         rows = transaction.execute(
-            select(receipts.c.message, receipts.c.recipient, receipts.c.event).where(
+            select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
                 receipts.c.message.in_(numbers), receipts.c.recipient.in_(codes)
             )
         )
-        found.update(ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event)) for row in rows)
+        found.update(ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event), row.round) for row in rows)
     return found

@@ -28,7 +28,7 @@ from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Unavailable
-from schemas.message import Document
+from schemas.message import Document, Priority
 from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 
 log = structlog.get_logger()
@@ -150,6 +150,7 @@ class Acceptances:
             batch=self._settings.deliveries.batch,
             at=new.accepted_at,
         )
+        messages.add_about(transaction, number, judged.route.about)
         for predecessor in judged.route.lifted:
             deliveries.lift(transaction, predecessor, new.lane)
         return _Committed(acknowledgement, new.left_out, step, files)
@@ -187,7 +188,7 @@ class Acceptances:
             priority=int(route.priority),
             lane=route.lane,
             accepted_at=now,
-            expires_at=self._expiry(envelope.value, now),
+            expires_at=self._expiry(envelope.value, route.priority, now),
             directory_version=route.directory_version,
             recipients_count=len(route.targets),
             recipients_digest=recipients_digest(target.recipient for target in route.targets),
@@ -196,9 +197,9 @@ class Acceptances:
             envelope=envelope.data,
         )
 
-    def _expiry(self, envelope: Envelope, now: datetime) -> datetime:
+    def _expiry(self, envelope: Envelope, priority: Priority, now: datetime) -> datetime:
         """The hub's own time to live, or the sender's if that ends sooner."""
-        own, wanted = now + self._settings.deliveries.lifetime, envelope.extension.expires_at
+        own, wanted = now + self._settings.deliveries.days.of(priority), envelope.extension.expires_at
         return own if wanted is None else min(own, wanted)
 
     def _receipt(self, judged: Judged, now: datetime) -> Receipt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from random import Random
 from typing import Self
 
 from certs.sealing_key import SealingKey
@@ -13,6 +14,7 @@ from hub.usecases.acceptance import Acceptances
 from hub.usecases.alerts import Alerts
 from hub.usecases.anchors import Anchors
 from hub.usecases.attachments import Attachments
+from hub.usecases.endings import Endings
 from hub.usecases.expiry import Expiry
 from hub.usecases.fanout import Fanout
 from hub.usecases.judgement import Judge
@@ -66,6 +68,7 @@ class Exchange:
         alerting: AlertSettings,
         meters: Meters,
         clock: Clock,
+        chance: Random,
         stop: asyncio.Event,
     ) -> Self:
         """The exchange of the hub `name`; `stop` ends the waits of those that wait for mail."""
@@ -92,12 +95,17 @@ class Exchange:
             mailbox=mailbox,
             watch=watch,
             outcomes=Outcomes(
-                database, ReceiptChecks(database, anchors, clock), wakeups, clock=clock, settings=settings
+                database,
+                ReceiptChecks(database, anchors, clock),
+                wakeups,
+                clock=clock,
+                chance=chance,
+                settings=settings,
             ),
             attachments=Attachments(database, files, mailbox, renewal=settings.mailbox.lease_seconds / 3),
             traces=Traces(database, clock),
             fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
-            expiry=Expiry(database, signer, wakeups, clock),
+            expiry=Expiry(database, Endings(database, signer, wakeups, clock), clock),
             leavings=leavings,
             retention=Retention(database, leavings, clock=clock, settings=settings.retention),
         )

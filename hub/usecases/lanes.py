@@ -16,6 +16,10 @@ _LANES: Final = {
 }
 
 
+#: How many lanes there are.
+LANES: Final = max(_LANES.values()) + 1
+
+
 def lane_of(priority: Priority) -> int:
     """The lane of a document of that priority. A status or a receipt rides in the lane of what it speaks of."""
     return _LANES[priority]

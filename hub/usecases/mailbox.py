@@ -95,6 +95,7 @@ class Mailbox:
             token=secrets.token_hex(16),
             at=self._clock(),
             length=timedelta(seconds=self._settings.lease_seconds),
+            longest=timedelta(seconds=self._settings.longest_lease_seconds),
             entries=max(1, min(limit, self._settings.entries)),
             weight=self._settings.answer_bytes,
         )

@@ -1,17 +1,20 @@
 """What a node reports, entered into the books: one request, one transaction.
 
 A consignment counts from any lease: the document is durably at its recipient, whatever the hub thought meanwhile. It
-supersedes an expiry or a cancellation. A refusal and a release need the lease that the entry was handed out with last,
-for another instance of the node may be at work on it.
+supersedes an expiry or a cancellation. So does a handover receipt, which says more than a consignment does: from then
+on the delivery is delivered, and its entry stays open until the consignment is receipted as well. A refusal and a
+release need the lease that the entry was handed out with last: another instance of the node may be at work on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Final
 
+from hub.settings_exchange import ReleaseSettings
 from hub.store import deliveries, mailboxes, receipts
 from hub.store.deliveries import Delivery, DeliveryChange, DeliveryState
 from hub.store.mailboxes import Entry, Release
@@ -20,12 +23,11 @@ from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt, ReceiptKey
 from hub.usecases.forwarding import store_and_forward
 from hub.usecases.receipt_checks import CheckedReceipt
+from runtime.backoff import backoff
 from schemas.errors import Rejected
 from schemas.receipts import ReceiptEvent
 from transport.wire import ItemResult, Outcome, OutcomeKind, OutcomeResult
 
-#: A release keeps a delivery away for so many seconds at most.
-_LONGEST_RELEASE: Final = 3600.0
 _REASON_CHARACTERS: Final = 1000
 
 _HANDOVERS: Final = frozenset({ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER_FAILURE})
@@ -65,6 +67,27 @@ class CheckedOutcome:
     receipts: tuple[CheckedReceipt, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseTerms:
+    """When a released entry is offered again: as the node asks, or after a backoff over its releases so far."""
+
+    settings: ReleaseSettings
+    chance: Random
+
+    def wait(self, attempts: int, asked: float | None) -> timedelta:
+        settings = self.settings
+        if asked is not None:
+            return timedelta(seconds=min(max(0.0, asked), settings.longest_seconds))
+        seconds = backoff(
+            attempts + 1,
+            first=settings.first_seconds,
+            longest=settings.longest_seconds,
+            jitter=settings.jitter,
+            chance=self.chance,
+        )
+        return timedelta(seconds=seconds)
+
+
 @dataclass(slots=True)
 class Ledger:
     """The books of one connection, as they stand in a running transaction; `write` writes what was entered."""
@@ -72,7 +95,7 @@ class Ledger:
     transaction: Transaction
     connection: str
     at: datetime
-    release_time: timedelta
+    releases: ReleaseTerms
     _entries: dict[int, Entry]
     _deliveries: dict[tuple[int, str], Delivery]
     _stored: set[ReceiptKey]
@@ -91,7 +114,7 @@ class Ledger:
         further: Sequence[CheckedReceipt],
         *,
         at: datetime,
-        release_time: timedelta,
+        releases: ReleaseTerms,
     ) -> Ledger:
         """Read all that the outcomes and the further receipts touch."""
         entries = mailboxes.find(transaction, connection, [each.outcome.entry for each in outcomes])
@@ -100,7 +123,7 @@ class Ledger:
         keys |= {(receipt.message.message, receipt.recipient) for receipt in told if receipt.message}
         found = deliveries.find(transaction, keys)
         own = {key: delivery for key, delivery in found.items() if delivery.connection == connection}
-        return cls(transaction, connection, at, release_time, entries, own, receipts.stored(transaction, keys))
+        return cls(transaction, connection, at, releases, entries, own, receipts.stored(transaction, keys))
 
     def enter(self, checked: CheckedOutcome) -> ItemResult:
         """Enter one outcome; what is answered is what becomes true with `write`."""
@@ -120,9 +143,13 @@ class Ledger:
         event = receipt.verified.value.event
         if event not in _HANDOVERS:
             return refused(Rejected("receipt-event", f"{event} comes with the outcome of a mailbox entry."))
-        if receipt.message is None or (receipt.message.message, receipt.recipient) not in self._deliveries:
+        delivery = self._deliveries.get((receipt.message.message, receipt.recipient)) if receipt.message else None
+        if receipt.message is None or delivery is None:
             return _UNKNOWN
-        return _RECORDED if self._store(receipt, receipt.message) else _REPEATED
+        # The node may have lost the order of its reports: its entry stays open, and brings the consignment's receipt.
+        if delivery.state in _STEPS[OutcomeKind.CONSIGNED].before:
+            self._change(delivery, DeliveryState.DELIVERED, None)
+        return _RECORDED if self._store(receipt, receipt.message, delivery) else _REPEATED
 
     def write(self) -> frozenset[str]:
         """Write what was entered; gives the connections whose mailboxes got receipts."""
@@ -145,11 +172,10 @@ class Ledger:
     def _release(self, entry: Entry, outcome: Outcome) -> ItemResult:
         if not _is_held(entry, outcome):
             return _STALE
-        seconds = self.release_time.total_seconds() if outcome.retry_after is None else outcome.retry_after
-        again_at = self.at + timedelta(seconds=min(max(0.0, seconds), _LONGEST_RELEASE))
+        again_at = self.at + self.releases.wait(entry.attempts, outcome.retry_after)
         reason = outcome.reason[:_REASON_CHARACTERS] if outcome.reason else None
         self._released.append(Release(entry.entry, again_at, reason))
-        self._entries[entry.entry] = replace(entry, lease=None)
+        self._entries[entry.entry] = replace(entry, lease=None, attempts=entry.attempts + 1)
         return _RECORDED
 
     def _settle(self, entry: Entry, step: _Step, checked: CheckedOutcome) -> ItemResult:
@@ -157,7 +183,8 @@ class Ledger:
             return refused(Rejected("outcome-mismatch", "The entry hands over a receipt, not a message."))
         if not checked.receipts:
             return refused(Rejected("receipts-missing", "The outcome brings no receipt."))
-        moved: list[tuple[CheckedReceipt, KnownMessage, Delivery]] = []
+        told: list[tuple[CheckedReceipt, KnownMessage, Delivery]] = []
+        moves = False
         for receipt in checked.receipts:
             delivery = self._deliveries.get((entry.message, receipt.recipient))
             if delivery is None or receipt.message is None or receipt.message.message != entry.message:
@@ -166,42 +193,44 @@ class Ledger:
             if event is not step.event:
                 return refused(Rejected("receipt-event", f"{event} is no receipt of the outcome reported."))
             if delivery.state in step.before:
-                moved.append((receipt, receipt.message, delivery))
+                moves = True
             elif delivery.state is not step.after:
                 return refused(Rejected("delivery-final", f"The delivery to {receipt.recipient} is {delivery.state}."))
-        if not moved:
-            return _REPEATED
-        if step.after is DeliveryState.REFUSED and not _is_held(entry, checked.outcome):
+            told.append((receipt, receipt.message, delivery))
+        if moves and step.after is DeliveryState.REFUSED and not _is_held(entry, checked.outcome):
             return _STALE
-        for receipt, message, delivery in moved:
-            self._move(receipt, message, delivery, step.after)
-        self._narrow(entry)
-        return _RECORDED
+        is_new = [self._tell(*each, step) for each in told]
+        self._narrow(entry, {receipt.recipient for receipt, _, _ in told})
+        return _RECORDED if any(is_new) else _REPEATED
 
-    def _move(self, receipt: CheckedReceipt, message: KnownMessage, delivery: Delivery, state: DeliveryState) -> None:
-        value = receipt.verified.value
-        why = f"{value.reason.code}: {value.reason.text}"[:_REASON_CHARACTERS] if value.reason else None
+    def _tell(self, receipt: CheckedReceipt, message: KnownMessage, delivery: Delivery, step: _Step) -> bool:
+        """Enter what one receipt of an outcome attests; False if it is in the books already."""
+        if delivery.state in step.before:
+            reason = receipt.verified.value.reason
+            why = f"{reason.code}: {reason.text}"[:_REASON_CHARACTERS] if reason else None
+            self._change(delivery, step.after, why)
+        return self._store(receipt, message, delivery)
+
+    def _change(self, delivery: Delivery, state: DeliveryState, why: str | None) -> None:
         key = (delivery.message, delivery.recipient)
         self._changes[key] = DeliveryChange(*key, state, why)
         self._deliveries[key] = replace(delivery, state=state)
-        self._store(receipt, message)
 
-    def _store(self, receipt: CheckedReceipt, message: KnownMessage) -> bool:
+    def _store(self, receipt: CheckedReceipt, message: KnownMessage, delivery: Delivery) -> bool:
         """Keep a receipt and forward it; False if the event is receipted already."""
-        key = ReceiptKey(message.message, receipt.recipient, receipt.verified.value.event)
+        key = ReceiptKey(message.message, receipt.recipient, receipt.verified.value.event, delivery.round)
         if key in self._stored:
             return False
         self._stored.add(key)
-        self._new.append((message, NewReceipt(key.message, key.recipient, key.event, receipt.signed)))
+        self._new.append((message, NewReceipt(key.message, key.recipient, key.event, receipt.signed, key.round)))
         return True
 
-    def _narrow(self, entry: Entry) -> None:
-        """Let an open entry end, or stay for those codes alone of which nothing is known yet."""
-        left = tuple(
-            code for code in entry.codes if self._deliveries[entry.message, code].state is DeliveryState.QUEUED
-        )
+    def _narrow(self, entry: Entry, told: Collection[str]) -> None:
+        """Let an open entry end, or stay for those codes alone of which nothing was told."""
+        left = tuple(code for code in entry.codes if code not in told)
         if entry.open and left:
             self._narrowed[entry.entry] = left
+            self._entries[entry.entry] = replace(entry, codes=left)
         elif entry.open:
             self._close(entry)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from itertools import islice
+from random import Random
 from typing import TypeAlias
 
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
 from hub.store.metadata import Transaction
-from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, refused
+from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, ReleaseTerms, refused
 from hub.usecases.receipt_checks import CheckedReceipt, ReceiptChecks
 from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
@@ -30,14 +30,21 @@ class Outcomes:
     """Takes the reports of nodes."""
 
     def __init__(
-        self, database: Database, checks: ReceiptChecks, wakeups: Wakeups, *, clock: Clock, settings: ExchangeSettings
+        self,
+        database: Database,
+        checks: ReceiptChecks,
+        wakeups: Wakeups,
+        *,
+        clock: Clock,
+        chance: Random,
+        settings: ExchangeSettings,
     ) -> None:
         self._database = database
         self._checks = checks
         self._wakeups = wakeups
         self._clock = clock
         self._most = settings.deliveries.outcomes
-        self._release_time = timedelta(seconds=settings.mailbox.release_seconds)
+        self._releases = ReleaseTerms(settings.mailbox.release, chance)
 
     async def report(self, connection: str, request: OutcomesRequest) -> OutcomesAnswer:
         """Enter all of a report in one transaction; each item has a result of its own.
@@ -73,7 +80,7 @@ class Outcomes:
             [outcome for outcome in outcomes if isinstance(outcome, CheckedOutcome)],
             [receipt for receipt in further if isinstance(receipt, CheckedReceipt)],
             at=self._clock(),
-            release_time=self._release_time,
+            releases=self._releases,
         )
         answer = OutcomesAnswer(
             outcomes=tuple(

@@ -36,8 +36,8 @@ _MOST_SELECTORS: Final = 100
 class Route:
     """Where a message goes, each agency once, and how urgently; as the directory stood at `directory_version`.
 
-    `left_out` are codes found but not active. `lifted` are predecessors that ride in its lane from now on, if their own
-    is less urgent.
+    `left_out` are codes found but not active. `about` are the messages that it speaks of, `lifted` those of them that
+    ride in its lane from now on, if their own is less urgent.
     """
 
     kind: MessageKind
@@ -46,7 +46,8 @@ class Route:
     directory_version: int
     priority: Priority
     lane: int
-    lifted: tuple[int, ...] = ()
+    about: tuple[int, ...]
+    lifted: tuple[int, ...]
 
 
 def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, recipients: int) -> Route:
@@ -79,6 +80,7 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
         directory_version=directory.directory_version(transaction),
         priority=priority,
         lane=lane,
+        about=tuple(known.message for known in about),
         lifted=lifted,
     )
 

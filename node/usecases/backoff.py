@@ -6,6 +6,7 @@ from datetime import timedelta
 from random import Random
 
 from node.settings_exchange import BackoffSettings
+from runtime.backoff import backoff as spread_backoff
 
 
 def wait_after(failures: int, backoff: BackoffSettings, chance: Random, *, asked: float | None = None) -> float:
@@ -13,8 +14,7 @@ def wait_after(failures: int, backoff: BackoffSettings, chance: Random, *, asked
 
     A peer that `asked` for a wait gets it, spread upwards only, so that its clients do not all return at once.
     """
-    doubled = backoff.first * 2.0 ** min(max(failures, 1) - 1, 30)
-    wait = min(doubled, backoff.longest) * chance.uniform(0.8, 1.2)
+    wait = spread_backoff(failures, first=backoff.first, longest=backoff.longest, jitter=0.2, chance=chance)
     if asked is None:
         return wait
     return max(wait, min(asked, backoff.longest) * chance.uniform(1.0, 1.2))

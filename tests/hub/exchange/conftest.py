@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TypeAlias
 
 import aiohttp
@@ -239,6 +240,7 @@ def running(
                 alerting=alerting,
                 meters=Meters(CollectorRegistry()),
                 clock=clock,
+                chance=Random(7),
                 stop=stop,
             )
             application = web.Application(middlewares=[requests.identify, problems])
