@@ -7,13 +7,22 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from runtime.files import storage_error
@@ -74,6 +83,26 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task(escape(description), total=total)
         yield lambda amount: bar.update(task, advance=amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Counts pieces done on a progress bar: how many there are, once that is known, and each step. Threads may call."""
+
+    begin: Callable[[int], None]
+    advance: Callable[[int], None]
+
+
+@contextmanager
+def counting(description: str) -> Iterator[Count]:
+    """A progress bar on standard error for pieces of which the number comes later; silent where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task(escape(description), total=None)
+        yield Count(
+            lambda total: bar.update(task, total=total),
+            lambda pieces: bar.update(task, advance=pieces),
+        )
 
 
 def run_program(app: typer.Typer) -> NoReturn:

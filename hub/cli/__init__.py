@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, connection, hub_commands, traffic
+from hub.cli import agency, audit, connection, hub_commands, traffic
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,5 +18,6 @@ app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
 app.command("balance")(traffic.balance)
 app.command("trace")(traffic.trace)
+app.command("audit")(audit.audit)
 app.add_typer(agency.app, name="agency")
 app.add_typer(connection.app, name="connection")

@@ -60,9 +60,9 @@ def _balance(transaction: Transaction) -> Balance:
         received.setdefault(recipient, Counter())[DeliveryState.QUEUED] += 1
     promised = balances.promised(transaction)
     return Balance(
-        overall=_tally(sum(promised.values()), sum(sent.values(), Counter())),
-        sent={code: _tally(promised.get(code, 0), sent.get(code, Counter())) for code in sorted({*promised, *sent})},
-        received={code: _tally(states.total(), states) for code, states in sorted(received.items())},
+        overall=tally(sum(promised.values()), sum(sent.values(), Counter())),
+        sent={code: tally(promised.get(code, 0), sent.get(code, Counter())) for code in sorted({*promised, *sent})},
+        received={code: tally(states.total(), states) for code, states in sorted(received.items())},
     )
 
 
@@ -71,7 +71,8 @@ def _count(counters: dict[str, Counter[DeliveryState]], counted: Iterable[tuple[
         counters.setdefault(code, Counter())[state] += count
 
 
-def _tally(accepted: int, states: Counter[DeliveryState]) -> Tally:
+def tally(accepted: int, states: Counter[DeliveryState]) -> Tally:
+    """The tally of deliveries in these states, of which `accepted` were acknowledged."""
     return Tally(
         accepted=accepted,
         delivered=states[DeliveryState.DELIVERED],
