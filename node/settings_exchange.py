@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 
 from runtime.settings import Settings
@@ -96,6 +98,27 @@ class DirectorySettings(Settings):
     """How many seconds between two questions for it; it is asked for at once when the hub speaks of a newer version."""
 
 
+class RetentionSettings(Settings):
+    """How long the bytes of messages are kept, attachments included; all else is kept for ever. 0: for ever."""
+
+    sent_days: float = Field(0.0, ge=0, le=36_500)
+    """Days from the end of a sent message's last delivery. As long as it is kept, the message can be brought again to a
+    hub that was restored from a backup."""
+    received_days: float = Field(0.0, ge=0, le=36_500)
+    """Days from the hand-over of a received message to the last agency that it was for. A status about a document needs
+    its bytes: allow for the longest time that an agency works on one."""
+
+    @property
+    def sent_time(self) -> timedelta | None:
+        """None: for ever."""
+        return timedelta(days=self.sent_days) if self.sent_days else None
+
+    @property
+    def received_time(self) -> timedelta | None:
+        """None: for ever."""
+        return timedelta(days=self.received_days) if self.received_days else None
+
+
 class ExchangeSettings(Settings):
     """How this node exchanges. Durations are seconds, sizes bytes."""
 
@@ -105,3 +128,4 @@ class ExchangeSettings(Settings):
     handover: HandoverSettings = HandoverSettings()
     reports: ReportSettings = ReportSettings()
     directory: DirectorySettings = DirectorySettings()
+    retention: RetentionSettings = RetentionSettings()

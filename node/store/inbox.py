@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from node.store import handovers
 from node.store import messages as message_store
@@ -64,13 +64,21 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
             "kept_from": received.received_at,
         },
     )
-    return tuple(
+    added = tuple(
         code
         for code in received.codes
         if handovers.add(
             transaction, received.message, code, sequence=sequence, at=received.received_at, hold_until=hold_until
         )
     )
+    if added:
+        message_store.restore_payload(transaction, received.message)
+        transaction.execute(
+            update(inbox)
+            .where(inbox.c.message_id == received.message.message_id, inbox.c.kept_from.is_(None))
+            .values(kept_from=received.received_at)
+        )
+    return added
 
 
 def codes_known(transaction: Transaction, message_id: Sha256Hex) -> frozenset[AgencyCode]:

@@ -92,6 +92,7 @@ about = Table(
     sqlite_with_rowid=False,
 )
 
+#: What messages name. `purged_at` is their message's: nobody needs the bytes for it any more.
 attachments = Table(
     "attachments",
     metadata,
@@ -102,7 +103,13 @@ attachments = Table(
     Column("name", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("description", Text, nullable=False),
-    Index("ix_attachments_digest", "digest"),
+    Column("purged_at", Instant),
+    Index(
+        "ix_attachments_digest",
+        "digest",
+        sqlite_where=text("purged_at IS NULL"),
+        postgresql_where=text("purged_at IS NULL"),
+    ),
 )
 
 #: The bytes of short attachments; the others are files in the folder of blobs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 
 from node.store.message_tables import about, attachments, envelopes, handovers, messages, outbox, small_blobs
 from node.store.metadata import Transaction
@@ -51,6 +51,19 @@ def add(transaction: Transaction, message: RecordedMessage) -> int:
     if rows := _attachment_values(message):
         transaction.execute(insert(attachments), rows)
     return sequence
+
+
+def restore_payload(transaction: Transaction, message: RecordedMessage) -> None:
+    """If the payload was dropped, the message has come anew, for another agency: keep its bytes again."""
+    of_message = messages.c.message_id == message.message_id
+    dropped = transaction.execute(
+        update(messages).where(of_message, messages.c.purged_at.is_not(None)).values(purged_at=None)
+    )
+    if dropped.rowcount:
+        transaction.execute(insert(envelopes), {"message_id": message.message_id, "sealed": message.data})
+        transaction.execute(
+            update(attachments).where(attachments.c.message_id == message.message_id).values(purged_at=None)
+        )
 
 
 def _values(message: RecordedMessage) -> dict[str, object]:
@@ -219,9 +232,3 @@ def beginning_with(transaction: Transaction, digits: str, *, limit: int) -> tupl
             .limit(limit)
         )
     )
-
-
-def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:
-    """Those of `digests` that are no attachment of any message."""
-    named = set(transaction.scalars(select(attachments.c.digest).where(attachments.c.digest.in_(digests)).distinct()))
-    return [digest for digest in digests if digest not in named]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from node.store import messages
+from node.store import retention
 from node.store.metadata import Transaction
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
@@ -46,12 +46,19 @@ class Leavings:
                 log.info("upload.dropped", upload=upload)
         digests = self._blobs.untouched(now - _UNDER_WAY)
         while batch := await asyncio.to_thread(_some, digests):
-            if await self._database.read(partial(messages.unnamed, digests=batch)):
-                await self._database.write(partial(self._drop_unnamed, digests=batch))
+            for digest in await self._database.read(partial(retention.unneeded, digests=batch)):
+                await self._database.write(partial(self._drop_unneeded, digest=digest))
 
-    def _drop_unnamed(self, transaction: Transaction, digests: list[Sha256Hex]) -> None:
+    async def drop_unneeded(self, digests: Sequence[Sha256Hex]) -> None:
+        """Drop the files among `digests`, unless a message needs them by now or may be about to."""
+        old = await asyncio.to_thread(list, self._blobs.untouched(self._clock() - _UNDER_WAY, among=digests))
+        for digest in old:
+            await self._database.write(partial(self._drop_unneeded, digest=digest))
+
+    def _drop_unneeded(self, transaction: Transaction, digest: Sha256Hex) -> None:
         """Within a transaction, so that no message comes between; dropping a file twice does no harm."""
-        for digest in messages.unnamed(transaction, digests):
+        # One at a time: freeing the blocks of a long file takes the disk a while, and others wait for the transaction.
+        if retention.unneeded(transaction, [digest]):
             self._blobs.path(digest).unlink(missing_ok=True)
             log.info("blob.dropped", digest=digest)
 

@@ -15,11 +15,10 @@ from node.store.states import HandoverState, OutboxState
 from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
 from node.usecases.naming import message_named
+from node.usecases.retention import sealed_bytes
 from node.usecases.stories import arrival_steps, own_steps, receipt_step, word_step
 from runtime.blobs import BlobStore
 from runtime.database import Database
-from schemas.envelope import Sha256Hex
-from schemas.errors import Rejected
 
 #: Messages that speak of one, in its story: thousands of recipients say more of a document than anyone reads.
 _WORDS: Final = 1000
@@ -59,7 +58,7 @@ class Queries:
         return await self._database.read(partial(_story, name=name))
 
     async def sealed(self, name: str) -> bytes:
-        """The envelope's bytes as they travel; `name` as for `story`, and so the errors."""
+        """The envelope's bytes as they travel; `name` as for `story`, and so the errors, and `payload-purged`."""
         return await self._database.read(partial(_sealed, name=name))
 
     async def status(self) -> NodeStatus:
@@ -113,8 +112,4 @@ def _story(transaction: Transaction, name: str) -> MessageStory:
 
 
 def _sealed(transaction: Transaction, name: str) -> bytes:
-    message_id: Sha256Hex = message_named(transaction, name)
-    data = message_store.sealed(transaction, message_id)
-    if data is None:
-        raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
-    return data
+    return sealed_bytes(transaction, message_named(transaction, name))

@@ -27,6 +27,7 @@ from node.usecases.attachments import SMALL, Attachments
 from node.usecases.backoff import wait_after
 from node.usecases.hub_watch import is_the_hubs
 from node.usecases.receipts import ReceiptVerifier
+from node.usecases.retention import sealed_bytes
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
@@ -116,9 +117,7 @@ class Sending:
         return answer
 
     def _outgoing(self, transaction: Transaction, message_id: Sha256Hex) -> _Outgoing:
-        sealed = message_store.sealed(transaction, message_id)
-        if sealed is None:
-            raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
+        sealed = sealed_bytes(transaction, message_id)
         sizes = {row.digest: row.size for row in message_store.attachments_of(transaction, message_id)}
         short: dict[Sha256Hex, bytes] = {}
         room = self._settings.inline_bytes

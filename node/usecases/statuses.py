@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 
 from adapters.sdk import Submission, Submitted
 from node.store import directory as directory_store
-from node.store import inbox, messages, outbox
+from node.store import inbox, outbox
 from node.store.metadata import Transaction
 from node.usecases.answers import status_about
 from node.usecases.identity import OWN_ADAPTER
 from node.usecases.naming import message_named
+from node.usecases.retention import sealed_bytes
 from node.usecases.submit import Submitter
 from runtime.clock import Clock
 from runtime.database import Database
@@ -58,7 +59,7 @@ class Responder:
         only where the document came for several agencies of this node. The same answer given twice is one message.
 
         Raises Rejected: `message-unknown`, `message-ambiguous`, `not-a-document`, `from-ambiguous`,
-        `from-not-recipient`, and what `Submitter.submit` raises.
+        `from-not-recipient`, `payload-purged`, and what `Submitter.submit` raises.
         """
         question = await self._database.read(lambda transaction: _asked(transaction, document, status, from_code))
         message = await asyncio.to_thread(_document, question)
@@ -93,10 +94,7 @@ def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: A
         entry = directory_store.agency(transaction, from_code) if from_code else None
         sender = _only(inbox.codes_known(transaction, message_id), message_id, entry.code if entry else from_code)
     entry = directory_store.agency(transaction, sender)
-    sealed = messages.sealed(transaction, message_id)
-    if sealed is None:
-        raise Rejected("message-unknown", f"The bytes of the message {message_id} are no longer here.")
-    return _Question(message_id, sealed, sender, entry.name if entry else None)
+    return _Question(message_id, sealed_bytes(transaction, message_id), sender, entry.name if entry else None)
 
 
 def _only(codes: Collection[AgencyCode], message_id: Sha256Hex, chosen: AgencyCode | None) -> AgencyCode:

@@ -24,6 +24,7 @@ from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.receiving import Receiving
 from node.usecases.reporting import Reporting
+from node.usecases.retention import Retention
 from node.usecases.returns import Returns
 from node.usecases.sending import Sending
 from node.workers.directory_sync import DirectorySync
@@ -31,6 +32,7 @@ from node.workers.handover import InboxQueue
 from node.workers.pool import Pool
 from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
+from node.workers.retention import Purger
 from node.workers.sender import OutboxQueue
 from node.workers.sweeper import Sweeper
 from runtime.blobs import BlobStore
@@ -61,6 +63,8 @@ class ExchangeParts:
 def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
     """The services by name, for `runtime.lifecycle.run_services`."""
     verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
+    leavings = Leavings(parts.database, parts.blobs, parts.clock)
+    retention = Retention(parts.database, leavings, clock=parts.clock, settings=parts.settings.retention)
     return {
         "sender": _sender(parts, verifier).run,
         "receiver": _receiver(parts, verifier).run,
@@ -74,7 +78,8 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
         "directory": DirectorySync(
             parts.directory, parts.hub, settings=parts.settings.directory, chance=parts.chance
         ).run,
-        "sweeper": Sweeper(Leavings(parts.database, parts.blobs, parts.clock), parts.chance).run,
+        "sweeper": Sweeper(leavings, parts.chance).run,
+        "retention": Purger(retention).run,
     }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from hub.store import retention as retention_store
+from hub.settings_exchange import RetentionSettings
 from hub.usecases import retention as retention_module
 from hub.usecases.balance import balance_of
 from hub.usecases.leavings import Leavings
+from hub.usecases.retention import Retention
 from runtime.database import Database
 from schemas.errors import Unavailable
 from tests.hub.exchange.conftest import Running, World
@@ -22,8 +22,10 @@ LONG = bytes(range(256)) * 1200
 SHORT = b"A page of text."
 
 
-async def _purge(world: World) -> None:
-    while await world.exchange.retention.step():
+async def _purge(world: World, *, days: float = 30) -> None:
+    settings = RetentionSettings(payload_days=days)
+    retention = Retention(world.database, world.exchange.leavings, clock=world.clock, settings=settings)
+    while await retention.step():
         pass
 
 
@@ -75,15 +77,15 @@ async def test_nothing_goes_while_one_delivery_is_open(world: World, g22: Node, 
     other = await world.join("phongba", "H24")
     await g22.send(document("G22", "H23", "H24"))
     await _deliver(h23, "G22")
-    world.clock.advance(days=31)
-    await _purge(world)
+    world.clock.advance(days=6)
+    await _purge(world, days=5)
     assert await _payloads(world) == (1, 0, 0)
     await _deliver(other, "G22")
-    world.clock.advance(days=29)
-    await _purge(world)
+    world.clock.advance(days=4)
+    await _purge(world, days=5)
     assert await _payloads(world) == (1, 0, 0)
     world.clock.advance(days=2)
-    await _purge(world)
+    await _purge(world, days=5)
     assert await _payloads(world) == (0, 0, 0)
 
 
@@ -177,7 +179,7 @@ async def test_a_delivery_offered_anew_in_the_same_moment_keeps_its_payload(
     """What was found due in a snapshot is looked at again in the transaction that drops it."""
     await g22.send(document("G22", "H23"))
     await _deliver(h23, "G22")
-    world.clock.advance(days=30)
+    world.clock.advance(days=5)
     drop = retention_module._drop
 
     def reopen_and_drop(transaction, **found):
@@ -185,7 +187,7 @@ async def test_a_delivery_offered_anew_in_the_same_moment_keeps_its_payload(
         return drop(transaction, **found)
 
     monkeypatch.setattr(retention_module, "_drop", reopen_and_drop)
-    await _purge(world)
+    await _purge(world, days=5)
     assert await _payloads(world) == (1, 0, 0)
     assert len(await h23.envelopes()) == 1
 
@@ -265,20 +267,12 @@ async def test_a_wide_circular_is_dropped_in_short_transactions(
     assert await world.count("mailbox_entries") == 1
 
 
-async def test_zero_days_keep_every_payload(tmp_path: Path, running: Running, settings) -> None:
+async def test_zero_days_keep_every_payload(world: World, g22: Node, h23: Node) -> None:
     """The operator may keep all for ever."""
-    for_ever = settings.retention.model_copy(update={"payload_days": 0})
-    assert for_ever.payload_time is None
-    async with running() as world:
-        g22, h23 = await world.join("vpcp", "G22"), await world.join("haiduong", "H23")
-        await g22.send(document("G22", "H23"))
-        await _deliver(h23, "G22")
-        world.clock.advance(days=36_500)
-        keeping = retention_module.Retention(
-            world.database, world.exchange.leavings, clock=world.clock, settings=for_ever
-        )
-        assert not await keeping.step()
-        assert await _payloads(world) == (1, 0, 0)
-        assert await world.database.read(
-            lambda transaction: retention_store.due(transaction, before=world.clock(), most=9)
-        )
+    await g22.send(document("G22", "H23"))
+    await _deliver(h23, "G22")
+    world.clock.advance(days=36_500)
+    await _purge(world, days=0)
+    assert await _payloads(world) == (1, 0, 0)
+    await _purge(world, days=36_499)
+    assert await _payloads(world) == (0, 0, 0)

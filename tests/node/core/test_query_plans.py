@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
 from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
+from node.settings_exchange import RetentionSettings
 from node.store.states import HandoverState, OutboxState
+from node.usecases.leavings import Leavings
+from node.usecases.retention import Retention
 from schemas.errors import Unavailable
 from schemas.message import StatusCode
 from schemas.receipts import ReceiptEvent
@@ -23,7 +27,7 @@ from tests.node.core.world import G22, H23, World, document, envelope, recall, s
 
 #: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
 _SMALL = {"CONSTANT", "hub_contact", "directory_anchors", "directory_versions", "reports"}
-_SCAN = re.compile(r"^SCAN (\w+)\b(?! USING)")
+_SCAN = re.compile(r"^SCAN (\w+)( USING)?")
 
 
 @contextmanager
@@ -44,7 +48,7 @@ def noted() -> Iterator[dict[str, Any]]:
 async def test_no_statement_of_the_way_scans_a_table(
     node: Node, hub: HubSimulator, world: World, tmp_path: Path
 ) -> None:
-    """Submitting, sending, receiving, handing over, receipts and statuses: no table that grows is read as a whole."""
+    """Sending, receiving, handing over, receipts, statuses, retention: no table that grows is read as a whole."""
     answers: Iterator[Outcome] = iter([Later("x"), Refused("x"), Never("x")])
 
     async def answer(_delivery: Delivery) -> Outcome:
@@ -55,9 +59,10 @@ async def test_no_statement_of_the_way_scans_a_table(
     path.write_bytes(bytes(100_000))
     with noted() as statements:
         await the_whole_way(node, hub, world, path)
+        await everything_is_dropped(node)
     plans = await node.database.read(lambda connection: plans_of(connection, statements))
     assert len(plans) > 60
-    scanned = [f"{table}: {statement}" for statement, steps in plans.items() for table in scans(steps)]
+    scanned = [f"{table}: {statement}" for statement, steps in plans.items() for table in scans(statement, steps)]
     assert scanned == []
 
 
@@ -71,9 +76,10 @@ def plans_of(connection: Connection, statements: dict[str, Any]) -> dict[str, li
     return explained
 
 
-def scans(steps: list[str]) -> set[str]:
-    found = {match[1] for step in steps if (match := _SCAN.match(step))}
-    return found - _SMALL
+def scans(statement: str, steps: list[str]) -> set[str]:
+    found = [match for step in steps if (match := _SCAN.match(step))]
+    # An index that is read in order ends at the limit; without one it is read whole, as the table would be.
+    return {match[1] for match in found if not (match[2] and "LIMIT" in statement)} - _SMALL
 
 
 async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path) -> None:
@@ -101,3 +107,13 @@ async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path)
         await node.responder.respond(theirs.message_id, StatusCode.ACCEPTED)
         await node.queries.story(ours[:12])
         await eventually(lambda: not hub.mailbox)
+
+
+async def everything_is_dropped(node: Node) -> None:
+    """Retention, years after all of it ended."""
+    node.clock.ahead = timedelta(days=1000)
+    settings = RetentionSettings(sent_days=1, received_days=1)
+    leavings = Leavings(node.database, node.blobs, node.clock)
+    retention = Retention(node.database, leavings, clock=node.clock, settings=settings)
+    while await retention.step():
+        pass
