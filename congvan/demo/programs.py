@@ -64,6 +64,10 @@ class Program:
             self._running().kill()
         await self.wait()
 
+    async def ended(self) -> int:
+        """Wait for as long as it runs; gives its exit status."""
+        return await self._running().wait()
+
     async def wait(self) -> int:
         """Wait until it has ended; gives its exit status."""
         process = self._running()

@@ -1,0 +1,149 @@
+"""What is to come out where, and what came: each item once, with the bytes that were dropped."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.crash.load import Letter
+
+DOCUMENT = "document"
+#: The status that a node sends by itself when it has handed a document over.
+ARRIVED = "01"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that is to come out once at the agency `at`: a document, or a status of `sender` about one.
+
+    `what` is `document` or the status; `document_id` that of the document.
+    """
+
+    at: str
+    what: str
+    document_id: str
+    sender: str
+
+    def __str__(self) -> str:
+        what = DOCUMENT if self.what == DOCUMENT else f"status {self.what}"
+        return f"{what} {self.document_id} of {self.sender} at {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A folder that an agency's software took out of in/: its `name` is the key of the hand-over.
+
+    `digests` are those of the attachments, in order.
+    """
+
+    item: Item
+    name: str
+    digests: tuple[str, ...] = ()
+
+    @property
+    def message_id(self) -> str:
+        return self.name.partition("-")[0]
+
+
+@dataclass(slots=True)
+class Register:
+    """All that was dropped and all that came. `faults` are sentences, each about something that must not be."""
+
+    letters: dict[str, Letter] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    came: Counter[Item] = field(default_factory=Counter)
+    names: defaultdict[Item, set[str]] = field(default_factory=lambda: defaultdict(set))
+    sent: dict[str, str] = field(default_factory=dict)
+    lost: set[Item] = field(default_factory=set)
+    _digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _awaited: set[Item] = field(default_factory=set)
+    _expected: set[Item] = field(default_factory=set)
+
+    def dropped(self, letter: Letter, digests: tuple[str, ...]) -> None:
+        """From now on `letter`, what its recipients answer and the statuses of their nodes are expected."""
+        self.letters[letter.document_id] = letter
+        self._digests[letter.document_id] = digests
+        for item in expected_of(letter):
+            self._expected.add(item)
+            self._awaited.add(item)
+
+    def arrived(self, arrival: Arrival) -> bool:
+        """Enter what an agency took away; True if it is the first of its kind."""
+        item = arrival.item
+        self.came[item] += 1
+        self.names[item].add(arrival.name)
+        self._awaited.discard(item)
+        if item not in self._expected:
+            self.faults.append(f"Nobody sent {item} ({arrival.name}).")
+        elif self.came[item] > 1:
+            again = "under the same key" if len(self.names[item]) == 1 else "under another key"
+            self.faults.append(f"{item} came out twice, {again}: {arrival.name}.")
+        elif item.what == DOCUMENT:
+            self._check(arrival)
+        return self.came[item] == 1
+
+    def refused(self, name: str, document_id: str | None, reason: str) -> None:
+        """An item that the node put into failed/ (`reason`: the text beside it)."""
+        letter = self.letters.get(document_id or "")
+        if letter is not None and letter.is_refused:
+            self._awaited.discard(_refusal(letter))
+            self.came[_refusal(letter)] += 1
+        else:
+            self.faults.append(f"{name} was refused: {' | '.join(reason.split(chr(10))[2:6])}")
+
+    @property
+    def awaited(self) -> frozenset[Item]:
+        return frozenset(self._awaited)
+
+    @property
+    def expected(self) -> frozenset[Item]:
+        return frozenset(self._expected)
+
+    @property
+    def on_the_way(self) -> int:
+        """How many documents are to come out somewhere and have not yet."""
+        return sum(1 for item in self._awaited if item.what == DOCUMENT)
+
+    @property
+    def steps(self) -> int:
+        """Grows with everything that comes out."""
+        return self.came.total() + len(self.sent)
+
+    @property
+    def twice(self) -> list[Item]:
+        return [item for item, times in self.came.items() if times > 1]
+
+    def message_ids(self, item: Item) -> set[str]:
+        """The messages that `item` came as, or was sent as."""
+        found = {name.partition("-")[0] for name in self.names.get(item, ())}
+        letter = self.letters.get(item.document_id)
+        if letter is not None and letter.name in self.sent:
+            found.add(self.sent[letter.name])
+        return found
+
+    def _check(self, arrival: Arrival) -> None:
+        item = arrival.item
+        if arrival.digests != self._digests[item.document_id]:
+            self.lost.add(item)
+            self.faults.append(f"The attachments of {item} are not those that were dropped ({arrival.name}).")
+        letter = self.letters[item.document_id]
+        if letter.recalls is not None:
+            before = Item(item.at, DOCUMENT, f"{letter.sender},2026/11/22,{letter.recalls}/CRASH", letter.sender)
+            if not self.came[before]:
+                self.faults.append(f"{item} came out before the document it takes back.")
+
+
+def expected_of(letter: Letter) -> Iterator[Item]:
+    """What must come out of `letter`: itself, and the statuses about it."""
+    if letter.is_refused:
+        yield _refusal(letter)
+        return
+    for recipient in letter.recipients:
+        yield Item(recipient, DOCUMENT, letter.document_id, letter.sender)
+        for status in (ARRIVED, *letter.answers):
+            yield Item(letter.sender, status, letter.document_id, recipient)
+
+
+def _refusal(letter: Letter) -> Item:
+    return Item(letter.sender, "refusal", letter.document_id, letter.sender)

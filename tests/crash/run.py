@@ -1,0 +1,205 @@
+"""One run: load and faults side by side, until all has come out, then the audit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.crash.journal import Journal
+from tests.crash.load import CODES, Letter, letters
+from tests.crash.office import Failed, Office, Sent
+from tests.crash.records import Records
+from tests.crash.register import DOCUMENT, Item, Register
+from tests.crash.schedule import Fault, schedule
+from tests.crash.site import NODES, CrashSite
+from tests.crash.supervisor import End
+
+#: Seconds between two looks of an agency's software at its folders, and between two looks at what is still under way.
+_LOOK: Final = 0.2
+_AUDIT: Final = 1.0
+#: Seconds until a drop that failed on a full disk is tried again.
+_AGAIN: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`in_flight` documents at most are on their way at a time; without progress for `patience` seconds a run ends."""
+
+    documents: int
+    faults: int
+    seed: int
+    in_flight: int = 60
+    patience: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of a run. `lost` and `missing` say what; `faults` are sentences about whatever else must not be.
+
+    `struck` are the faults that happened, `ends` the programs that ended by themselves, `stuck` whether it ended
+    for want of progress.
+    """
+
+    documents: int
+    items: int
+    struck: tuple[Fault, ...]
+    lost: tuple[Item, ...]
+    twice: tuple[Item, ...]
+    missing: tuple[str, ...]
+    faults: tuple[str, ...]
+    ends: tuple[End, ...]
+    stuck: tuple[str, ...]
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        return not (self.lost or self.twice or self.missing or self.faults or self.stuck)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run in `folder`; `progress` is told how many documents were dropped and how many items came out."""
+
+    options: Options
+    folder: Path
+    progress: Callable[[int, int], None]
+    register: Register = field(init=False, default_factory=Register)
+    _offices: dict[str, Office] = field(init=False, default_factory=dict)
+    _struck: list[Fault] = field(init=False, default_factory=list)
+    _dropped: int = field(init=False, default=0)
+    _moved: asyncio.Condition = field(init=False, default_factory=asyncio.Condition)
+
+    async def run(self, site: CrashSite) -> Verdict:
+        """Load, faults, and the wait until all is dry; `site` is running."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            for code in CODES:
+                journal = stack.enter_context(Journal(self.folder / f"office-{code}.journal"))
+                self._offices[code] = Office(code, site.filedrop(code), journal, seed=self.options.seed)
+            looking = [asyncio.create_task(self._work(office)) for office in self._offices.values()]
+            stack.push_async_callback(_cancel, looking)
+            # What fails in an agency's software is a fault of the suite: it ends the run at once.
+            way = asyncio.create_task(self._way(site))
+            stack.push_async_callback(_cancel, [way])
+            await asyncio.wait([*looking, way], return_when=asyncio.FIRST_COMPLETED)
+            for task in looking:
+                if task.done():
+                    task.result()
+            stuck, missing = way.result()
+        register = self.register
+        return Verdict(
+            documents=self._dropped,
+            items=len(register.expected),
+            struck=tuple(self._struck),
+            lost=tuple(sorted(register.lost | register.awaited, key=str)),
+            twice=tuple(register.twice),
+            missing=tuple(missing),
+            faults=tuple(register.faults),
+            ends=tuple(site.supervisor.ends),
+            stuck=tuple(stuck),
+            seconds=time.monotonic() - began,
+        )
+
+    async def _way(self, site: CrashSite) -> tuple[list[str], list[str]]:
+        """What is stuck, and the receipts that are missing, when all is over."""
+        watch = asyncio.create_task(self._watch())
+        work = asyncio.create_task(self._load_and_strike(site))
+        try:
+            await asyncio.wait([watch, work], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            await _cancel([watch, work])
+        await site.heal()
+        async with Records(site) as records:
+            under_way, missing = await self._run_dry(records)
+        if self._dropped < self.options.documents:
+            under_way.insert(0, f"Nothing came out for {self.options.patience:.0f} s after {self._dropped} documents.")
+        return under_way, missing
+
+    async def _load_and_strike(self, site: CrashSite) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._load())
+            for fault in self._schedule():
+                group.create_task(self._strike(site, fault))
+
+    def _schedule(self) -> list[Fault]:
+        return schedule(self.options.faults, self.options.documents, NODES, self.options.seed)
+
+    async def _strike(self, site: CrashSite, fault: Fault) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._dropped >= fault.at)
+        await asyncio.sleep(fault.delay)
+        self._struck.append(fault)
+        await site.strike(fault)
+
+    async def _load(self) -> None:
+        for letter in letters(self.options.documents, self.options.seed):
+            async with self._moved:
+                await self._moved.wait_for(lambda: self.register.on_the_way < self.options.in_flight)
+            await self._drop(letter)
+            self._dropped += 1
+            await self._tell()
+
+    async def _drop(self, letter: Letter) -> None:
+        while True:
+            try:
+                digests = await asyncio.to_thread(self._offices[letter.sender].drop, letter)
+            except OSError:
+                await asyncio.sleep(_AGAIN)
+                continue
+            self.register.dropped(letter, digests)
+            return
+
+    async def _work(self, office: Office) -> None:
+        while True:
+            for event in await asyncio.to_thread(office.look):
+                match event:
+                    case Sent(name, message_id):
+                        self.register.sent[name] = message_id
+                    case Failed(name, document_id, reason):
+                        self.register.refused(name, document_id, reason)
+                    case arrival:
+                        letter = self.register.letters.get(arrival.item.document_id)
+                        if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
+                            office.answer(letter)
+            await self._tell()
+            await asyncio.sleep(_LOOK)
+
+    async def _tell(self) -> None:
+        self.progress(self._dropped, self.register.steps)
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _watch(self) -> None:
+        """Returns when nothing has come out for the time of patience."""
+        steps, since = -1, time.monotonic()
+        while time.monotonic() - since < self.options.patience:
+            if steps != self.register.steps:
+                steps, since = self.register.steps, time.monotonic()
+            await asyncio.sleep(1)
+
+    async def _run_dry(self, records: Records) -> tuple[list[str], list[str]]:
+        before: object = None
+        since = time.monotonic()
+        while True:
+            under_way, missing = await records.unrest(), await records.missing_receipts()
+            if not (under_way or missing or self.register.awaited):
+                return [], []
+            now = (self.register.steps, under_way, len(missing))
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > self.options.patience:
+                return under_way, missing
+            await asyncio.sleep(_AUDIT)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,129 @@
+"""Hub and nodes in the suite's hand: each on a disk of its own, behind a line of its own, by a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from congvan.demo.programs import COMMAND
+from congvan.demo.scenario import QUICK
+from congvan.demo.site import Site
+from tests.crash.clocks import WrongClock, preloadable
+from tests.crash.disks import SmallDisk
+from tests.crash.load import CODES, MEMBERS
+from tests.crash.network import Line
+from tests.crash.schedule import HUB, Fault, FaultKind
+from tests.crash.supervisor import Supervisor
+
+NODES = tuple(f"node-{code}" for code in CODES)
+PROGRAMS = (HUB, *NODES)
+
+#: A run is to be short: what waits is tried again within seconds. Nothing is held in reserve on a disk, so that disks
+#: run full in earnest; and no clock of these runs makes a delivery expire, or ends a hold: those would be no loss.
+SETTINGS = QUICK | {
+    "CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "3",
+    "CONGVAN_HUB__EXCHANGE__MAILBOX__RELEASE_SECONDS": "1",
+    "CONGVAN_HUB__EXCHANGE__SUBMISSIONS__SPARE_BYTES": "65536",
+    "CONGVAN_HUB__EXCHANGE__DELIVERIES__DAYS": "3650",
+    "CONGVAN_NODE__EXCHANGE__RECEIVER__RESERVE_BYTES": "0",
+    "CONGVAN_NODE__EXCHANGE__RECEIVER__WAIT": "5",
+    "CONGVAN_NODE__EXCHANGE__HANDOVER__HOLD": "1000000000",
+    **{
+        f"CONGVAN_NODE__EXCHANGE__{part}__BACKOFF__{bound}": seconds
+        for part in ("SENDER", "RECEIVER", "HANDOVER", "REPORTS")
+        for bound, seconds in (("FIRST", "0.2"), ("LONGEST", "2"))
+    },
+}
+
+
+@dataclass(slots=True)
+class CrashSite:
+    """The programs in `folder`, whose attachments come to `volume` bytes; set up and running within `async with`."""
+
+    folder: Path
+    volume: int
+    site: Site = field(init=False)
+    supervisor: Supervisor = field(init=False)
+    lines: dict[str, Line] = field(init=False, default_factory=dict)
+    clocks: dict[str, WrongClock] = field(init=False, default_factory=dict)
+    disks: dict[str, SmallDisk] = field(init=False, default_factory=dict)
+    _resources: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        self.site = Site(self.folder, MEMBERS, environment=SETTINGS)
+        library = preloadable(self.folder)
+        async with AsyncExitStack() as stack:
+            for name in PROGRAMS:
+                self.disks[name] = SmallDisk.for_volume(self.folder / name, self.volume)
+                self.disks[name].mount()
+                stack.callback(self.disks[name].unmount)
+                self.clocks[name] = WrongClock(self.folder / f"{name}.clock", library)
+                variables = dict(self.clocks[name].environment)
+                if name != HUB:
+                    self.lines[name] = Line(self.site.host)
+                    await self.lines[name].open()
+                    stack.push_async_callback(self.lines[name].close)
+                    variables["CONGVAN_NODE__HUB__URL"] = f"https://{self.site.host}:{self.lines[name].port}"
+                assignments = [f"{variable}={value}" for variable, value in variables.items()]
+                self.site.launchers[name] = ("env", *assignments, *COMMAND)
+            stack.push_async_callback(self.site.stop)
+            await self.site.set_up()
+            for line in self.lines.values():
+                line.target = self.site.port
+            self.supervisor = await stack.enter_async_context(Supervisor(self.site.programs))
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._resources.aclose()
+
+    def filedrop(self, code: str) -> Path:
+        return self.site.node_folder(code) / "filedrop"
+
+    async def strike(self, fault: Fault) -> None:
+        """Let `fault` happen, and heal what it did; returns when its time is over."""
+        line, clock, disk = self.lines.get(fault.target), self.clocks[fault.target], self.disks[fault.target]
+        match fault.kind:
+            case FaultKind.KILL:
+                await self.supervisor.kill(fault.target, pause=fault.seconds)
+            case FaultKind.DROP if line:
+                line.drop()
+            case FaultKind.RESET if line:
+                line.reset()
+            case FaultKind.REFUSE if line:
+                await line.refuse()
+                await asyncio.sleep(fault.seconds)
+                await line.open()
+            case FaultKind.STALL if line:
+                line.stall()
+                await asyncio.sleep(fault.seconds)
+                line.flow()
+            case FaultKind.CUT if line:
+                line.cut_after = fault.amount
+                await asyncio.sleep(fault.seconds)
+                line.cut_after = None
+            case FaultKind.FULL_DISK:
+                await asyncio.to_thread(disk.fill, fault.amount)
+                await asyncio.sleep(fault.seconds)
+                await asyncio.to_thread(disk.free)
+            case FaultKind.CLOCK | FaultKind.CLOCK_DAYS:
+                clock.set(fault.amount)
+                await asyncio.sleep(fault.seconds)
+                clock.set(0)
+
+    async def heal(self) -> None:
+        """Undo whatever any fault did."""
+        for line in self.lines.values():
+            await line.open()
+            line.flow()
+            line.cut_after = None
+        for clock in self.clocks.values():
+            clock.set(0)
+        for disk in self.disks.values():
+            await asyncio.to_thread(disk.free)

@@ -1,0 +1,60 @@
+"""What systemd is to the daemons: a program that ended is started again after a pause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from congvan.demo.programs import Program
+
+#: Seconds until a program that ended by itself is started again (its disk may be full), as RestartSec of a unit.
+_RESTART: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A program that ended though nobody killed it, and its exit status (negative: the signal)."""
+
+    program: str
+    status: int
+
+
+class Supervisor:
+    """Keeps `programs` running within `async with`. `ends` are those that ended by themselves."""
+
+    def __init__(self, programs: Mapping[str, Program]) -> None:
+        self.ends: list[End] = []
+        self._programs = programs
+        self._pauses: dict[str, float] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+
+    async def kill(self, name: str, *, pause: float) -> None:
+        """`kill -9`; it is started again `pause` seconds later. Does nothing if it does not run at this moment."""
+        if self._programs[name].is_running:
+            self._pauses[name] = pause
+            await self._programs[name].kill()
+
+    async def __aenter__(self) -> Self:
+        self._keepers = [asyncio.create_task(self._keep(name), name=f"keeper of {name}") for name in self._programs]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _keep(self, name: str) -> None:
+        program = self._programs[name]
+        while True:
+            if not program.is_running:
+                await program.start()
+            status = await program.ended()
+            pause = self._pauses.pop(name, None)
+            if pause is None:
+                self.ends.append(End(name, status))
+            await asyncio.sleep(_RESTART if pause is None else pause)
