@@ -2,6 +2,7 @@
 #
 #   make demo               the main job on the embedded default (ARGS=--once to end after the table)
 #   make test               lint, then every test
+#   make crash              10,000 documents under 200 faults, then the audit (ARGS="--documents N --faults M --seed S --json")
 #   make lint               format, rules, types, import contracts
 #   make bench              the benchmark
 #   make lock               pin what pyproject.toml asks for in requirements/ (UPGRADE=--upgrade for newer versions)
@@ -12,12 +13,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 # Programs that tests run as second opinions and witnesses, and the Debian packages that bring them.
-DEBIAN_PROGRAMS := xmlsec1 strace
-DEBIAN_PACKAGES := xmlsec1 strace
+DEBIAN_PROGRAMS := xmlsec1 strace faketime
+DEBIAN_PACKAGES := xmlsec1 strace faketime
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: demo test lint format bench lock wheel clean
+.PHONY: demo test crash lint format bench lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.program
@@ -25,6 +26,9 @@ demo: $(VENV)/.program
 
 test: lint $(VENV)/.debian
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+crash: $(VENV)/.development $(VENV)/.debian
+	$(BIN)/python -m tests.crash $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

@@ -85,6 +85,12 @@ class MailboxSettings(Settings):
     """Short attachments (64 KiB at most each) come along with their envelope up to this much; others are fetched."""
     release: ReleaseSettings = ReleaseSettings()
 
+    @property
+    def furthest(self) -> timedelta:
+        """How far an entry can be put off, by a lease or a release."""
+        release = self.release.longest_seconds * (1 + self.release.jitter)
+        return timedelta(seconds=max(self.lease_seconds, self.longest_lease_seconds, release))
+
 
 class LifetimeSettings(Settings):
     """How many days a delivery may wait before it expires, by the priority of its document."""

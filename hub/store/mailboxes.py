@@ -4,6 +4,9 @@ A lease is a token that a batch of entries was handed out with. It ends when its
 time: the entries are then offered again, each alone, so that an envelope that its recipient cannot bear takes
 no others with it. Each lapse doubles the next lease, up to a limit: such an entry comes back ever more rarely, and a
 recipient that is merely slow gets the time it needs. What has expired is handed to nobody.
+
+An entry that is put off further than any lease or release puts one off was put off by a clock that was ahead and has
+been set back since: it is offered at once.
 """
 
 from __future__ import annotations
@@ -25,12 +28,16 @@ _DOUBLINGS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTerms:
-    """A lease to give: its token, from when, for how long (and how long at most after lapses), how much at most."""
+    """A lease to give: its token, from when, for how long (and how long at most after lapses), how much at most.
+
+    `furthest` is how far an entry can have been put off, by a lease or a release.
+    """
 
     token: str
     at: datetime
     length: timedelta
     longest: timedelta
+    furthest: timedelta
     entries: int
     weight: int
 
@@ -85,9 +92,10 @@ class ForwardedReceipt:
     weight: int
 
 
-def waits(transaction: Transaction, connection: str, *, at: datetime) -> bool:
+def waits(transaction: Transaction, connection: str, *, at: datetime, furthest: timedelta) -> bool:
     """True if `lease` would find something."""
-    return transaction.scalar(_available(connection, at).with_only_columns(_entries.entry).limit(1)) is not None
+    available = _available(connection, at, furthest).with_only_columns(_entries.entry).limit(1)
+    return transaction.scalar(available) is not None
 
 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
@@ -95,7 +103,8 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
     picked: list[int] = []
     length, lapses = terms.length, 0
     weight = terms.weight
-    statement = _available(connection, terms.at).order_by(_entries.lane, _entries.entry).limit(terms.entries)
+    available = _available(connection, terms.at, terms.furthest)
+    statement = available.order_by(_entries.lane, _entries.entry).limit(terms.entries)
     for row in transaction.execute(statement).all():
         times_lapsed = row.lapses + (row.lease is not None)
         weight -= row.weight
@@ -255,11 +264,11 @@ def forward(transaction: Transaction, forwarded: Sequence[ForwardedReceipt], *, 
     )
 
 
-def _available(connection: str, at: datetime) -> Select[int, int, int, str]:
+def _available(connection: str, at: datetime, furthest: timedelta) -> Select[int, int, int, str]:
     return select(_entries.entry, _entries.weight, _entries.lapses, _entries.lease).where(
         _entries.connection == connection,
         _entries.open,
-        _entries.available_at <= at,
+        or_(_entries.available_at <= at, _entries.available_at > at + furthest),
         or_(_entries.expires_at.is_(None), _entries.expires_at > at),
     )
 

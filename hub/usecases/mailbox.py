@@ -73,7 +73,9 @@ class Mailbox:
             while True:
                 self._watch.fetched(connection)
                 # Registered first, then looked: what comes from now on sets the event.
-                waits = partial(mailboxes.waits, connection=connection, at=self._clock())
+                waits = partial(
+                    mailboxes.waits, connection=connection, at=self._clock(), furthest=self._settings.furthest
+                )
                 if await self._database.read(waits) and listening():
                     batch = await self._lease(connection, limit)
                     if batch.entries:
@@ -96,6 +98,7 @@ class Mailbox:
             at=self._clock(),
             length=timedelta(seconds=self._settings.lease_seconds),
             longest=timedelta(seconds=self._settings.longest_lease_seconds),
+            furthest=self._settings.furthest,
             entries=max(1, min(limit, self._settings.entries)),
             weight=self._settings.answer_bytes,
         )

@@ -107,9 +107,9 @@ async def show_traces(site: CrashSite, run: Run, item: Item) -> None:
     """What hub and nodes know of the messages that `item` was sent as."""
     out.print(f"\n{item}", style="bold", markup=False)
     for message_id in sorted(run.register.message_ids(item)):
-        await command("hub", "trace", message_id, "--json", "--dir", str(site.site.hub_folder))
+        await command("hub", "trace", message_id, "--dir", str(site.site.hub_folder))
         for code in CODES:
-            await command("node", "show", message_id, "--json", "--dir", str(site.site.node_folder(code)))
+            await command("node", "show", message_id, "--dir", str(site.site.node_folder(code)))
 
 
 async def command(*arguments: str) -> None:

@@ -25,7 +25,7 @@ class SmallDisk:
         return cls(folder, 3 * volume + _BESIDES)
 
     def mount(self) -> None:
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=0700", "tmpfs", self.folder], check=True)
 
     def unmount(self) -> None:

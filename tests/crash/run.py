@@ -14,7 +14,7 @@ from tests.crash.journal import Journal
 from tests.crash.load import CODES, Letter, letters
 from tests.crash.office import Failed, Office, Sent
 from tests.crash.records import Records
-from tests.crash.register import DOCUMENT, Item, Register
+from tests.crash.register import DOCUMENT, Arrival, Item, Register
 from tests.crash.schedule import Fault, schedule
 from tests.crash.site import NODES, CrashSite
 from tests.crash.supervisor import End
@@ -158,7 +158,8 @@ class Run:
 
     async def _work(self, office: Office) -> None:
         while True:
-            for event in await asyncio.to_thread(office.look):
+            # What one look finds came in any order: a recall counts after the document beside it.
+            for event in sorted(await asyncio.to_thread(office.look), key=self._is_recall):
                 match event:
                     case Sent(name, message_id):
                         self.register.sent[name] = message_id
@@ -170,6 +171,10 @@ class Run:
                             office.answer(letter)
             await self._tell()
             await asyncio.sleep(_LOOK)
+
+    def _is_recall(self, event: Arrival | Sent | Failed) -> bool:
+        letter = self.register.letters.get(event.item.document_id) if isinstance(event, Arrival) else None
+        return letter is not None and letter.recalls is not None
 
     async def _tell(self) -> None:
         self.progress(self._dropped, self.register.steps)

@@ -160,3 +160,16 @@ class TestAHandoverBeforeItsConsignment:
         await world.exchange.expiry.run()
         await h23.hand_over(answer.message_id, "G22", "H23")
         assert (await balance_of(world.database)).overall == Tally(1, 1, 0, 0, 0, 0)
+
+
+async def test_a_clock_set_back_holds_up_nothing(world: World, g22: Node, h23: Node) -> None:
+    """What was accepted, and what was leased, while the hub's clock was hours ahead is offered once it is right."""
+    world.clock.advance(hours=5)
+    await g22.send(document("G22", "H23", subject="một"))
+    (leased,) = await h23.envelopes()
+    await g22.send(document("G22", "H23", subject="hai"))
+    world.clock.advance(hours=-5)
+    again = {entry.entry for _ in range(2) for entry in await h23.envelopes()}
+    assert len(again) == 2
+    assert leased.entry in again
+    assert await h23.envelopes() == []

@@ -1,0 +1,89 @@
+"""The suite's own audit sees what must not be: items lost, doubled, changed, foreign, refused, out of order."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.crash.load import NOBODY, Letter
+from tests.crash.register import Arrival, Item, Register, expected_of
+
+LETTER = Letter(7, "G22", ("H23", "H31"), 0, (1024,), answers=("03",))
+DIGESTS = ("aa",)
+
+
+@pytest.fixture
+def register() -> Register:
+    made = Register()
+    made.dropped(LETTER, DIGESTS)
+    return made
+
+
+def arrival(item: Item, message: str = "m1", digests: tuple[str, ...] = DIGESTS) -> Arrival:
+    return Arrival(item, f"{message}-{item.at}", digests if item.what == "document" else ())
+
+
+def take_all(register: Register) -> None:
+    for item in expected_of(LETTER):
+        register.arrived(arrival(item))
+
+
+def test_a_run_in_which_all_came_has_no_fault(register: Register) -> None:
+    """Document, status 01 and answer of each recipient, once each, leave nothing awaited and nothing to say."""
+    take_all(register)
+    assert (register.awaited, register.faults, register.twice) == (frozenset(), [], [])
+    assert len(register.expected) == 6
+
+
+def test_what_did_not_come_is_awaited(register: Register) -> None:
+    """An item that never came out stays awaited, and holds its place among those on their way."""
+    missing, *rest = list(expected_of(LETTER))
+    for item in rest:
+        register.arrived(arrival(item))
+    assert register.awaited == {missing}
+    assert register.on_the_way == 1
+
+
+@pytest.mark.parametrize("message", ["m1", "m2"])
+def test_what_came_again_came_twice(register: Register, message: str) -> None:
+    """The same item a second time is seen, under the key of the first hand-over as under another one."""
+    take_all(register)
+    item = next(expected_of(LETTER))
+    assert not register.arrived(arrival(item, message))
+    assert register.twice == [item]
+
+
+def test_other_bytes_are_a_loss(register: Register) -> None:
+    """A document whose attachments are not those that were dropped is lost, though it came."""
+    item = next(expected_of(LETTER))
+    register.arrived(arrival(item, digests=("bb",)))
+    assert register.lost == {item}
+
+
+def test_what_nobody_sent_is_a_fault(register: Register) -> None:
+    """An item for an agency that it was not for is told."""
+    register.arrived(arrival(Item("G22", "document", LETTER.document_id, "G22")))
+    assert len(register.faults) == 1
+
+
+def test_a_recall_before_its_document_is_a_fault(register: Register) -> None:
+    """A recall that comes out before what it takes back is told; after it, it is not."""
+    recall = Letter(8, "G22", ("H23", "H31"), 0, (), recalls=7)
+    register.dropped(recall, ())
+    early, late = (item for item in expected_of(recall) if item.what == "document")
+    register.arrived(arrival(early, digests=()))
+    assert len(register.faults) == 1
+    take_all(register)
+    register.arrived(arrival(late, digests=()))
+    assert len(register.faults) == 1
+
+
+def test_only_what_is_to_be_refused_may_be_refused(register: Register) -> None:
+    """A letter to nobody has to come back with its reason; any other item in failed/ is a fault."""
+    to_nobody = Letter(9, "G22", ("H23", NOBODY), 0, (1024,))
+    register.dropped(to_nobody, DIGESTS)
+    take_all(register)
+    assert len(register.awaited) == 1
+    register.refused(to_nobody.name, to_nobody.document_id, "recipient-unknown")
+    assert (register.awaited, register.faults) == (frozenset(), [])
+    register.refused(LETTER.name, LETTER.document_id, "storage-failed")
+    assert len(register.faults) == 1

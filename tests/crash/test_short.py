@@ -1,0 +1,53 @@
+"""The crash suite in short: every kind of fault once, within the time of one test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crash.load import LARGEST, attachments, letters
+from tests.crash.schedule import FaultKind, schedule
+from tests.crash.site import NODES
+
+DOCUMENTS, FAULTS, SEED = 120, 12, 1
+
+
+@pytest.mark.programs
+@pytest.mark.privileged
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path) -> None:
+    """While programs are killed, cut off, full and at wrong times, each item comes out once, with its receipts."""
+    numbers = ("--documents", str(DOCUMENTS), "--faults", str(FAULTS), "--seed", str(SEED), "--patience", "120")
+    command = [sys.executable, "-m", "tests.crash", *numbers, "--keep", str(tmp_path), "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert told.pop("seconds") > 0
+    assert told == {
+        "documents": DOCUMENTS, "faults": FAULTS, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": SEED,
+    }  # fmt: skip
+    taken = sum(path.read_text().count('"took"') for path in tmp_path.glob("*.journal"))
+    assert taken > 2 * DOCUMENTS, "hardly anything came out: documents and statuses were to come"
+
+
+def test_the_short_form_holds_every_kind_of_fault_and_of_letter() -> None:
+    """The numbers of the short form strike with each kind, and send recalls, answered, refused and large letters."""
+    assert {fault.kind for fault in schedule(FAULTS, DOCUMENTS, NODES, SEED)} == set(FaultKind)
+    sent = list(letters(DOCUMENTS, SEED))
+    assert any(letter.recalls is not None for letter in sent)
+    assert any(letter.answers == ("03", "06") for letter in sent)
+    assert any(letter.is_refused for letter in sent)
+    assert max(size for letter in sent for size in letter.sizes) == LARGEST
+    assert {letter.priority for letter in sent} == {0, 1, 2, 3, 4}
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    """Letters, their bytes and the faults are decided by the numbers given, and differ with the seed."""
+    first, again, other = (list(letters(200, seed)) for seed in (3, 3, 4))
+    assert first == again != other
+    assert list(attachments(first[0], 3)) == list(attachments(again[0], 3)) != list(attachments(first[0], 4))
+    assert schedule(40, 200, NODES, 3) == schedule(40, 200, NODES, 3) != schedule(40, 200, NODES, 4)
