@@ -32,6 +32,7 @@ from hub.usecases.exchange import Exchange
 from hub.usecases.health import expiring, trials_of
 from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
+from hub.usecases.restored import NewEpoch, begin_epoch
 from hub.usecases.webhook import LEAST_SECRET, Webhook, WebhookTerms
 from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_services
@@ -63,6 +64,15 @@ async def migrate(folder: HubFolder) -> tuple[str | None, str | None]:
         return await upgrade(database, MIGRATIONS)
 
 
+async def restored(folder: HubFolder, *, actor: str, clock: Clock = utc_now) -> NewEpoch:
+    """Begin a new epoch of the hub in `folder`, which was put back to a backup. Raises `hub-running`."""
+    async with AsyncExitStack() as stack:
+        foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
+        stack.enter_context(exclusive(folder.serving_lock, _running(folder)))
+        await upgrade(foundation.database, MIGRATIONS)
+        return await begin_epoch(foundation.database, foundation.publisher, clock=clock, actor=actor)
+
+
 async def serve(
     folder: HubFolder,
     stop: asyncio.Event,
@@ -71,11 +81,10 @@ async def serve(
     clock: Clock = utc_now,
 ) -> None:
     """Run the hub in `folder` until `stop` is set; `announce` is told the address once the hub answers there."""
-    running = Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
     _renew_certificates(folder, clock())
     async with AsyncExitStack() as stack:
         foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
-        stack.enter_context(exclusive(folder.serving_lock, running))
+        stack.enter_context(exclusive(folder.serving_lock, _running(folder)))
         before, after = await upgrade(foundation.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
@@ -95,6 +104,10 @@ async def serve(
         }
         await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
     log.info("hub.stopped", name=hub.name)
+
+
+def _running(folder: HubFolder) -> Unavailable:
+    return Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
 
 
 def _renew_certificates(folder: HubFolder, now: datetime) -> None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
 from node.settings_exchange import ExchangeSettings
+from node.store.recovered import RECOVERED
 from node.usecases.identity import COMMAND_ADAPTER, OWN_ADAPTER
 from runtime.addresses import Address
 from runtime.logs import LogSettings
@@ -28,7 +29,7 @@ ENVIRONMENT_PREFIX = "CONGVAN_NODE"
 
 #: An adapter's name is that of its folder and that under which its submissions are known.
 _ADAPTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_TAKEN_NAMES = frozenset({"data", "keys", OWN_ADAPTER, COMMAND_ADAPTER})
+_TAKEN_NAMES = frozenset({"data", "keys", OWN_ADAPTER, COMMAND_ADAPTER, RECOVERED})
 
 
 def _hub_url(text: str) -> str:

@@ -119,6 +119,17 @@ class RetentionSettings(Settings):
         return timedelta(days=self.received_days) if self.received_days else None
 
 
+class RestoreSettings(Settings):
+    """What is brought again to a hub that was put back to a backup."""
+
+    window_days: float = Field(7.0, gt=0, le=3650)
+    """How many days old the backup may be: messages and receipts that ended in that time are brought again."""
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(days=self.window_days)
+
+
 class ExchangeSettings(Settings):
     """How this node exchanges. Durations are seconds, sizes bytes."""
 
@@ -129,3 +140,4 @@ class ExchangeSettings(Settings):
     reports: ReportSettings = ReportSettings()
     directory: DirectorySettings = DirectorySettings()
     retention: RetentionSettings = RetentionSettings()
+    restore: RestoreSettings = RestoreSettings()

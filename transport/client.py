@@ -7,6 +7,7 @@ import io
 import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -26,6 +27,9 @@ from transport.wire import (
     MessageTrace,
     OutcomesAnswer,
     OutcomesRequest,
+    ReplaysAnswer,
+    ReplaysRequest,
+    SentAnswer,
     SubmissionAnswer,
     WireT,
     decode,
@@ -90,6 +94,19 @@ class HubClient:
             MailboxAnswer, "GET", paths.MAILBOX, params={"wait": f"{wait:g}", "limit": str(limit)}, timeout=timeout
         )
 
+    async def replays(self, after: int) -> ReplaysAnswer:
+        """Have a part of what was closed under a later mark than `after` offered again; ask until it is finished."""
+        headers = {"Content-Type": paths.JSON_TYPE}
+        body = ReplaysRequest(after=after).encode()
+        return await self._json(ReplaysAnswer, "POST", paths.REPLAYS, data=body, headers=headers)
+
+    async def sent(self, *, since: datetime | None, after: int) -> SentAnswer:
+        """Messages of this connection that were accepted at `since` or later, from behind number `after` on."""
+        params = {"after": str(after)}
+        if since is not None:
+            params["since"] = since.isoformat()
+        return await self._json(SentAnswer, "GET", paths.MESSAGES, params=params)
+
     async def report(self, request: OutcomesRequest) -> OutcomesAnswer:
         headers = {"Content-Type": paths.JSON_TYPE}
         return await self._json(OutcomesAnswer, "POST", paths.RECEIPTS, data=request.encode(), headers=headers)
@@ -110,6 +127,14 @@ class HubClient:
 
     async def message(self, message_id: Sha256Hex) -> MessageTrace:
         return await self._json(MessageTrace, "GET", f"{paths.MESSAGES}/{message_id}")
+
+    async def envelope(self, message_id: Sha256Hex) -> bytes:
+        """The bytes of a message that this connection sent or received, as they were signed.
+
+        Raises Rejected: `message-unknown`, `payload-purged`.
+        """
+        async with self._call("GET", f"{paths.MESSAGES}/{message_id}/envelope") as answer:
+            return await _read_at_most(answer.content, ANSWER_LIMIT)
 
     async def _json(self, form: type[WireT], method: str, path: str, **options: Any) -> WireT:
         async with self._call(method, path, **options) as answer:

@@ -28,6 +28,7 @@ STATUSES: Final = {
     "method-not-allowed": 405,
     "upload-offset": 409,
     "submission-conflict": 409,
+    "epoch-changed": 409,
     "payload-purged": 410,
     "upload-version": 412,
     "too-large": 413,

@@ -129,11 +129,17 @@ class ReceiptEntry(Wire):
 
 
 class MailboxAnswer(Wire):
-    """`GET /v1/mailbox`: leased entries, most urgent first; none when the wait ended without any."""
+    """`GET /v1/mailbox`: leased entries, most urgent first; none when the wait ended without any.
+
+    `reported` is the highest mark that the connection has reported, `newest_sent` the message that it submitted last: a
+    node that knows less was put back to a backup.
+    """
 
     epoch: str
     hub_time: datetime
     directory_version: int
+    reported: int = 0
+    newest_sent: str | None = None
     entries: tuple[Annotated[EnvelopeEntry | ReceiptEntry, Field(discriminator="kind")], ...] = ()
     proofs: dict[str, bytes] = Field(default_factory=dict)
 
@@ -161,10 +167,16 @@ class Outcome(Wire):
 
 
 class OutcomesRequest(Wire):
-    """`POST /v1/receipts`: outcomes of leased entries, and receipts (handovers) of messages consigned before."""
+    """`POST /v1/receipts`: outcomes of leased entries, and receipts (handovers) of messages consigned before.
+
+    `mark` is how far the node has counted what it took out of its mailbox; `epoch` that of the hub in which the entries
+    were leased.
+    """
 
     outcomes: tuple[Outcome, ...] = ()
     receipts: tuple[ReceiptRef, ...] = ()
+    mark: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    epoch: str | None = None
     proofs: dict[str, bytes] = Field(default_factory=dict)
 
 
@@ -192,10 +204,41 @@ class OutcomesAnswer(Wire):
     receipts: tuple[ItemResult, ...] = ()
 
 
+class ReplaysRequest(Wire):
+    """`POST /v1/mailbox/replays`: offer again what was closed under a later mark than `after`."""
+
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class ReplaysAnswer(Wire):
+    """How many entries were opened again; `purged` are messages whose bytes the hub no longer has.
+
+    While it is not `finished`, the same request goes on.
+    """
+
+    reopened: int
+    purged: tuple[str, ...] = ()
+    finished: bool
+
+
+class SentAnswer(Wire):
+    """`GET /v1/messages?since=&after=`: ids of messages that the connection submitted, in the order of acceptance.
+
+    `next` is what to ask with as `after` for those that follow; None after the last.
+    """
+
+    messages: tuple[str, ...]
+    next: int | None = None
+
+
 class DirectoryAnswer(Wire):
-    """`GET /v1/directory?since=N`: the signed versions after N in order (perhaps not all), and the newest number."""
+    """`GET /v1/directory?since=N`: the signed versions after N in order (perhaps not all), and the newest number.
+
+    `epoch` is that of the hub's store: only in a new one may it have another history than before.
+    """
 
     latest: int
+    epoch: str | None = None
     versions: tuple[bytes, ...] = ()
 
 

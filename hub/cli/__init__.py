@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("init")(hub_commands.init)
 app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
+app.command("restored")(hub_commands.restored)
 app.command("balance")(traffic.balance)
 app.command("trace")(traffic.trace)
 app.command("audit")(audit.audit)

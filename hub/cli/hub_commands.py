@@ -1,4 +1,4 @@
-"""`congvan hub init`, `serve` and `migrate`.
+"""`congvan hub init`, `serve`, `migrate` and `restored`.
 
 Each imports what it alone needs when it is called: other commands start a quarter sooner without a server and Alembic.
 """
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from hub.cli.options import Dir, Json
+from hub.cli.options import Dir, Json, actor
 from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
 from runtime.addresses import Address
 from runtime.clock import utc_now
@@ -102,3 +102,20 @@ def migrate(folder: Dir = Path(), as_json: Json = False) -> None:
         say(f"The database is at revision {after}, the newest.")
     else:
         say(f"The database was brought from revision {before or 'nothing'} to {after}.")
+
+
+def restored(folder: Dir = Path(), as_json: Json = False) -> None:
+    """Say that the hub's database was put back to a backup, before the hub is started again.
+
+    Its nodes then notice a new epoch, send again what the backup may lack, and take its directory as it is now.
+
+    Example: [bold]congvan hub restored --dir /srv/hub[/bold]
+    """
+    from hub.app import restored as begin  # noqa: PLC0415 - see above
+
+    begun = asyncio.run(begin(HubFolder(folder), actor=actor()))
+    if as_json:
+        show_json({"epoch": begun.epoch, "before": begun.before, "directory_version": begun.directory_version})
+        return
+    say(f"A new epoch has begun: {begun.epoch} (before: {begun.before}; directory version {begun.directory_version}).")
+    say("Next: start the hub. Its nodes send again what it may lack; connections enrolled since the backup must anew.")

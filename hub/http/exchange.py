@@ -9,6 +9,7 @@ from hub.http.envelopes import envelope_routes
 from hub.http.mailbox import mailbox_routes
 from hub.http.messages import message_routes
 from hub.http.receipts import receipt_routes
+from hub.http.replays import replay_routes
 from hub.http.uploads import upload_routes
 from hub.usecases.exchange import Exchange
 
@@ -22,5 +23,6 @@ def exchange_routes(exchange: Exchange) -> list[web.RouteDef]:
         *mailbox_routes(exchange.mailbox, settings.mailbox, exchange.epoch),
         *receipt_routes(exchange.outcomes, settings),
         *blob_routes(exchange.attachments, settings.submissions),
+        *replay_routes(exchange.replays),
         *message_routes(exchange.traces),
     ]

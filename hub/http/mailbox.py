@@ -45,6 +45,8 @@ def _answer(batch: Batch, epoch: str) -> MailboxAnswer:
         epoch=epoch,
         hub_time=batch.hub_time,
         directory_version=batch.directory_version,
+        reported=batch.marks.reported,
+        newest_sent=batch.marks.newest_message,
         entries=tuple(_entry(batch, number, entry, proofs) for number, entry in batch.entries.items()),
         proofs=proofs,
     )

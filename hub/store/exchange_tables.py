@@ -56,6 +56,7 @@ messages = Table(
     Column("kept_from", Instant),
     Index("uq_messages_message_id_from_code", "message_id", "from_code", unique=True),
     Index("ix_messages_document_id", "document_id"),
+    Index("ix_messages_connection_accepted_at", "connection", "accepted_at"),
     Index(
         "ix_messages_kept_from",
         "kept_from",
@@ -164,7 +165,8 @@ receipts = Table(
 
 #: What waits for each connection, most urgent lane first, then in order. An entry hands over a message for the agencies
 #: in `codes` (one a line), or a receipt about one. `available_at` is when it may be leased: at once, when a lease ends,
-#: or after a release. `lapses` counts leases that ended without a word, `attempts` the releases.
+#: or after a release. `lapses` counts leases that ended without a word, `attempts` the releases. `mark` is the mark of
+#: the report that closed it, or told of a part.
 mailbox_entries = Table(
     "mailbox_entries",
     metadata,
@@ -182,6 +184,7 @@ mailbox_entries = Table(
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
     Column("expires_at", Instant),
+    Column("mark", BigInteger),
 )
 # SQLite takes a partial index only for a condition that is spelt the same, and there a truth value is spelt `= 1`.
 Index(
@@ -191,6 +194,13 @@ Index(
     mailbox_entries.c.entry,
     sqlite_where=text("open = 1"),
     postgresql_where=text("open"),
+)
+Index(
+    "ix_mailbox_entries_marked",
+    mailbox_entries.c.connection,
+    mailbox_entries.c.mark,
+    sqlite_where=text("mark IS NOT NULL"),
+    postgresql_where=text("mark IS NOT NULL"),
 )
 Index(
     "ix_mailbox_entries_lane_expiring",

@@ -209,15 +209,19 @@ def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> No
         close(transaction, [entry])
 
 
-def close(transaction: Transaction, entries: Sequence[int]) -> None:
-    """Offer `entries` no more."""
+def close(transaction: Transaction, entries: Sequence[int], *, mark: int | None = None) -> None:
+    """Offer `entries` no more. `mark` is that of the report that says so, if one does."""
     if entries:
-        transaction.execute(update(mailbox_entries).where(_entries.entry.in_(entries)).values(open=False, lease=None))
+        transaction.execute(
+            update(mailbox_entries).where(_entries.entry.in_(entries)).values(open=False, lease=None, mark=mark)
+        )
 
 
-def narrow(transaction: Transaction, entry: int, codes: Sequence[str]) -> None:
-    """Let `entry` hand its message over for `codes` alone: the others are served."""
-    transaction.execute(update(mailbox_entries).where(_entries.entry == entry).values(codes="\n".join(codes)))
+def narrow(transaction: Transaction, entry: int, codes: Sequence[str], *, mark: int | None = None) -> None:
+    """Let `entry` hand its message over for `codes` alone: the others are served, as the report of `mark` says."""
+    transaction.execute(
+        update(mailbox_entries).where(_entries.entry == entry).values(codes="\n".join(codes), mark=mark)
+    )
 
 
 def release(transaction: Transaction, releases: Sequence[Release]) -> None:

@@ -38,6 +38,11 @@ def epoch(transaction: Transaction) -> str:
     return state.epoch
 
 
+def set_epoch(transaction: Transaction, epoch: str) -> None:
+    """Begin the epoch `epoch`."""
+    transaction.execute(update(hub_state).values(epoch=epoch))
+
+
 def probe(transaction: Transaction, at: datetime) -> None:
     """Write something of no meaning, to see that writing works."""
     transaction.execute(update(hub_state).values(probed_at=at))

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
-from hub.store import blobs, deliveries, messages, receipts, submissions
+from hub.store import blobs, deliveries, marks, messages, receipts, submissions
 from hub.store.blobs import Blob, NamedBlob
 from hub.store.deliveries import Consignment, FanoutStep
 from hub.store.messages import NewMessage
@@ -141,6 +141,7 @@ class Acceptances:
             [NewReceipt(number, None, ReceiptEvent.SUBMISSION_ACCEPTANCE, acknowledgement)],
             at=new.accepted_at,
         )
+        marks.note_accepted(transaction, new.connection, new.message_id)
         blobs.add(transaction, number, self._named(attachments))
         consignment = Consignment(message=number, lane=new.lane, weight=new.weight, expires_at=new.expires_at)
         step = deliveries.begin_fanout(

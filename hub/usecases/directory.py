@@ -9,6 +9,7 @@ from typing import Final
 from certs.sealing_key import SealingKey
 from certs.signed_directory import sign_version, version_digest
 from hub.store import directory as versions
+from hub.store import state
 from hub.store.metadata import Transaction
 from runtime.clock import Clock
 from runtime.database import Database
@@ -91,6 +92,7 @@ async def directory_after(database: Database, number: int) -> DirectoryAnswer:
     return await database.read(
         lambda transaction: DirectoryAnswer(
             latest=versions.directory_version(transaction),
+            epoch=state.epoch(transaction),
             versions=versions.versions_after(transaction, number, count=ANSWER_VERSIONS, size=ANSWER_BYTES),
         )
     )

@@ -25,6 +25,7 @@ from hub.usecases.outcomes import Outcomes
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.rejections import Rejections
+from hub.usecases.replays import Replays
 from hub.usecases.retention import Retention
 from hub.usecases.submit import Submissions
 from hub.usecases.trace import Traces
@@ -50,6 +51,7 @@ class Exchange:
     outcomes: Outcomes
     attachments: Attachments
     traces: Traces
+    replays: Replays
     fanout: Fanout
     expiry: Expiry
     leavings: Leavings
@@ -98,12 +100,14 @@ class Exchange:
                 database,
                 ReceiptChecks(database, anchors, clock),
                 wakeups,
+                epoch=epoch,
                 clock=clock,
                 chance=chance,
                 settings=settings,
             ),
             attachments=Attachments(database, files, mailbox, renewal=settings.mailbox.lease_seconds / 3),
             traces=Traces(database, clock),
+            replays=Replays(database, wakeups, clock),
             fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
             expiry=Expiry(database, Endings(database, signer, wakeups, clock), clock),
             leavings=leavings,

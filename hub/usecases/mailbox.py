@@ -11,9 +11,10 @@ from functools import partial
 from typing import TypeAlias
 
 from hub.settings_exchange import MailboxSettings
-from hub.store import directory, mailbox_contents, mailboxes
+from hub.store import directory, mailbox_contents, mailboxes, marks
 from hub.store.mailbox_contents import WaitingEnvelope, WaitingReceipt
 from hub.store.mailboxes import Leased, LeaseTerms
+from hub.store.marks import Marks
 from hub.store.metadata import Transaction
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
@@ -29,13 +30,14 @@ HandedOut: TypeAlias = WaitingEnvelope | WaitingReceipt
 class Batch:
     """Leased entries by number, in the order to serve them in; none if the wait ended without any.
 
-    The lease is `lease` for each of them, until `until`.
+    The lease is `lease` for each of them, until `until`. `marks` are those of the connection.
     """
 
     lease: str
     until: datetime
     hub_time: datetime
     directory_version: int
+    marks: Marks
     entries: dict[int, HandedOut]
 
 
@@ -82,7 +84,7 @@ class Mailbox:
                         return batch
                 left = end - now()
                 if left <= 0 or self._stop.is_set() or not listening():
-                    return await self._batch("", Leased((), self._clock()))
+                    return await self._batch(connection, "", Leased((), self._clock()))
                 await wait_for_event(event, min(left, self._settings.recheck_seconds))
 
     async def renew(self, connection: str, entry: int, lease: str) -> None:
@@ -103,17 +105,18 @@ class Mailbox:
             weight=self._settings.answer_bytes,
         )
         leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms))
-        return await self._batch(terms.token, leased)
+        return await self._batch(connection, terms.token, leased)
 
-    async def _batch(self, lease: str, leased: Leased) -> Batch:
-        version, found = await self._database.read(partial(_contents, leased=leased))
-        return Batch(lease, leased.until, self._clock(), version, found)
+    async def _batch(self, connection: str, lease: str, leased: Leased) -> Batch:
+        version, known, found = await self._database.read(partial(_contents, connection=connection, leased=leased))
+        return Batch(lease, leased.until, self._clock(), version, known, found)
 
 
-def _contents(transaction: Transaction, leased: Leased) -> tuple[int, dict[int, HandedOut]]:
+def _contents(transaction: Transaction, connection: str, leased: Leased) -> tuple[int, Marks, dict[int, HandedOut]]:
     found: dict[int, HandedOut] = {}
     if leased.entries:
         found |= mailbox_contents.envelopes(transaction, leased.entries)
         if len(found) < len(leased.entries):
             found |= mailbox_contents.waiting_receipts(transaction, leased.entries)
-    return directory.directory_version(transaction), {entry: found[entry] for entry in leased.entries}
+    known = marks.of_connection(transaction, connection)
+    return directory.directory_version(transaction), known, {entry: found[entry] for entry in leased.entries}

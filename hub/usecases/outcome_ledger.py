@@ -96,6 +96,7 @@ class Ledger:
     connection: str
     at: datetime
     releases: ReleaseTerms
+    mark: int | None
     _entries: dict[int, Entry]
     _deliveries: dict[tuple[int, str], Delivery]
     _stored: set[ReceiptKey]
@@ -115,6 +116,7 @@ class Ledger:
         *,
         at: datetime,
         releases: ReleaseTerms,
+        mark: int | None,
     ) -> Ledger:
         """Read all that the outcomes and the further receipts touch."""
         entries = mailboxes.find(transaction, connection, [each.outcome.entry for each in outcomes])
@@ -123,7 +125,7 @@ class Ledger:
         keys |= {(receipt.message.message, receipt.recipient) for receipt in told if receipt.message}
         found = deliveries.find(transaction, keys)
         own = {key: delivery for key, delivery in found.items() if delivery.connection == connection}
-        return cls(transaction, connection, at, releases, entries, own, receipts.stored(transaction, keys))
+        return cls(transaction, connection, at, releases, mark, entries, own, receipts.stored(transaction, keys))
 
     def enter(self, checked: CheckedOutcome) -> ItemResult:
         """Enter one outcome; what is answered is what becomes true with `write`."""
@@ -156,8 +158,8 @@ class Ledger:
         deliveries.change(self.transaction, list(self._changes.values()), at=self.at)
         senders = store_and_forward(self.transaction, self._new, at=self.at)
         for entry, codes in self._narrowed.items():
-            mailboxes.narrow(self.transaction, entry, codes)
-        mailboxes.close(self.transaction, self._closed)
+            mailboxes.narrow(self.transaction, entry, codes, mark=self.mark)
+        mailboxes.close(self.transaction, self._closed, mark=self.mark)
         mailboxes.release(self.transaction, self._released)
         return senders
 
@@ -195,6 +197,7 @@ class Ledger:
             if delivery.state in step.before:
                 moves = True
             elif delivery.state is not step.after:
+                self._end_settled(entry, checked.outcome)
                 return refused(Rejected("delivery-final", f"The delivery to {receipt.recipient} is {delivery.state}."))
             told.append((receipt, receipt.message, delivery))
         if moves and step.after is DeliveryState.REFUSED and not _is_held(entry, checked.outcome):
@@ -232,6 +235,13 @@ class Ledger:
             self._narrowed[entry.entry] = left
             self._entries[entry.entry] = replace(entry, codes=left)
         elif entry.open:
+            self._close(entry)
+
+    def _end_settled(self, entry: Entry, outcome: Outcome) -> None:
+        """Offer no more what is settled for all its agencies, whatever its holder says of it now."""
+        if _is_held(entry, outcome) and all(
+            self._deliveries[entry.message, code].state is not DeliveryState.QUEUED for code in entry.codes
+        ):
             self._close(entry)
 
     def _close(self, entry: Entry) -> None:

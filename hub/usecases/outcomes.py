@@ -10,6 +10,7 @@ from typing import TypeAlias
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
+from hub.store import marks
 from hub.store.metadata import Transaction
 from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, ReleaseTerms, refused
 from hub.usecases.receipt_checks import CheckedReceipt, ReceiptChecks
@@ -17,7 +18,7 @@ from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
-from schemas.errors import LimitExceeded, Rejected
+from schemas.errors import LimitExceeded, Rejected, Unavailable
 from transport.wire import Outcome, OutcomesAnswer, OutcomesRequest
 
 log = structlog.get_logger()
@@ -35,11 +36,13 @@ class Outcomes:
         checks: ReceiptChecks,
         wakeups: Wakeups,
         *,
+        epoch: str,
         clock: Clock,
         chance: Random,
         settings: ExchangeSettings,
     ) -> None:
         self._database = database
+        self._epoch = epoch
         self._checks = checks
         self._wakeups = wakeups
         self._clock = clock
@@ -51,7 +54,14 @@ class Outcomes:
 
         Raises:
             LimitExceeded: `too-large`: the report has too many outcomes or receipts; nothing is entered.
+            Unavailable: `epoch-changed`: it speaks of entries as they were numbered before the hub was restored.
         """
+        if request.epoch not in (None, self._epoch):
+            raise Unavailable(
+                "epoch-changed",
+                "The hub was restored from a backup; the entries of before are offered anew.",
+                mend="Ask the mailbox: it tells the new epoch.",
+            )
         refs = [ref for outcome in request.outcomes for ref in outcome.receipts]
         refs.extend(request.receipts)
         if max(len(request.outcomes), len(refs)) > self._most:
@@ -65,15 +75,17 @@ class Outcomes:
         outcomes = [_checked(outcome, list(islice(checked, len(outcome.receipts)))) for outcome in request.outcomes]
         further = list(checked)
         answer, senders = await self._database.write(
-            lambda transaction: self._enter(transaction, connection, outcomes, further)
+            lambda transaction: self._enter(transaction, connection, outcomes, further, request.mark)
         )
         wake_mailboxes(self._wakeups, senders)
         _log(request, answer)
         return answer
 
     def _enter(
-        self, transaction: Transaction, connection: str, outcomes: _Outcomes, further: _Receipts
+        self, transaction: Transaction, connection: str, outcomes: _Outcomes, further: _Receipts, mark: int | None
     ) -> tuple[OutcomesAnswer, frozenset[str]]:
+        if mark is not None:
+            marks.raise_reported(transaction, connection, mark)
         ledger = Ledger.open(
             transaction,
             connection,
@@ -81,6 +93,7 @@ class Outcomes:
             [receipt for receipt in further if isinstance(receipt, CheckedReceipt)],
             at=self._clock(),
             releases=self._releases,
+            mark=mark,
         )
         answer = OutcomesAnswer(
             outcomes=tuple(

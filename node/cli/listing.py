@@ -160,6 +160,8 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
     say(f"Outbox:    {_counts(found.outbox)}")
     say(f"Inbox:     {found.inbox} received; {_counts(found.handovers)}")
     say(f"Receipts:  {found.reports_waiting} wait to be reported")
+    if found.resubmissions_waiting:
+        say(f"Restored:  {found.resubmissions_waiting} messages are brought again to the hub, which was restored")
     say(f"Disk:      {found.free_bytes / 1e9:.1f} GB free")
     show_table(
         "Balance of what was sent",

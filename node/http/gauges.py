@@ -60,6 +60,11 @@ class NodeGauges(Collector):
         yield GaugeMetricFamily("congvan_node_inbox_messages", "Messages received.", status.inbox)
         yield GaugeMetricFamily("congvan_node_reports_waiting", "Receipts not reported yet.", status.reports_waiting)
         yield GaugeMetricFamily(
+            "congvan_node_resubmissions_waiting",
+            "Messages that a restored hub is still to be brought again.",
+            status.resubmissions_waiting,
+        )
+        yield GaugeMetricFamily(
             "congvan_node_hub_reachable", "1 while the hub answers.", status.contact.unreachable_since is None
         )
         yield GaugeMetricFamily(

@@ -43,6 +43,14 @@ def head(transaction: Transaction) -> AppliedVersion | None:
     return None if row is None else AppliedVersion(row.number, row.digest)
 
 
+def applied(transaction: Transaction, number: int) -> AppliedVersion | None:
+    """The version `number`, if it is here."""
+    digest: Sha256Hex | None = transaction.scalar(
+        select(directory_versions.c.digest).where(directory_versions.c.number == number)
+    )
+    return None if digest is None else AppliedVersion(number, digest)
+
+
 def agency(transaction: Transaction, code: AgencyCode, version: int | None = None) -> AgencyEntry | None:
     """The entry of a code, today's or an older one, as of `version` (None: the newest). Today's codes come first."""
     found = _agency(transaction, code, version)

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, Table, insert, update
+from sqlalchemy import Column, Table, delete, insert, update
 
 from certs.signed_directory import VerifiedVersion
 from node.store.directory import head
@@ -23,6 +23,15 @@ from node.store.directory_tables import (
 from node.store.metadata import Transaction
 from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry
 from schemas.envelope import Sha256Hex
+
+#: What versions say, each row from the version that brought it until the one that replaced it.
+_KEPT = (
+    directory_agencies,
+    directory_older_codes,
+    directory_connections,
+    directory_certificates,
+    directory_anchors,
+)
 
 #: Rows or keys in one statement: fewer round trips, and well below what a statement may bind.
 _TOGETHER = 1000
@@ -48,6 +57,14 @@ def apply(transaction: Transaction, verified: VerifiedVersion, *, at: datetime) 
     _put_connections(transaction, version.number, version.connections)
     _put_anchors(transaction, version.number, version.anchors)
     return True
+
+
+def rewind(transaction: Transaction, *, to: int) -> None:
+    """Forget what came after version `to`, which holds again as it did."""
+    for table in _KEPT:
+        transaction.execute(delete(table).where(table.c.since > to))
+        transaction.execute(update(table).where(table.c.until > to).values(until=None))
+    transaction.execute(delete(directory_versions).where(directory_versions.c.number > to))
 
 
 def _put_agencies(transaction: Transaction, number: int, entries: Sequence[AgencyEntry]) -> None:

@@ -147,6 +147,7 @@ outbox = Table(
     Index("uq_outbox_sequence", "sequence", unique=True),
     Index("ix_outbox_state_lane_sequence", "state", "lane", "sequence"),
     Index("ix_outbox_state_due_at", "state", "due_at"),
+    Index("ix_outbox_submission_id", "submission_id"),
     _kept_from_index("outbox"),
 )
 

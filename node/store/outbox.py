@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, update
 
 from node.store import messages as message_store
+from node.store import recovered
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -93,6 +94,15 @@ def recipients_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Reci
 
 def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     """Queue `entry`, whole, and give None; if its key is known, write nothing and give what it stands for."""
+    claimed = recovered.claim(
+        transaction,
+        submission_id=entry.submission_id,
+        adapter=entry.adapter,
+        key=entry.key,
+        fingerprint=entry.fingerprint,
+    )
+    if claimed is not None:
+        return KnownKey(claimed, entry.fingerprint)
     # Another process may be using the same key in a transaction of its own: the conflict decides, the message goes.
     attempt = transaction.begin_nested()
     message = entry.message

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Row, select
 
+from node.store.message_tables import handovers
 from node.store.metadata import Transaction
 from node.store.receipt_tables import proofs, receipts
 from node.store.records import ReceiptRow, Trouble
@@ -15,6 +17,9 @@ from runtime.columns import insert_or
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+
+#: What is attested of a message after its consignment.
+HANDOVERS: Final = (ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER_FAILURE)
 
 
 def add(
@@ -75,6 +80,41 @@ def number_of(
         )
     )
     return number
+
+
+def issued_since(transaction: Transaction, events: Collection[ReceiptEvent], since: datetime) -> list[int]:
+    """The receipts of `events` that this node issued for messages received here, and kept at `since` or later."""
+    return list(
+        transaction.scalars(
+            select(receipts.c.receipt)
+            .join(
+                handovers,
+                (handovers.c.message_id == receipts.c.message_id) & (handovers.c.code == receipts.c.recipient),
+            )
+            .where(
+                receipts.c.event.in_(events),
+                receipts.c.issuer_kind == IssuerKind.AGENCY,
+                receipts.c.stored_at >= since,
+            )
+            .order_by(receipts.c.receipt)
+        )
+    )
+
+
+def handed_over(transaction: Transaction, message_id: Sha256Hex, codes: Collection[AgencyCode]) -> list[int]:
+    """The receipts by which agencies of this node attest what became of a message after its consignment for `codes`."""
+    if not codes:
+        return []
+    return list(
+        transaction.scalars(
+            select(receipts.c.receipt).where(
+                receipts.c.message_id == message_id,
+                receipts.c.event.in_(HANDOVERS),
+                receipts.c.issuer_kind == IssuerKind.AGENCY,
+                receipts.c.recipient.in_(codes),
+            )
+        )
+    )
 
 
 def signed_by_number(transaction: Transaction, numbers: Sequence[int]) -> dict[int, SignedReceipt]:

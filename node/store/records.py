@@ -172,7 +172,8 @@ class DirectoryState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """How the node does. `oldest_waiting_at` is when the oldest message that still waits for the hub was submitted."""
+    """How the node does. `oldest_waiting_at` is when the oldest message that still waits for the hub was submitted;
+    `resubmissions_waiting` counts what a restored hub is still to be brought again."""
 
     connection: str
     hub: str
@@ -184,6 +185,7 @@ class NodeStatus:
     inbox: int
     handovers: dict[HandoverState, int]
     reports_waiting: int
+    resubmissions_waiting: int
     free_bytes: int
 
 

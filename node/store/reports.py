@@ -94,6 +94,13 @@ def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]
     )
 
 
+def forget_entries(transaction: Transaction) -> None:
+    """Drop what is queued about entries, which the hub has numbered anew: what it lacks it offers again."""
+    about_entries = select(reports.c.report).where(reports.c.entry.is_not(None))
+    transaction.execute(delete(report_receipts).where(report_receipts.c.report.in_(about_entries)))
+    transaction.execute(delete(reports).where(reports.c.entry.is_not(None)))
+
+
 def settle(transaction: Transaction, sent: Sequence[Report]) -> None:
     """Drop reports that the hub has answered, but for those that say something else by now."""
     leases = {report.number: report.lease for report in sent}

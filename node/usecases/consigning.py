@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from node.store import inbox, outbox, recipients, reports
+from node.store import inbox, outbox, recipients, reports, standing
 from node.store import messages as message_store
 from node.store import receipts as receipt_store
 from node.store.inbox import ReceivedMessage
@@ -88,6 +88,7 @@ class Consigning:
         made = await asyncio.to_thread(self._made, arrivals, now)
 
         def enter(transaction: Transaction) -> None:
+            standing.raise_mark(transaction)
             for arrival in arrivals:
                 self._require_files(arrival)
                 self._enter(transaction, arrival, made, now)
@@ -167,10 +168,13 @@ class Consigning:
                 outbox.add(transaction, each.status)
         if added and isinstance(message.envelope.value.message, StatusMessage):
             _note_status(transaction, message, message.envelope.value.message, now)
-        numbers += [_number(transaction, message.message_id, code) for code in message.codes if code not in added]
+        repeated = [code for code in message.codes if code not in added]
+        numbers += [_number(transaction, message.message_id, code) for code in repeated]
         reports.add_outcome(
             transaction, message.entry.entry, message.entry.lease, OutcomeKind.CONSIGNED, receipts=numbers
         )
+        # A hub that offers it again may have been restored: then it lacks what was attested of it later, too.
+        reports.add_receipts(transaction, receipt_store.handed_over(transaction, message.message_id, repeated))
 
 
 def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:

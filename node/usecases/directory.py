@@ -15,9 +15,10 @@ from cryptography import x509
 from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
 from certs.trust import SignerBinding, TrustAnchor
 from node.store import directory as directory_store
-from node.store import directory_changes
+from node.store import directory_changes, standing
 from node.store.directory import Standing
 from node.store.metadata import Transaction
+from node.usecases.directory_history import HubHistory
 from node.usecases.identity import NodeIdentity
 from runtime.clock import Clock
 from runtime.database import Database
@@ -44,6 +45,7 @@ class DirectoryCopy:
         self._clock = clock
         self._served: Sequence[AgencyCode] = identity.enrolled_codes
         self._version = 0
+        self._epoch: str | None = None
         self._anchors: dict[int, tuple[TrustAnchor, ...]] = {}
         self._standings: dict[tuple[AgencyCode, int], Standing | None] = {}
         self._syncing = asyncio.Lock()
@@ -51,11 +53,12 @@ class DirectoryCopy:
     async def load(self) -> None:
         """Take what the database holds as the present state."""
 
-        def present(transaction: Transaction) -> tuple[int, tuple[AgencyCode, ...]]:
+        def present(transaction: Transaction) -> tuple[int, str | None, tuple[AgencyCode, ...]]:
             head = directory_store.head(transaction)
-            return head.number if head else 0, directory_store.served_codes(transaction, self._identity.connection)
+            served = directory_store.served_codes(transaction, self._identity.connection)
+            return head.number if head else 0, standing.of_hub(transaction).directory_epoch, served
 
-        self._version, served = await self._database.read(present)
+        self._version, self._epoch, served = await self._database.read(present)
         self._served = served if self._version else self._identity.enrolled_codes
 
     @property
@@ -67,6 +70,10 @@ class DirectoryCopy:
     def version(self) -> int:
         """The number of the newest version here; 0 before the first."""
         return self._version
+
+    def agrees_with(self, epoch: str) -> bool:
+        """Whether the copy was compared with the directory of the hub as it is in `epoch`."""
+        return self._epoch == epoch
 
     async def agency(self, code: AgencyCode) -> AgencyEntry | None:
         """The entry of a code, today's or an older one."""
@@ -150,11 +157,35 @@ class DirectoryCopy:
         if expires_at is not None and expires_at <= self._clock():
             log.warning("directory.expired", version=self._version, expires_at=expires_at)
 
+    async def _follow_epoch(self, hub: HubClient, epoch: str, head: AppliedVersion | None, *, latest: int) -> bool:
+        """In a new epoch of the hub, go back to where its history and this copy's part, if they do.
+
+        False if nothing is known to have changed. Raises DirectoryRejected (`directory-fork`) if the two have nothing
+        in common (docs/adr/0004).
+        """
+        if head is not None:
+            history = HubHistory(self._database, hub, self._identity.hub_authority, self._clock)
+            shared = await history.shared_with(head, latest=latest)
+            if shared is None:
+                # Nothing contradicts what is here. That the hub has fewer versions is no reason to forget some.
+                return False
+            if shared < head.number:
+                log.error("directory.rewound", version=head.number, shared=shared, epoch=epoch)
+                await self._database.write(partial(directory_changes.rewind, to=shared))
+                self._anchors.clear()
+                self._standings.clear()
+        await self._database.write(partial(standing.agree_on_directory, epoch=epoch))
+        return True
+
     async def _apply_next(self, hub: HubClient) -> bool:
         """Apply what one answer brings; False if nothing is missing."""
         here = await self._database.read(directory_store.head)
         number = here.number if here else 0
         answer = await hub.directory(since=number)
+        if answer.epoch not in (None, self._epoch) and await self._follow_epoch(
+            hub, answer.epoch, here, latest=answer.latest
+        ):
+            return True
         if answer.latest < number:
             log.error("directory.behind", hub_version=answer.latest, version=number)
             return False

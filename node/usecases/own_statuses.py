@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +11,7 @@ from node.store.messages import RecordedMessage
 from node.store.outbox import OutboxEntry, Recipient
 from node.usecases.answers import status_about
 from node.usecases.identity import OWN_ADAPTER, NodeIdentity
+from node.usecases.submission_ids import submission_id_of
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Extension, Sha256Hex
 from schemas.message import Document, StatusCode
@@ -44,10 +44,10 @@ def own_status(
         at=at,
         description=description,
     )
-    submission_id = str(uuid.uuid4())
+    key = f"{status}:{occasion.message_id}"
+    submission_id = submission_id_of(OWN_ADAPTER, occasion.receiver, key)
     envelope = Envelope(message, Extension(submission_id=submission_id, about=(occasion.message_id,)))
     sealed = seal(envelope, identity.seal, at)
-    key = f"{status}:{occasion.message_id}"
     return OutboxEntry(
         message=RecordedMessage(
             message_id=sealed.message_id,

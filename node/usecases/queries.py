@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from node.store import contact, figures, listing, reports
+from node.store import contact, figures, listing, reports, resubmissions
 from node.store import directory as directory_store
 from node.store import messages as message_store
 from node.store import receipts as receipt_store
@@ -81,6 +81,7 @@ class Queries:
             inbox=figures.inbox_count(transaction),
             handovers=figures.handover_counts(transaction),
             reports_waiting=reports.count(transaction),
+            resubmissions_waiting=resubmissions.count(transaction),
             free_bytes=self._blobs.free_bytes(),
         )
 

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 
 from certs.receipts import require_witness
-from node.store import directory as directory_store
-from node.store import outbox, recipients, reports
-from node.store import receipts as receipt_store
+from node.store import outbox, reports, standing
 from node.store.metadata import Transaction
-from node.store.records import Trouble
-from node.store.states import DeliveryState
-from node.usecases.addressing import codes_of
+from node.usecases.own_messages import OwnMessages
+from node.usecases.receipt_keeping import HeldReceipt, keep_receipt
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
+from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
-from schemas.receipts import IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+from schemas.receipts import SignedReceipt
 from transport.wire import OutcomeKind, ReceiptEntry
 
 log = structlog.get_logger()
 
-#: How far a delivery has come, by what was attested last.
-_DELIVERIES: Final = {
-    ReceiptEvent.CONTENT_CONSIGNMENT: DeliveryState.CONSIGNED,
-    ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE: DeliveryState.REFUSED,
-    ReceiptEvent.CONTENT_HANDOVER: DeliveryState.HANDED_OVER,
-    ReceiptEvent.CONTENT_HANDOVER_FAILURE: DeliveryState.HANDOVER_FAILED,
-    ReceiptEvent.RELAY_REJECTION: DeliveryState.REFUSED,
-    ReceiptEvent.RELAY_FAILURE: DeliveryState.REFUSED,
-}
-
-#: A hub that gives a delivery up says by the reason's code how.
-_ENDED_BY_HUB: Final = {"expired": DeliveryState.EXPIRED, "cancelled": DeliveryState.CANCELLED}
 
 #: Signatures that do not hold because of what this node knows of the world; the directory may be about to change.
 _TRUST_RULES: Final = frozenset({
@@ -51,25 +37,20 @@ _TRUST_RULES: Final = frozenset({
 _WHEN_RIGHT: Final = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A receipt that holds, and what proves it."""
-
-    receipt: Receipt
-    signed: SignedReceipt
-
-
 class ReceiptIntake:
     """Takes the receipts of a mailbox answer."""
 
-    def __init__(self, database: Database, verifier: ReceiptVerifier, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, verifier: ReceiptVerifier, own: OwnMessages, wakeups: Wakeups, clock: Clock
+    ) -> None:
         self._database = database
+        self._own = own
         self._verifier = verifier
         self._wakeups = wakeups
         self._clock = clock
 
     async def take(
-        self, entries: Sequence[ReceiptEntry], proofs: Mapping[str, bytes]
+        self, entries: Sequence[ReceiptEntry], proofs: Mapping[str, bytes], *, epoch: str
     ) -> tuple[tuple[ReceiptEntry, Unavailable], ...]:
         """Keep what holds; durable when this returns. Gives the entries of which that cannot be said yet.
 
@@ -78,12 +59,14 @@ class ReceiptIntake:
         """
         verified = await asyncio.gather(*(self._verified(entry, proofs) for entry in entries))
         settled = list(zip(entries, verified, strict=True))
+        await self._recover({held.receipt.message_id for held in verified if isinstance(held, HeldReceipt)}, epoch)
         later = [(entry, held) for entry, held in settled if isinstance(held, Unavailable)]
 
         def keep(transaction: Transaction) -> None:
+            standing.raise_mark(transaction)
             for entry, held in settled:
-                if isinstance(held, _Held):
-                    self._keep(transaction, held)
+                if isinstance(held, HeldReceipt):
+                    keep_receipt(transaction, held, at=self._clock())
                 if not isinstance(held, Unavailable):
                     reports.add_outcome(transaction, entry.entry, entry.lease, OutcomeKind.RECEIVED, receipts=())
 
@@ -92,7 +75,12 @@ class ReceiptIntake:
             self._wakeups.wake(Work.REPORTING)
         return tuple(later)
 
-    async def _verified(self, entry: ReceiptEntry, proofs: Mapping[str, bytes]) -> _Held | Rejected | Unavailable:
+    async def _recover(self, message_ids: Collection[Sha256Hex], epoch: str) -> None:
+        """Fetch back those of the messages that this record lacks: whoever gets receipts has sent something."""
+        for message_id in await self._database.read(partial(_unknown, message_ids=message_ids)):
+            await self._own.recover(message_id, epoch=epoch)
+
+    async def _verified(self, entry: ReceiptEntry, proofs: Mapping[str, bytes]) -> HeldReceipt | Rejected | Unavailable:
         proof = proofs.get(entry.receipt.proof)
         if proof is None:
             return self._refused(entry, Rejected("proof-missing", "The hub brings no proof of the receipt."))
@@ -106,35 +94,12 @@ class ReceiptIntake:
                 later.retry_after = _WHEN_RIGHT
                 return later
             return self._refused(entry, error)
-        return _Held(verified.value, signed)
+        return HeldReceipt(verified.value, signed)
 
     def _refused(self, entry: ReceiptEntry, error: Rejected) -> Rejected:
         log.error("receipt.refused", entry=entry.entry, rule=error.code, reason=error.message)
         return error
 
-    def _keep(self, transaction: Transaction, held: _Held) -> None:
-        receipt = held.receipt
-        if outbox.standing_of(transaction, receipt.message_id) is None:
-            # Of a message that this node does not know as its own (it was restored from a backup?).
-            log.warning("receipt.foreign", message=receipt.message_id, of=receipt.event, issuer=receipt.issuer.name)
-            return
-        row = None
-        if receipt.recipient is not None:
-            entry = directory_store.agency(transaction, receipt.recipient)
-            row = recipients.recipient_among(
-                transaction, receipt.message_id, codes_of(entry) if entry else (receipt.recipient,)
-            )
-            if row is None:
-                log.warning("receipt.foreign", message=receipt.message_id, of=receipt.event, issuer=receipt.issuer.name)
-                return
-        receipt_store.add(transaction, [(receipt, held.signed)], at=self._clock())
-        delivery = _delivery_of(receipt)
-        if row is not None and delivery is not None:
-            trouble = Trouble(code=receipt.reason.code, text=receipt.reason.text) if receipt.reason else None
-            recipients.advance(transaction, receipt.message_id, row, delivery, at=receipt.occurred_at, trouble=trouble)
 
-
-def _delivery_of(receipt: Receipt) -> DeliveryState | None:
-    if receipt.issuer.kind is IssuerKind.HUB and receipt.reason is not None:
-        return _ENDED_BY_HUB.get(receipt.reason.code, _DELIVERIES.get(receipt.event))
-    return _DELIVERIES.get(receipt.event)
+def _unknown(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> list[Sha256Hex]:
+    return [message_id for message_id in message_ids if outbox.standing_of(transaction, message_id) is None]

@@ -75,7 +75,7 @@ class Receiving:
         receipts = [entry for entry in answer.entries if isinstance(entry, ReceiptEntry)]
         envelopes = [entry for entry in answer.entries if isinstance(entry, EnvelopeEntry)]
         try:
-            later = await self._receipts.take(receipts, answer.proofs)
+            later = await self._receipts.take(receipts, answer.proofs, epoch=answer.epoch)
             returns = [released(entry, error) for entry, error in later]
             whole, downloads = await self._sorted(envelopes, answer, returns)
             if whole:

@@ -9,8 +9,10 @@ from functools import partial
 import structlog
 
 from node.settings_exchange import ReportSettings
-from node.store import reports
+from node.store import reports, standing
+from node.store.metadata import Transaction
 from node.store.reports import Report
+from node.store.standing import HubStanding
 from node.usecases.hub_watch import is_the_hubs
 from runtime.database import Database
 from schemas.errors import Rejected, Unavailable
@@ -32,12 +34,13 @@ class Reporting:
 
     async def report(self) -> bool:
         """Send the oldest reports; False if there was none. Raises Unavailable if the hub cannot take them now."""
-        batch = await self._database.read(partial(reports.next_batch, receipts=self._most))
+        batch, known = await self._database.read(self._next)
         if not batch:
             return False
         try:
             for request in _requests(batch, self._batch):
-                _log_results(request, await self._hub.report(request))
+                bearing = request.model_copy(update={"mark": known.mark, "epoch": known.epoch})
+                _log_results(request, await self._hub.report(bearing))
         except Rejected as error:
             if is_the_hubs(error):
                 raise Unavailable(error.code, error.message, mend=error.mend) from error
@@ -56,6 +59,10 @@ class Reporting:
             self._most = self._batch
         await self._database.write(partial(reports.settle, sent=batch))
         return True
+
+    def _next(self, transaction: Transaction) -> tuple[tuple[Report, ...], HubStanding]:
+        # In one snapshot: this mark stands for all that these reports speak of.
+        return reports.next_batch(transaction, receipts=self._most), standing.of_hub(transaction)
 
 
 def request_of(

@@ -17,7 +17,7 @@ import structlog
 from certs.verified import Verified
 from node.settings_exchange import SenderSettings
 from node.store import messages as message_store
-from node.store import outbox, sending_queue
+from node.store import outbox, sending_queue, standing
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
 from node.store.records import Trouble
@@ -45,6 +45,10 @@ _TRIES: Final = 3
 _BEGIN_ANEW: Final = frozenset({"upload-unknown", "upload-offset", "submission-conflict"})
 
 
+#: Refusals that can pass when the hub was restored: what the message speaks of is still to be brought again.
+_WHEN_RESTORED: Final = frozenset({"about-unknown"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
     """A message with all that goes along: its attachments, each content once, and the bytes of the short ones."""
@@ -59,8 +63,17 @@ class _Outgoing:
 Attested: TypeAlias = tuple[Receipt, SignedReceipt]
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The acknowledgement of a message that the hub of `epoch` has, verified."""
+
+    signed: SignedReceipt
+    receipt: Receipt
+    epoch: str
+
+
 class Sending:
-    """Sends messages, one at a call; calls run side by side."""
+    """Sends messages, one at a call; calls run side by side. `window` is how old a backup of the hub may be."""
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class Sending:
         verifier: ReceiptVerifier,
         *,
         settings: SenderSettings,
+        window: timedelta,
         clock: Clock,
         chance: Random,
     ) -> None:
@@ -78,6 +92,7 @@ class Sending:
         self._hub = hub
         self._verifier = verifier
         self._settings = settings
+        self._window = window
         self._clock = clock
         self._chance = chance
 
@@ -87,14 +102,18 @@ class Sending:
         Raises Unavailable if the trouble is the hub's or our own standing there: then others wait as well.
         """
         try:
-            answer = await self._submit(message.message_id)
-            acknowledgement = await self._acknowledged(message.message_id, answer)
+            brought = await self.bring(message.message_id)
         except CongvanError as error:
             await self._note_failure(message, error)
             return
-        signed, receipt = acknowledgement
-        await self._database.write(lambda transaction: _accept(transaction, signed, receipt, answer, self._clock))
+        await self._database.write(lambda transaction: _accept(transaction, brought, self._clock))
         log.info("message.accepted", message=message.message_id, attempts=message.attempts + 1)
+
+    async def bring(self, message_id: Sha256Hex) -> Brought:
+        """Bring a message to the hub, with all that goes along. Raises whatever keeps it from being accepted."""
+        answer = await self._submit(message_id)
+        signed, receipt = await self._acknowledged(message_id, answer)
+        return Brought(signed, receipt, answer.epoch)
 
     async def _submit(self, message_id: Sha256Hex) -> SubmissionAnswer:
         outgoing = await self._database.read(lambda transaction: self._outgoing(transaction, message_id))
@@ -178,7 +197,8 @@ class Sending:
 
     async def _note_failure(self, message: ReadyMessage, error: CongvanError) -> None:
         trouble = trouble_of(error)
-        if not (isinstance(error, Unavailable) or is_the_hubs(error) or error.code in _BEGIN_ANEW):
+        may_pass = isinstance(error, Unavailable) or is_the_hubs(error) or error.code in _BEGIN_ANEW
+        if not (may_pass or (error.code in _WHEN_RESTORED and await self._was_restored())):
             rejection = await self._rejection(message.message_id, error)
             await self._database.write(
                 lambda transaction: _refuse(transaction, message.message_id, trouble, rejection, self._clock)
@@ -196,13 +216,16 @@ class Sending:
         if is_the_hubs(error):
             raise Unavailable(error.code, error.message, mend=error.mend) from error
 
+    async def _was_restored(self) -> bool:
+        """Whether the hub was restored so lately that others may not have brought again what they had sent."""
+        known = await self._database.read(standing.of_hub)
+        return known.restored_at is not None and self._clock() - known.restored_at < self._window
 
-def _accept(
-    transaction: Transaction, signed: SignedReceipt, receipt: Receipt, answer: SubmissionAnswer, clock: Clock
-) -> None:
-    now = clock()
-    if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=answer.epoch, at=now):
-        receipt_store.add(transaction, [(receipt, signed)], at=now)
+
+def _accept(transaction: Transaction, brought: Brought, clock: Clock) -> None:
+    now, receipt = clock(), brought.receipt
+    if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=brought.epoch, at=now):
+        receipt_store.add(transaction, [(receipt, brought.signed)], at=now)
 
 
 def _refuse(

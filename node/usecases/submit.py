@@ -8,7 +8,6 @@ attachments are durable before it.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -28,6 +27,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
 from node.usecases.lanes import LANES, lane_of
 from node.usecases.recipients import resolved_recipients
+from node.usecases.submission_ids import submission_id_of
 from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
@@ -89,7 +89,7 @@ class Submitter:
         await self._addressed(submission, sender)
         kept = await self._kept(submission, progress)
         about, recipients, lane = await self._addressed(submission, sender)
-        created_at, submission_id = self._clock(), str(uuid.uuid4())
+        created_at, submission_id = self._clock(), submission_id_of(adapter, sender, submission.key)
         envelope = _envelope(submission, kept, about, created_at, submission_id)
         sealed = await asyncio.to_thread(seal, envelope, self._identity.seal, created_at)
         if len(sealed.data) > self._limits.envelope_bytes:

@@ -14,6 +14,7 @@ class Work(StrEnum):
     HANDOVER = "handover"
     REPORTING = "reporting"
     DIRECTORY = "directory"
+    RESUBMITTING = "resubmitting"
     RECOVERY = "recovery"
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from node.settings_exchange import ReceiverSettings
 from node.usecases.backoff import wait_after
+from node.usecases.continuity import Continuity
 from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import HubWatch
 from node.usecases.receiving import Download, Receiving
@@ -35,6 +36,7 @@ class Receiver:
         *,
         directory: DirectoryCopy,
         watch: HubWatch,
+        continuity: Continuity,
         blobs: BlobStore,
         settings: ReceiverSettings,
         chance: Random,
@@ -43,6 +45,7 @@ class Receiver:
         self._receiving = receiving
         self._directory = directory
         self._watch = watch
+        self._continuity = continuity
         self._blobs = blobs
         self._settings = settings
         self._chance = chance
@@ -102,12 +105,14 @@ class Receiver:
         return answer
 
     async def _take(self, answer: MailboxAnswer, downloads: asyncio.TaskGroup) -> None:
-        if answer.directory_version > self._directory.version:
+        await self._continuity.follow_epoch(answer)
+        if answer.directory_version > self._directory.version or not self._directory.agrees_with(answer.epoch):
             try:
                 await self._directory.sync(self._hub)
             except CongvanError as error:
                 # What needs the newer version is released for later; all else can go on.
                 log.error("directory.not-synced", rule=error.code, reason=error.message)
+        await self._continuity.catch_up(answer)
         for download in await self._receiving.take(answer):
             downloads.create_task(self._complete(download))
 

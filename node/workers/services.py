@@ -12,6 +12,7 @@ from node.store.handovers import ReadyHandover
 from node.store.sending_queue import ReadyMessage
 from node.usecases.attachments import Attachments
 from node.usecases.consigning import Consigning
+from node.usecases.continuity import Continuity
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
 from node.usecases.handover import AdapterRoute, HandingOver
@@ -20,10 +21,12 @@ from node.usecases.hub_watch import HubWatch
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Judge
 from node.usecases.leavings import Leavings
+from node.usecases.own_messages import OwnMessages
 from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.receiving import Receiving
 from node.usecases.reporting import Reporting
+from node.usecases.resubmitting import Resubmitting
 from node.usecases.retention import Retention
 from node.usecases.returns import Returns
 from node.usecases.sending import Sending
@@ -32,6 +35,7 @@ from node.workers.handover import InboxQueue
 from node.workers.pool import Pool
 from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
+from node.workers.resubmitter import ResubmissionQueue
 from node.workers.retention import Purger
 from node.workers.sender import OutboxQueue
 from node.workers.sweeper import Sweeper
@@ -67,6 +71,7 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
     retention = Retention(parts.database, leavings, clock=parts.clock, settings=parts.settings.retention)
     return {
         "sender": _sender(parts, verifier).run,
+        "resubmitter": _resubmitter(parts, verifier).run,
         "receiver": _receiver(parts, verifier).run,
         "handover": _handover(parts).run,
         "reporter": Reporter(
@@ -85,25 +90,45 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
 
 def _sender(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
     settings = parts.settings.sender
-    sending = Sending(
+    queue = OutboxQueue(parts.database, _sending(parts, verifier), settings=settings, clock=parts.clock)
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+
+
+def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
+    settings = parts.settings.sender
+    resubmitting = Resubmitting(
+        parts.database,
+        _sending(parts, verifier),
+        settings=settings,
+        window=parts.settings.restore.window,
+        clock=parts.clock,
+        chance=parts.chance,
+    )
+    queue = ResubmissionQueue(parts.database, resubmitting, settings=settings, clock=parts.clock)
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+
+
+def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
+    return Sending(
         parts.database,
         parts.attachments,
         parts.hub,
         verifier,
-        settings=settings,
+        settings=parts.settings.sender,
+        window=parts.settings.restore.window,
         clock=parts.clock,
         chance=parts.chance,
     )
-    queue = OutboxQueue(parts.database, sending, settings=settings, clock=parts.clock)
-    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
 
 
 def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
     settings = parts.settings.receiver
+    limits = parts.settings.limits.limits()
+    own = OwnMessages(parts.database, parts.hub, parts.directory, verifier, limits=limits, clock=parts.clock)
     receiving = Receiving(
         parts.attachments,
         Downloads(parts.blobs, parts.hub, reserve=settings.reserve_bytes),
-        judge=Judge(parts.database, parts.directory, verifier, parts.settings.limits.limits()),
+        judge=Judge(parts.database, parts.directory, verifier, limits),
         consigning=Consigning(
             parts.database,
             parts.blobs,
@@ -112,7 +137,7 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
             clock=parts.clock,
             hold=timedelta(seconds=parts.settings.handover.hold),
         ),
-        receipts=ReceiptIntake(parts.database, verifier, parts.wakeups, parts.clock),
+        receipts=ReceiptIntake(parts.database, verifier, own, parts.wakeups, parts.clock),
         returns=Returns(parts.database, parts.hub, parts.identity, parts.clock),
         settings=settings,
     )
@@ -122,6 +147,14 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
         receiving,
         directory=parts.directory,
         watch=watch,
+        continuity=Continuity(
+            parts.database,
+            parts.hub,
+            own,
+            parts.wakeups,
+            window=parts.settings.restore.window,
+            clock=parts.clock,
+        ),
         blobs=parts.blobs,
         settings=settings,
         chance=parts.chance,

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event
 
-from hub.store import directory_tables, exchange_tables
+from hub.store import directory_tables, exchange_tables, mark_tables
 from hub.store.metadata import metadata
 from runtime.blobs import BlobStore
 from schemas.envelope import Selector, SelectorKind
@@ -36,7 +36,9 @@ def test_the_migrations_make_the_tables_that_the_stores_work_on(world: World) ->
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
 
     # Both modules of tables are there to be compared.
-    assert {directory_tables.agencies, exchange_tables.messages} <= set(metadata.tables.values())
+    assert {directory_tables.agencies, exchange_tables.messages, mark_tables.connection_marks} <= set(
+        metadata.tables.values()
+    )
     with world.database._reader.connect() as connection:
         assert differences(connection) == []
 

@@ -380,4 +380,4 @@ class HubSimulator:
         since = int(request.query["since"])
         # Two at a time: a node must ask again until it has all.
         versions = () if self.faults.no_versions else tuple(self.world.versions[since : since + 2])
-        return json_answer(DirectoryAnswer(latest=len(self.world.versions), versions=versions))
+        return json_answer(DirectoryAnswer(latest=len(self.world.versions), epoch=self.epoch, versions=versions))

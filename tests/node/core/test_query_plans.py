@@ -26,7 +26,15 @@ from tests.node.core.test_receipts import receipt_of
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
 
 #: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
-_SMALL = {"CONSTANT", "hub_contact", "directory_anchors", "directory_versions", "reports"}
+_SMALL = {
+    "CONSTANT",
+    "hub_contact",
+    "hub_standing",
+    "resubmissions",
+    "directory_anchors",
+    "directory_versions",
+    "reports",
+}
 _SCAN = re.compile(r"^SCAN (\w+)( USING)?")
 
 

@@ -1,0 +1,49 @@
+"""Marks of connections: the highest that was reported, and the message that was accepted last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from hub.store.mark_tables import connection_marks
+from hub.store.metadata import Transaction
+from runtime.columns import insert_or
+from schemas.envelope import Sha256Hex
+
+_marks = connection_marks.c
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the hub remembers of a connection's node, for the node to compare with its own record."""
+
+    reported: int
+    newest_message: Sha256Hex | None
+
+
+def of_connection(transaction: Transaction, connection: str) -> Marks:
+    row = transaction.execute(
+        select(_marks.reported, _marks.newest_message).where(_marks.connection == connection)
+    ).one_or_none()
+    return Marks(0, None) if row is None else Marks(row.reported, row.newest_message)
+
+
+def raise_reported(transaction: Transaction, connection: str, mark: int) -> None:
+    """Note that a report bore `mark`; a lower one than is known changes nothing."""
+    statement = insert_or(transaction, connection_marks).values(connection=connection, reported=mark)
+    transaction.execute(
+        statement.on_conflict_do_update(
+            index_elements=[_marks.connection], set_={"reported": mark}, where=_marks.reported < mark
+        )
+    )
+
+
+def note_accepted(transaction: Transaction, connection: str, message_id: Sha256Hex) -> None:
+    """`message_id` is what `connection` submitted last."""
+    statement = insert_or(transaction, connection_marks).values(
+        connection=connection, reported=0, newest_message=message_id
+    )
+    transaction.execute(
+        statement.on_conflict_do_update(index_elements=[_marks.connection], set_={"newest_message": message_id})
+    )

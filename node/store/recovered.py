@@ -1,0 +1,106 @@
+"""Messages of ours that the hub had and this record lacked: it was put back to a backup, and fetched them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import insert, select, update
+
+from node.store import messages as message_store
+from node.store.message_tables import outbox, outbox_recipients
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from node.store.states import DeliveryState, OutboxState
+from runtime.columns import insert_or
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+
+#: Stands in place of the adapter until whoever had handed the message in does so again, under its key.
+RECOVERED: Final = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredMessage:
+    """A message that was fetched back. `recipients` are codes of today, each with the code that the message names."""
+
+    message: RecordedMessage
+    submission_id: str
+    sealed_at: datetime
+    accepted_at: datetime
+    epoch: str
+    recipients: Sequence[tuple[AgencyCode, AgencyCode]]
+
+
+def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) -> bool:
+    """Record an accepted message; False, and nothing is written, if it is on record by now."""
+    message = recovered.message
+    sequence = message_store.add(transaction, message)
+    added = transaction.scalar(
+        insert_or(transaction, outbox).on_conflict_do_nothing().returning(outbox.c.message_id),
+        {
+            "message_id": message.message_id,
+            "sequence": sequence,
+            "adapter": RECOVERED,
+            "sender": message.sender,
+            "key": message.message_id,
+            "fingerprint": message.message_id,
+            "submission_id": recovered.submission_id,
+            "created_at": recovered.sealed_at,
+            "state": OutboxState.ACCEPTED,
+            "lane": message.lane,
+            "attempts": 1,
+            "tried_at": at,
+            "accepted_at": recovered.accepted_at,
+            "epoch": recovered.epoch,
+            "kept_from": at,
+        },
+    )
+    if added is None:
+        return False
+    values = [
+        {
+            "message_id": message.message_id,
+            "code": code,
+            "position": position,
+            "written": written,
+            "delivery": DeliveryState.ACCEPTED,
+            "since": recovered.accepted_at,
+        }
+        for position, (code, written) in enumerate(recovered.recipients)
+    ]
+    if values:
+        transaction.execute(insert(outbox_recipients), values)
+    return True
+
+
+def claim(
+    transaction: Transaction, *, submission_id: str, adapter: str, key: str, fingerprint: Sha256Hex
+) -> Sha256Hex | None:
+    """Give a recovered message its key back, by the submission id that is made from it; gives the message, if any.
+
+    What it was handed in with is not known any more: the first who names the key is taken at his word.
+    """
+    message_id: Sha256Hex | None = transaction.scalar(
+        select(outbox.c.message_id).where(outbox.c.submission_id == submission_id, outbox.c.adapter == RECOVERED)
+    )
+    if message_id is not None:
+        transaction.execute(
+            update(outbox)
+            .where(outbox.c.message_id == message_id)
+            .values(adapter=adapter, key=key, fingerprint=fingerprint)
+        )
+    return message_id
+
+
+def newest_accepted_at(transaction: Transaction) -> datetime | None:
+    """When, by the hub's clock, the newest accepted message of this record was accepted; None if there is none."""
+    at: datetime | None = transaction.scalar(
+        select(outbox.c.accepted_at)
+        .where(outbox.c.state == OutboxState.ACCEPTED)
+        .order_by(outbox.c.sequence.desc())
+        .limit(1)
+    )
+    return at

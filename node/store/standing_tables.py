@@ -1,0 +1,47 @@
+"""Tables of how this record and the hub's stand to each other: marks, epochs, and what is brought again."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from node.store.metadata import Digest, RowNumber, metadata
+from runtime.columns import Instant
+
+#: One row. `mark` counts what was taken out of the mailbox. `epoch` is the hub's for which all was queued that a new
+#: one asks for, `restored_at` when a restored hub was last met; in `directory_epoch` the copy of the directory was
+#: found to share the hub's history.
+hub_standing = Table(
+    "hub_standing",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="only"), primary_key=True, autoincrement=False),
+    Column("mark", BigInteger, nullable=False),
+    Column("epoch", String(64)),
+    Column("restored_at", Instant),
+    Column("directory_epoch", String(64)),
+)
+
+#: Accepted messages of ours that a restored hub may lack: each is submitted once more, as it was. What the outbox knows
+#: of them stays. `due_at` is a resting one's next try.
+resubmissions = Table(
+    "resubmissions",
+    metadata,
+    Column("message_id", Digest, ForeignKey("messages.message_id"), primary_key=True),
+    Column("lane", SmallInteger, nullable=False),
+    Column("sequence", RowNumber, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant),
+    Column("trouble_code", String(64)),
+    Column("trouble_text", Text),
+    Index("ix_resubmissions_due_at_lane_sequence", "due_at", "lane", "sequence"),
+)

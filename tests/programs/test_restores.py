@@ -1,0 +1,206 @@
+"""A hub, and a node, put back to a backup while the exchange went on: real programs, real databases, nothing lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from adapters.sdk import Submission
+from hub.app import restored
+from hub.foundation import open_foundation as open_hub
+from hub.settings import HubFolder
+from hub.usecases.agencies import NewAgency
+from hub.usecases.balance import balance_of
+from node.foundation import open_foundation as open_node
+from node.settings import NodeFolder
+from node.store.states import DeliveryState, HandoverState, MessageKind, OutboxState
+from schemas.codes import AgencyCode
+from schemas.errors import Unavailable
+from tests.node.core.world import document
+from tests.programs import exchange
+
+#: A node that finds its hub away tries again soon.
+SOON = {"CONGVAN_NODE__EXCHANGE__RECEIVER__WAIT": "2"}
+
+
+def copy(database: Path, target: Path) -> None:
+    """Copy a database that programs are writing to, by SQLite's own means."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as made:
+        source.backup(made)
+
+
+def put_back(backup: Path, database: Path) -> None:
+    for rest in ("-wal", "-shm"):
+        database.with_name(database.name + rest).unlink(missing_ok=True)
+    database.write_bytes(backup.read_bytes())
+
+
+async def sent(site: exchange.Site, code: str) -> dict[str, str]:
+    """The documents in a node's outbox that the hub has accepted: subject and message id."""
+    async with open_node(NodeFolder(site.node_folder(code))) as node:
+        rows = await node.queries.outbox(limit=1000)
+        return {
+            row.message.subject or "": row.message.message_id
+            for row in rows
+            if row.message.kind is MessageKind.DOCUMENT and row.state is OutboxState.ACCEPTED
+        }
+
+
+async def messages_at_hub(site: exchange.Site) -> dict[str, list[str]]:
+    """What the hub holds, by kind: message ids."""
+    async with open_hub(HubFolder(site.hub_folder)) as hub:
+        rows = await hub.database.read(
+            lambda transaction: transaction.exec_driver_sql("SELECT kind, message_id FROM messages").all()
+        )
+    found: dict[str, list[str]] = {}
+    for kind, message_id in rows:
+        found.setdefault(kind, []).append(message_id)
+    return found
+
+
+async def receipts_at_hub(site: exchange.Site, event: str) -> int:
+    async with open_hub(HubFolder(site.hub_folder)) as hub:
+        return await hub.database.read(
+            lambda transaction: transaction.exec_driver_sql(
+                "SELECT count(*) FROM receipts r JOIN messages m ON m.message = r.message "
+                "WHERE m.kind = 'document' AND r.event = ?",
+                (event,),
+            ).scalar_one()
+        )
+
+
+@pytest.mark.programs
+@pytest.mark.timeout(300)
+async def test_a_hub_put_back_to_a_backup_is_brought_all_that_it_had_accepted(tmp_path: Path) -> None:
+    """What was accepted after the backup, delivered or not, is there once more; recipients get nothing twice."""
+    site = exchange.site(tmp_path)
+    site.environment |= SOON
+    await site.set_up()
+    database, backup = site.hub_folder / "data" / "hub.db", tmp_path / "backup.db"
+    try:
+        await site.start_nodes()
+        exchange.drop(site, 1)
+        await exchange.settled(site, 1)
+        copy(database, backup)
+
+        # After the backup: the directory grows, a document is delivered, another is accepted and waits.
+        async with open_hub(HubFolder(site.hub_folder)) as hub:
+            late = NewAgency(AgencyCode("H23.99"), "Cơ quan mới", (), "H23")
+            await hub.agencies.add(late, actor="test")
+        exchange.drop(site, 2)
+        await exchange.settled(site, 2)
+        with pytest.raises(Unavailable, match="running"):
+            await restored(HubFolder(site.hub_folder), actor="test")
+        await site.nodes["H23"].stop()
+        exchange.drop(site, 3)
+
+        async def accepted() -> bool:
+            return len(await sent(site, "G22")) == 3
+
+        await exchange.until(accepted, "the hub to accept the third document")
+        await site.hub.kill()
+        put_back(backup, database)
+        begun = await restored(HubFolder(site.hub_folder), actor="test")
+        assert begun.epoch != begun.before
+
+        await site.start_hub()
+        await site.nodes["H23"].start()
+        documents = {story.message.message_id for story in await exchange.settled(site, 3)}
+
+        async def all_at_hub() -> bool:
+            here = await messages_at_hub(site)
+            return (
+                set(here["document"]) == documents
+                and len(here["status"]) == 3
+                and await receipts_at_hub(site, "ContentHandover") == 3
+            )
+
+        await exchange.until(all_at_hub, "the restored hub to have every document, status and receipt")
+        assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in (1, 2, 3)]
+        async with open_hub(HubFolder(site.hub_folder)) as hub:
+            balance = await balance_of(hub.database)
+            assert balance.balances
+            assert (balance.overall.accepted, balance.overall.delivered) == (6, 6)
+
+        # The directory: the nodes go on with the hub's history, in which the late agency is not.
+        async def follow() -> bool:
+            for code in site.nodes:
+                async with open_node(NodeFolder(site.node_folder(code))) as node:
+                    await node.directory.load()
+                    if node.directory.version != begun.directory_version:
+                        return False
+                    if await node.directory.agency(AgencyCode("H23.99")) is not None:
+                        return False
+            return True
+
+        await exchange.until(follow, "the nodes to follow the hub's directory")
+    finally:
+        await site.stop()
+
+
+@pytest.mark.programs
+@pytest.mark.timeout(300)
+async def test_a_node_put_back_to_a_backup_gets_back_what_it_took_and_what_it_sent(tmp_path: Path) -> None:
+    """What it received comes again and lies in its software once; what it sent is in its outbox, with its receipts."""
+    site = exchange.site(tmp_path)
+    site.environment |= SOON
+    await site.set_up()
+    database, backup = site.node_folder("H23") / "data" / "node.db", tmp_path / "backup.db"
+    try:
+        await site.start_nodes()
+        exchange.drop(site, 1)
+        await exchange.settled(site, 1)
+        copy(database, backup)
+
+        exchange.drop(site, 2, content=b"%PDF-" + bytes(100_000))
+        exchange.drop(site, 3)
+        exchange.drop(site, 4, sender="H23", to=("G22",))
+        await exchange.settled(site, 3)
+        await exchange.settled(site, 1, sender="H23")
+        before = await messages_at_hub(site)
+        own = await sent(site, "H23")
+        answer = Submission(key="DMS-7", fingerprint="7" * 64, message=document(AgencyCode("H23"), AgencyCode("G22")))
+        async with open_node(NodeFolder(site.node_folder("H23"))) as node:
+            dms = (await node.api("dms").submit(answer)).message_id
+        await exchange.settled(site, 2, sender="H23")
+        before = await messages_at_hub(site)
+        await site.nodes["H23"].kill()
+        put_back(backup, database)
+        assert await sent(site, "H23") == {}
+        await site.nodes["H23"].start()
+
+        async def all_back() -> bool:
+            async with open_node(NodeFolder(site.node_folder("H23"))) as node:
+                received = await node.queries.inbox(limit=1000)
+                documents = [row for row in received if row.message.kind is MessageKind.DOCUMENT]
+                ours = await node.queries.outbox(limit=1000)
+                deliveries = {
+                    one.delivery for row in ours if row.message.kind is MessageKind.DOCUMENT for one in row.recipients
+                }
+                handed = {one.state for row in documents for one in row.handovers}
+                return (
+                    len(documents) == 3
+                    and handed == {HandoverState.HANDED_OVER}
+                    and len(await sent(site, "H23")) == 2
+                    and deliveries == {DeliveryState.HANDED_OVER}
+                )
+
+        await exchange.until(all_back, "the restored node to have all that it had")
+        assert own.items() <= (await sent(site, "H23")).items()
+        assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in (1, 2, 3)]
+
+        # The software hands its document in again under the same key: it is the one that was sent, and the only one.
+        async with open_node(NodeFolder(site.node_folder("H23"))) as node:
+            again = await node.api("dms").submit(answer)
+            assert (again.message_id, again.repeated) == (dms, True)
+        await exchange.settled(site, 2, sender="H23")
+        assert await messages_at_hub(site) == before, "a document or a status 01 was sent twice"
+        async with open_hub(HubFolder(site.hub_folder)) as hub:
+            balance = await balance_of(hub.database)
+            assert balance.balances
+            assert balance.overall.pending == 0
+    finally:
+        await site.stop()
