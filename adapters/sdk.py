@@ -65,8 +65,9 @@ class IncomingAttachment:
 class Delivery:
     """A message to hand over, verified. `sealed` are the signed bytes as they came.
 
-    `about` are the message ids that a status, recall, update or replacement speaks of. `signer` is the subject of the
-    certificate that sealed it.
+    `about` are the message ids that a status, recall, update or replacement speaks of; `missing` those among them that
+    never came here for this agency, though the node waited for them. `signer` is the subject of the certificate that
+    sealed it.
     """
 
     key: DeliveryKey
@@ -78,6 +79,7 @@ class Delivery:
     signed_at: datetime
     accepted_at: datetime
     received_at: datetime
+    missing: tuple[Sha256Hex, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

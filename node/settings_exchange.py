@@ -130,6 +130,13 @@ class RestoreSettings(Settings):
         return timedelta(days=self.window_days)
 
 
+class DeadlineSettings(Settings):
+    """When the log speaks of documents that came with a deadline (DueDate) and are not finished."""
+
+    near: float = Field(2 * 86400.0, ge=0)
+    """How many seconds before its deadline a document is due soon; two days."""
+
+
 class ExchangeSettings(Settings):
     """How this node exchanges. Durations are seconds, sizes bytes."""
 
@@ -141,3 +148,4 @@ class ExchangeSettings(Settings):
     directory: DirectorySettings = DirectorySettings()
     retention: RetentionSettings = RetentionSettings()
     restore: RestoreSettings = RestoreSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()

@@ -29,6 +29,14 @@ class DateText:
         return _first_match(self.text, ("%Y/%m/%d", "%d/%m/%Y"))
 
     @property
+    def end(self) -> datetime | None:
+        """The last second of the day in Vietnam, in UTC: until then what is due on that day is in time."""
+        day = self.date
+        if day is None:
+            return None
+        return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=VIETNAM).astimezone(UTC)
+
+    @property
     def is_canonical(self) -> bool:
         """True for a real day written `yyyy/MM/dd`, the only form that a strict reader takes."""
         day = _first_match(self.text, ("%Y/%m/%d",))

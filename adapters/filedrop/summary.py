@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from adapters.sdk import Delivery, IncomingAttachment
-from schemas.message import BusinessType, Document, Organ, Priority, StatusCode, StatusMessage
+from schemas.message import BusinessType, Document, Organ, Priority, StatusMessage
+from schemas.status_order import STATUS_NAMES
 from schemas.times import VIETNAM
 
 #: A circular goes to thousands: the message itself names them all.
@@ -25,17 +26,6 @@ _TITLES = {
     BusinessType.RECALL: "THU HỒI VĂN BẢN / RECALL OF A DOCUMENT",
     BusinessType.UPDATE: "CẬP NHẬT VĂN BẢN / UPDATE OF A DOCUMENT",
     BusinessType.REPLACE: "THAY THẾ VĂN BẢN / REPLACEMENT OF A DOCUMENT",
-}
-_STATUSES = {
-    StatusCode.ARRIVED: "đã đến / arrived",
-    StatusCode.REFUSED: "từ chối tiếp nhận / refused",
-    StatusCode.ACCEPTED: "đã tiếp nhận / accepted",
-    StatusCode.ASSIGNED: "đã phân công xử lý / assigned",
-    StatusCode.PROCESSING: "đang xử lý / in processing",
-    StatusCode.FINISHED: "đã hoàn thành / finished",
-    StatusCode.TAKEN_BACK: "lấy lại / taken back by its sender",
-    StatusCode.REQUEST_AGREED: "đồng ý thu hồi, cập nhật / recall or update agreed",
-    StatusCode.REQUEST_REFUSED: "từ chối thu hồi, cập nhật / recall or update refused",
 }
 
 
@@ -88,7 +78,7 @@ def _status_lines(status: StatusMessage, delivery: Delivery) -> Iterator[str]:
     yield ""
     yield f"Từ / From: {_organ(status.sender)}"
     yield f"Nhận cho / Received for: {delivery.key.recipient}"
-    yield f"Trạng thái / Status: {status.status_code} {_STATUSES[status.status_code]}"
+    yield f"Trạng thái / Status: {status.status_code} {' / '.join(STATUS_NAMES[status.status_code])}"
     if status.description:
         yield f"Ghi chú / Note: {_line(status.description)}"
     about = status.response_for
@@ -106,6 +96,8 @@ def _transport_lines(delivery: Delivery) -> Iterator[str]:
     yield f"Mã thông điệp / Message id: {delivery.key.message_id}"
     for message_id in delivery.about:
         yield f"Về thông điệp / About message: {message_id}"
+        if message_id in delivery.missing:
+            yield "  CHƯA TỪNG ĐẾN ĐÂY / IT NEVER CAME HERE"
     yield f"Chứng thư ký / Sealed by: {_line(delivery.signer)}"
     yield f"Ký lúc / Sealed at: {_time(delivery.signed_at)}"
     yield f"Trục tiếp nhận lúc / Accepted by the hub at: {_time(delivery.accepted_at)}"

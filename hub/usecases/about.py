@@ -1,4 +1,5 @@
-"""Who may speak about a message: its sender recalls, updates, replaces and takes back; its recipients report.
+"""Who may speak about a message: its sender recalls, updates, replaces and takes back; its recipients report, and
+answer a recall or an update by 15 or 16 about that very message.
 
 A message that the connection neither sent nor received is answered exactly as one that does not exist.
 """
@@ -16,9 +17,13 @@ from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import LimitExceeded, Rejected
 from schemas.markup import nth
 from schemas.message import BusinessType, Document, StatusCode
+from schemas.status_order import ANSWERS
 
 #: Messages that one message speaks of: each is looked up.
 _MOST: Final = 100
+
+#: What a recipient agrees to or not.
+_REQUESTS: Final = frozenset({MessageKind.RECALL, MessageKind.UPDATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,13 @@ def _allowed(
             element=element,
             mend="Check the message id.",
         )
+    if _answers(envelope) and known.kind not in _REQUESTS:
+        raise Rejected(
+            "about-not-allowed",
+            "Status 15 and 16 answer a recall or an update; the message spoken of is neither.",
+            element=element,
+            mend="Name the message id of the recall or the update.",
+        )
     if known.kind is MessageKind.STATUS or not _may_speak(envelope, standing):
         raise Rejected(
             "about-not-allowed",
@@ -103,6 +115,10 @@ def _allowed(
             mend="Only a document's sender recalls, updates, replaces it or takes it back; only its recipients report.",
         )
     return known
+
+
+def _answers(envelope: Envelope) -> bool:
+    return not isinstance(envelope.message, Document) and envelope.message.status_code in ANSWERS
 
 
 def _standing(transaction: Transaction, known: KnownMessage, speaker: Speaker) -> _Standing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -12,6 +13,7 @@ from rich.markup import escape
 from node.cli.options import Dir, Json, wake_daemon, with_node
 from node.cli.showing import (
     attachment_lines,
+    companion_lines,
     facts,
     handovers_table,
     plain,
@@ -19,13 +21,16 @@ from node.cli.showing import (
     recipients_table,
     row_fields,
     short,
+    show_due,
+    standing_words,
     story_lines,
     trouble_text,
     what,
 )
 from node.foundation import Foundation
-from node.store.records import BalanceRow, MessageStory, NodeStatus, OutboxRow
-from node.store.states import HandoverState, OutboxState
+from node.store.records import BalanceRow, DueRow, MessageStory, NodeStatus, OutboxRow
+from node.store.states import DeadlineStage, HandoverState, OutboxState
+from node.usecases.deadlines import stage_at
 from runtime.terminal import local_time, say, show_json, show_table
 
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
@@ -68,16 +73,27 @@ def outbox(
 
 
 def _recipients(row: OutboxRow) -> str:
-    shown = [f"{one.code} {one.status or one.delivery}" for one in row.recipients[:5]]
+    shown = [f"{one.code} {standing_words(one)}" for one in row.recipients[:5]]
     more = len(row.recipients) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def inbox(waiting: Waiting = False, limit: Limit = 50, folder: Dir = Path(), as_json: Json = False) -> None:
-    """What this node received, newest first.
+def inbox(
+    waiting: Waiting = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only documents with a deadline that are not finished, by deadline.")
+    ] = False,
+    limit: Limit = 50,
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """What this node received, newest first; or what is to be finished, the earliest deadline first.
 
-    Example: [bold]congvan node inbox --json[/bold]
+    Examples: [bold]congvan node inbox --json[/bold], [bold]congvan node inbox --due[/bold]
     """
+    if due:
+        show_due(with_node(folder, lambda node: _due(node, limit)), as_json=as_json)
+        return
     rows = with_node(folder, lambda node: node.queries.inbox(waiting=waiting, limit=limit))
     if as_json:
         show_json([row_fields(row) for row in rows])
@@ -102,6 +118,11 @@ def inbox(waiting: Waiting = False, limit: Limit = 50, folder: Dir = Path(), as_
             for handover in row.handovers
         ),
     )
+
+
+async def _due(node: Foundation, limit: int) -> list[tuple[DueRow, DeadlineStage]]:
+    near = timedelta(seconds=node.settings.exchange.deadlines.near)
+    return [(row, stage_at(row.deadline.due_at, node.clock(), near)) for row in await node.queries.due(limit=limit)]
 
 
 def show(
@@ -129,6 +150,7 @@ def _tell(story: MessageStory) -> None:
         if story.outbox.trouble:
             say(f"Why:      {escape(trouble_text(story.outbox.trouble) or '')}")
         recipients_table(story.outbox)
+        companion_lines(story.outbox)
     if story.inbox is not None:
         say(f"Sealed:   by {escape(story.inbox.signer)}, {local_time(story.inbox.signed_at)}")
         handovers_table(story.inbox.handovers)
@@ -159,6 +181,7 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
     say(f"Directory: version {found.directory.version} of {found.directory.latest}{expiry}")
     say(f"Outbox:    {_counts(found.outbox)}")
     say(f"Inbox:     {found.inbox} received; {_counts(found.handovers)}")
+    say(f"Deadlines: {_counts(found.deadlines)}")
     say(f"Receipts:  {found.reports_waiting} wait to be reported")
     if found.resubmissions_waiting:
         say(f"Restored:  {found.resubmissions_waiting} messages are brought again to the hub, which was restored")
@@ -184,5 +207,7 @@ def _contact(found: NodeStatus) -> str:
     return f"last met {local_time(contact.last_contact_at)}"
 
 
-def _counts(counts: Mapping[OutboxState, int] | Mapping[HandoverState, int]) -> str:
+def _counts(
+    counts: Mapping[OutboxState, int] | Mapping[HandoverState, int] | Mapping[DeadlineStage, int],
+) -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "nothing"

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 
-from node.store.records import AttachmentRow, HandoverRow, MessageFacts, OutboxRow, ReceiptRow, StoryEvent, Trouble
-from runtime.terminal import local_time, say, show_table
+from node.store.records import (
+    AttachmentRow,
+    DueRow,
+    HandoverRow,
+    MessageFacts,
+    OutboxRow,
+    ReceiptRow,
+    RecipientRow,
+    RequestRow,
+    StoryEvent,
+    Trouble,
+)
+from node.store.states import CompanionRole, DeadlineStage, RequestState, Standing
+from runtime.terminal import local_time, say, show_json, show_table
 from schemas.codes import AgencyCode
-from schemas.message import Priority
+from schemas.message import BusinessType, Priority
 from schemas.receipts import SignedReceipt
+from schemas.status_order import status_words
 
 #: Digits of a message id that a table shows: enough to name the message to a command.
 SHORT_ID = 12
@@ -73,17 +86,65 @@ def facts(message: MessageFacts) -> None:
         say(f"About:    {about}")
 
 
+#: Where a message stands, in the words of an office.
+_STANDINGS = {
+    Standing.WAITING: "chờ gửi",
+    Standing.SENT: "đã gửi",
+    Standing.ARRIVED: "đã đến",
+    Standing.ACCEPTED: "đã tiếp nhận",
+    Standing.ASSIGNED: "đã phân công",
+    Standing.PROCESSING: "đang xử lý",
+    Standing.FINISHED: "đã hoàn thành",
+    Standing.REFUSED: "từ chối",
+    Standing.RECALLED: "đã thu hồi",
+    Standing.EXPIRED: "hết hạn gửi",
+    Standing.CANCELLED: "đã hủy gửi",
+    Standing.AGREED: "đồng ý",
+    Standing.DECLINED: "không đồng ý",
+}
+_REQUESTS = {BusinessType.RECALL: "recall (thu hồi)", BusinessType.UPDATE: "update (cập nhật)"}
+_ANSWERS = {
+    RequestState.OPEN: "not answered yet",
+    RequestState.AGREED: "agreed (đồng ý)",
+    RequestState.REFUSED: "refused (từ chối)",
+}
+_ROLES = {
+    CompanionRole.PART: "the same, for those who hold a copy",
+    CompanionRole.COPY: "a copy for receivers who were added",
+    CompanionRole.RECALL: "the recall from receivers who were removed",
+}
+_STAGES = {
+    DeadlineStage.AHEAD: "",
+    DeadlineStage.NEAR: "due soon (sắp đến hạn)",
+    DeadlineStage.PAST: "overdue (quá hạn)",
+}
+
+
+def standing_words(row: RecipientRow) -> str:
+    """Where the message stands at a recipient, in English and Vietnamese."""
+    return f"{row.standing} ({_STANDINGS[row.standing]})"
+
+
+def request_words(request: RequestRow) -> str:
+    """A recall or an update with its answer."""
+    kind = _REQUESTS.get(request.kind, request.kind.name.lower())
+    reason = f": {request.reason}" if request.reason else ""
+    return f"{kind} {short(request.message_id)} {_ANSWERS[request.state]}{reason}"
+
+
 def recipients_table(row: OutboxRow) -> None:
     show_table(
         f"To {len(row.recipients)} recipients" if len(row.recipients) != 1 else "To one recipient",
-        ("code", "name", "delivery", "since", "status", "why"),
+        ("code", "name", "stands", "delivery", "since", "status", "requests", "why"),
         (
             (
                 one.code,
                 one.name,
+                standing_words(one),
                 one.delivery,
                 one.since,
                 f"{one.status} {one.status_text or ''}".strip() if one.status else None,
+                "; ".join(map(request_words, one.requests)) or None,
                 trouble_text(one.trouble),
             )
             for one in row.recipients
@@ -91,15 +152,60 @@ def recipients_table(row: OutboxRow) -> None:
     )
 
 
+def companion_lines(row: OutboxRow) -> None:
+    """The messages that went out together with this one, and its copies."""
+    for one in row.companions:
+        name = row.message.message_id
+        if one.message_id == name:
+            say(f"Went with: {one.leader}, as {_ROLES[one.role]}")
+        else:
+            say(f"Together:  {one.message_id}, {_ROLES[one.role]}")
+
+
 def handovers_table(handovers: tuple[HandoverRow, ...]) -> None:
     show_table(
         "To this node's agencies",
-        ("code", "state", "since", "attempts", "next attempt", "why"),
+        ("code", "state", "since", "attempts", "next attempt", "deadline", "requests", "why"),
         (
-            (one.code, one.state, one.since, one.attempts, one.next_attempt_at, trouble_text(one.trouble))
+            (
+                one.code,
+                one.state,
+                one.since,
+                one.attempts,
+                one.next_attempt_at,
+                one.deadline.due_at if one.deadline and one.deadline.stage is not DeadlineStage.SETTLED else None,
+                "; ".join(map(request_words, one.requests)) or None,
+                trouble_text(one.trouble),
+            )
             for one in handovers
         ),
     )
+
+
+def show_due(rows: Sequence[tuple[DueRow, DeadlineStage]], *, as_json: bool) -> None:
+    """Documents to finish, each with where its deadline stands now."""
+    if as_json:
+        show_json([row_fields(row) | {"stage": stage} for row, stage in rows])
+    elif not rows:
+        say("Nothing is due.")
+    else:
+        show_table(
+            "",
+            ("deadline", "", "message", "received", "from", "for", "what", "last status"),
+            (
+                (
+                    row.deadline.due_at,
+                    _STAGES[stage],
+                    short(row.message.message_id),
+                    row.received_at,
+                    row.message.sender,
+                    row.deadline.code,
+                    what(row.message),
+                    status_words(row.status) if row.status else None,
+                )
+                for row, stage in rows
+            ),
+        )
 
 
 def attachment_lines(attachments: tuple[AttachmentRow, ...]) -> None:

@@ -52,6 +52,14 @@ class NodeGauges(Collector):
         for handover, count in status.handovers.items():
             handovers.add_metric((handover,), count)
         yield handovers
+        due = GaugeMetricFamily(
+            "congvan_node_documents_due",
+            "Documents with a deadline that are not finished: far ahead, told to be near, told to be past.",
+            labels=("stage",),
+        )
+        for stage, count in status.deadlines.items():
+            due.add_metric((stage,), count)
+        yield due
         oldest = status.oldest_waiting_at
         waiting = (self._clock() - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily(

@@ -1,7 +1,8 @@
 """Hand-overs: each received message on its way to each agency's software.
 
-A message that speaks of another is held until that one is handed over, refused or parked, or until its hold ends; so is
-one that follows an earlier message of the same sender about the same document.
+A message that speaks of another is held until that one is handed over, refused or parked; so is one that follows an
+earlier message of the same sender about the same document. For what has not come it waits until the hold ends, or until
+nothing will come, as the hub says.
 """
 
 from __future__ import annotations
@@ -136,22 +137,96 @@ def next_due(transaction: Transaction) -> datetime | None:
 
 
 def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
-    """Make ready what has rested, or was held, until `now`.
+    """Make ready what has rested until `now`, and end the holds that were to last until then.
 
     Nothing rests or is held for more than `longest`: what is due later was put off before the clock was set back.
     """
-    freed = transaction.execute(
+    is_due = (handovers.c.due_at <= now) | (handovers.c.due_at > now + longest)
+    transaction.execute(
         update(handovers)
-        .where(handovers.c.state.in_(_TIMED), (handovers.c.due_at <= now) | (handovers.c.due_at > now + longest))
+        .where(handovers.c.state == HandoverState.RESTING, is_due)
         .values(state=HandoverState.READY, due_at=None)
+    )
+    held = transaction.execute(
+        update(handovers)
+        .where(handovers.c.state == HandoverState.HELD, is_due)
+        .values(due_at=None)
         .returning(handovers.c.message_id, handovers.c.code)
     ).all()
-    for row in freed:
-        transaction.execute(
-            delete(handover_predecessors).where(
-                handover_predecessors.c.message_id == row.message_id, handover_predecessors.c.code == row.code
-            )
+    for row in held:
+        _end_hold(transaction, row.message_id, row.code)
+
+
+def _end_hold(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
+    """Wait no longer for what has not come. What is here, and only not handed over yet, still goes first."""
+    here = select(handovers.c.message_id).where(
+        handovers.c.message_id == handover_predecessors.c.predecessor, handovers.c.code == code
+    )
+    transaction.execute(
+        delete(handover_predecessors).where(
+            handover_predecessors.c.message_id == message_id, handover_predecessors.c.code == code, ~here.exists()
         )
+    )
+    _free(transaction, [message_id], code)
+
+
+def release(transaction: Transaction, predecessor: Sha256Hex, code: AgencyCode) -> int:
+    """`predecessor` will never be handed over to `code`: what waited for it goes on at once; gives how many did."""
+    successors = transaction.scalars(
+        delete(handover_predecessors)
+        .where(handover_predecessors.c.predecessor == predecessor, handover_predecessors.c.code == code)
+        .returning(handover_predecessors.c.message_id)
+    ).all()
+    _free(transaction, successors, code)
+    return len(successors)
+
+
+def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: AgencyCode) -> None:
+    """Make ready those of `message_ids` that wait for nothing any more."""
+    if not message_ids:
+        return
+    still_waiting = select(handover_predecessors.c.message_id).where(
+        handover_predecessors.c.message_id.in_(message_ids), handover_predecessors.c.code == code
+    )
+    transaction.execute(
+        update(handovers)
+        .where(
+            handovers.c.message_id.in_(message_ids),
+            handovers.c.code == code,
+            handovers.c.state == HandoverState.HELD,
+            handovers.c.message_id.not_in(still_waiting),
+        )
+        .values(state=HandoverState.READY, due_at=None)
+    )
+
+
+def awaited(transaction: Transaction, *, after: Sha256Hex, limit: int) -> tuple[tuple[Sha256Hex, AgencyCode], ...]:
+    """Messages that have not come, and for which of our agencies something is held until they do.
+
+    The first `limit` of those whose ids come after `after`.
+    """
+    here = select(handovers.c.message_id).where(
+        handovers.c.message_id == handover_predecessors.c.predecessor,
+        handovers.c.code == handover_predecessors.c.code,
+    )
+    rows = transaction.execute(
+        select(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+        .where(handover_predecessors.c.predecessor > after, ~here.exists())
+        .distinct()
+        .order_by(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+        .limit(limit)
+    )
+    return tuple((row.predecessor, row.code) for row in rows)
+
+
+def missing(transaction: Transaction, spoken_of: Sequence[Sha256Hex], code: AgencyCode) -> tuple[Sha256Hex, ...]:
+    """Those of `spoken_of` that neither came for `code` nor are ours, in their order."""
+    if not spoken_of:
+        return ()
+    came = select(handovers.c.message_id).where(handovers.c.message_id.in_(spoken_of), handovers.c.code == code)
+    ours = select(outbox.c.message_id).where(outbox.c.message_id.in_(spoken_of))
+    known = set(transaction.scalars(came.union_all(ours)))
+    return tuple(digest for digest in spoken_of if digest not in known)
 
 
 def put_off(
@@ -200,26 +275,7 @@ def finish(
     ).rowcount
     if not changed:
         return False
-    successors = transaction.scalars(
-        delete(handover_predecessors)
-        .where(handover_predecessors.c.predecessor == message_id, handover_predecessors.c.code == code)
-        .returning(handover_predecessors.c.message_id)
-    ).all()
-    if not successors:
-        return True
-    still_waiting = select(handover_predecessors.c.message_id).where(
-        handover_predecessors.c.message_id.in_(successors), handover_predecessors.c.code == code
-    )
-    transaction.execute(
-        update(handovers)
-        .where(
-            handovers.c.message_id.in_(successors),
-            handovers.c.code == code,
-            handovers.c.state == HandoverState.HELD,
-            handovers.c.message_id.not_in(still_waiting),
-        )
-        .values(state=HandoverState.READY, due_at=None)
-    )
+    release(transaction, message_id, code)
     return True
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from node.store import handovers
+from node.store import business, handovers
 from node.store import messages as message_store
 from node.store.message_tables import envelopes, inbox, messages
 from node.store.message_tables import handovers as handover_table
@@ -78,6 +78,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
             .where(inbox.c.message_id == received.message.message_id, inbox.c.kept_from.is_(None))
             .values(kept_from=received.received_at)
         )
+    business.enter_received(transaction, received.message, added, at=received.received_at)
     return added
 
 

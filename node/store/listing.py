@@ -8,12 +8,25 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from node.store import business, companions, deadlines, requests
 from node.store.message_tables import about, handovers, inbox, messages, outbox, outbox_recipients
 from node.store.messages import facts_of
 from node.store.metadata import Transaction
-from node.store.records import HandoverRow, InboxRow, OutboxRow, RecipientRow, Trouble
+from node.store.recipient_standing import standing_at
+from node.store.records import (
+    CompanionRow,
+    DeadlineRow,
+    DueRow,
+    HandoverRow,
+    InboxRow,
+    OutboxRow,
+    RecipientRow,
+    RequestRow,
+    Trouble,
+)
 from node.store.states import DeliveryState, HandoverState, OutboxState
 from node.store.troubles import trouble_in
+from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import StatusCode
 
@@ -36,6 +49,7 @@ def outbox_row(transaction: Transaction, message_id: Sha256Hex) -> OutboxRow | N
 def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> tuple[OutboxRow, ...]:
     spoken_of = _about(transaction, message_ids)
     recipients = _recipients(transaction, message_ids)
+    together = companions.touching(transaction, message_ids)
     rows = transaction.execute(
         # Both tables have a sender, a lane and a number; those of `messages` are the facts.
         select(messages, *(column for column in outbox.c if column.name not in messages.c))
@@ -56,9 +70,15 @@ def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> 
             next_attempt_at=row.due_at,
             trouble=trouble_in(row),
             recipients=tuple(recipients[row.message_id]),
+            companions=_with(row.message_id, together),
         )
         for row in rows
     )
+
+
+def _with(message_id: Sha256Hex, together: Sequence[CompanionRow]) -> tuple[CompanionRow, ...]:
+    """What went along with `message_id`, or it went along with, or copies it."""
+    return tuple(one for one in together if message_id in (one.message_id, one.leader, one.document))
 
 
 def _recipients(
@@ -71,18 +91,23 @@ def _recipients(
         .where(columns.message_id.in_(message_ids))
         .order_by(columns.message_id, columns.position)
     )
+    asked = _asked(transaction, message_ids)
     for row in rows:
+        delivery, status = DeliveryState(row.delivery), StatusCode(row.status) if row.status else None
+        requested = asked[row.message_id, row.code]
         found[row.message_id].append(
             RecipientRow(
                 code=row.code,
                 written=row.written,
                 name=row.name,
-                delivery=DeliveryState(row.delivery),
+                standing=standing_at(delivery, status, [one for one in requested if one.about == row.message_id]),
+                delivery=delivery,
                 since=row.since,
                 trouble=Trouble(code=row.trouble_code, text=row.trouble_text) if row.trouble_code else None,
-                status=StatusCode(row.status) if row.status else None,
+                status=status,
                 status_text=row.status_text,
                 status_at=row.status_at,
+                requests=tuple(requested),
             )
         )
     return found
@@ -114,10 +139,13 @@ def inbox_row(transaction: Transaction, message_id: Sha256Hex) -> InboxRow | Non
 def _inbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> tuple[InboxRow, ...]:
     spoken_of = _about(transaction, message_ids)
     handed: defaultdict[Sha256Hex, list[HandoverRow]] = defaultdict(list)
+    due = {(one.message_id, one.code): one for one in deadlines.of(transaction, message_ids)}
+    asked = _asked(transaction, message_ids)
     for row in transaction.execute(
         select(handovers).where(handovers.c.message_id.in_(message_ids)).order_by(handovers.c.code)
     ):
-        handed[row.message_id].append(_handover(row))
+        key = row.message_id, row.code
+        handed[row.message_id].append(_handover(row, due.get(key), asked[key]))
     rows = transaction.execute(
         select(messages, *(column for column in inbox.c if column.name not in messages.c))
         .join(inbox, inbox.c.message_id == messages.c.message_id)
@@ -137,7 +165,18 @@ def _inbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> t
     )
 
 
-def _handover(row: Row[tuple[Any, ...]]) -> HandoverRow:
+def _asked(
+    transaction: Transaction, message_ids: Sequence[Sha256Hex]
+) -> defaultdict[tuple[Sha256Hex, AgencyCode], list[RequestRow]]:
+    """Requests by recipient and message: of the document, those that speak of it; of a request, itself."""
+    found: defaultdict[tuple[Sha256Hex, AgencyCode], list[RequestRow]] = defaultdict(list)
+    for request in requests.touching(transaction, message_ids):
+        for message_id in {request.about, request.message_id}:
+            found[message_id, request.code].append(request)
+    return found
+
+
+def _handover(row: Row[tuple[Any, ...]], deadline: DeadlineRow | None, requested: Sequence[RequestRow]) -> HandoverRow:
     return HandoverRow(
         code=row.code,
         state=HandoverState(row.state),
@@ -145,6 +184,8 @@ def _handover(row: Row[tuple[Any, ...]]) -> HandoverRow:
         attempts=row.attempts,
         next_attempt_at=row.due_at,
         trouble=trouble_in(row),
+        deadline=deadline,
+        requests=tuple(requested),
     )
 
 
@@ -155,6 +196,28 @@ def _about(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> defaul
     ):
         found[row.message_id] += (row.about,)
     return found
+
+
+def due_rows(transaction: Transaction, *, limit: int) -> tuple[DueRow, ...]:
+    """Documents that are not finished, the earliest deadline first."""
+    found = deadlines.unsettled(transaction, limit=limit)
+    rows = {
+        row.message_id: row
+        for row in transaction.execute(
+            select(messages, inbox.c.received_at)
+            .join(inbox, inbox.c.message_id == messages.c.message_id)
+            .where(inbox.c.message_id.in_({one.message_id for one in found}))
+        )
+    }
+    return tuple(
+        DueRow(
+            message=facts_of(rows[one.message_id], ()),
+            deadline=one,
+            received_at=rows[one.message_id].received_at,
+            status=business.last_status(transaction, one.message_id, one.code),
+        )
+        for one in found
+    )
 
 
 def speaking_of(transaction: Transaction, message_id: Sha256Hex, *, limit: int) -> tuple[Sha256Hex, ...]:

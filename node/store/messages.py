@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row, insert, select, update
 
+from node.store.business_tables import companions
 from node.store.message_tables import about, attachments, envelopes, handovers, messages, outbox, small_blobs
 from node.store.metadata import Transaction
 from node.store.records import AttachmentRow, MessageFacts
@@ -15,6 +16,9 @@ from runtime.columns import insert_or
 from schemas.codes import AgencyCode
 from schemas.envelope import CONTENT_ID_PREFIX, Envelope, Sha256Hex
 from schemas.message import BusinessType, Document, Priority, StatusCode
+
+#: Some writers give a recall or an update the DocumentId of what it speaks of: that id means the document itself.
+_IS_REQUEST = messages.c.business.in_((BusinessType.RECALL, BusinessType.UPDATE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +192,9 @@ def newest_sent(transaction: Transaction, sender: AgencyCode, document_id: str) 
             messages.c.document_id == document_id,
             messages.c.sender == sender,
             messages.c.kind == MessageKind.DOCUMENT,
+            messages.c.message_id.not_in(select(companions.c.message_id)),
         )
-        .order_by(messages.c.sequence.desc())
+        .order_by(_IS_REQUEST, messages.c.sequence.desc())
         .limit(1)
     )
 
@@ -202,7 +207,7 @@ def newest_received(
         select(messages.c.message_id)
         .join(handovers, (handovers.c.message_id == messages.c.message_id) & (handovers.c.code == receiver))
         .where(messages.c.document_id == document_id, messages.c.kind == MessageKind.DOCUMENT)
-        .order_by(messages.c.sequence.desc())
+        .order_by(_IS_REQUEST, messages.c.sequence.desc())
         .limit(1)
     )
     if senders:
@@ -215,8 +220,12 @@ def newest_with(transaction: Transaction, document_id: str) -> Sha256Hex | None:
     """The newest document with that DocumentId, sent or received; None if there is none."""
     found: Sha256Hex | None = transaction.scalar(
         select(messages.c.message_id)
-        .where(messages.c.document_id == document_id, messages.c.kind == MessageKind.DOCUMENT)
-        .order_by(messages.c.sequence.desc())
+        .where(
+            messages.c.document_id == document_id,
+            messages.c.kind == MessageKind.DOCUMENT,
+            messages.c.message_id.not_in(select(companions.c.message_id)),
+        )
+        .order_by(_IS_REQUEST, messages.c.sequence.desc())
         .limit(1)
     )
     return found

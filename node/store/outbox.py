@@ -12,8 +12,8 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 
+from node.store import business, recovered, requests
 from node.store import messages as message_store
-from node.store import recovered
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -134,6 +134,7 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     for predecessor in waits_for:
         transaction.execute(insert(outbox_predecessors).values(message_id=message.message_id, predecessor=predecessor))
     lift(transaction, waits_for, message.lane)
+    business.enter_sent(transaction, message, [recipient.code for recipient in entry.recipients], at=entry.created_at)
     attempt.commit()
     return None
 
@@ -238,6 +239,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
         .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
         .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
     )
+    requests.forget_refused(transaction, message_id, message_store.about_of(transaction, message_id))
     return changed > 0
 
 

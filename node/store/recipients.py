@@ -14,6 +14,7 @@ from node.store.states import DeliveryState
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import StatusCode
+from schemas.status_order import FINAL_STAGE, stage_of
 
 #: What each state may follow. A consignment supersedes an expiry or cancellation that was already told; nothing undoes
 #: what the recipient's own node has attested later in the way.
@@ -86,13 +87,22 @@ def note_status(
     text: str | None,
     at: datetime,
 ) -> None:
-    """Keep the newest status from a recipient; of two in the same second, the later in the business."""
+    """Keep the furthest status from a recipient, whatever order they come in; of two equally far, the newer.
+
+    Standing never goes backwards: after 06 a 03 is a message like any other, and an end (02, 06, 15, 16) stays.
+    """
     columns = outbox_recipients.c
-    is_newer = or_(
-        columns.status_at.is_(None), columns.status_at < at, (columns.status_at == at) & (columns.status <= status)
+    stage = stage_of(status)
+    behind = [each for each in StatusCode if stage_of(each) < stage]
+    level = [each for each in StatusCode if stage_of(each) == stage < FINAL_STAGE]
+    is_further = or_(
+        columns.status.is_(None),
+        columns.status.in_(behind),
+        columns.status.in_(level)
+        & ((columns.status_at < at) | ((columns.status_at == at) & (columns.status <= status))),
     )
     transaction.execute(
         update(outbox_recipients)
-        .where(columns.message_id == message_id, columns.code == code, is_newer)
+        .where(columns.message_id == message_id, columns.code == code, is_further)
         .values(status=status, status_text=text, status_at=at)
     )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.store.states import DeliveryState, HandoverState, MessageKind, OutboxState
+from node.store.states import (
+    CompanionRole,
+    DeadlineStage,
+    DeliveryState,
+    HandoverState,
+    MessageKind,
+    OutboxState,
+    RequestState,
+    Standing,
+)
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType, Priority, StatusCode
@@ -43,27 +52,58 @@ class MessageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecipientRow:
-    """How far a message of ours has come to one recipient, and the newest status that came back from there.
+class RequestRow:
+    """What a recall or an update (`message_id`) asks the recipient `code` about `about`, and the answer to it.
 
-    `code` is today's code, `written` the one in the message; `since` is when `delivery` began.
+    `reason` is what the answer said in words.
+    """
+
+    message_id: Sha256Hex
+    about: Sha256Hex
+    code: AgencyCode
+    kind: BusinessType
+    state: RequestState
+    opened_at: datetime
+    answered_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionRow:
+    """A message that went out as part of another one of ours, `leader`. A copy is one of `document`."""
+
+    message_id: Sha256Hex
+    leader: Sha256Hex
+    role: CompanionRole
+    document: Sha256Hex | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientRow:
+    """How far a message of ours has come to one recipient, and the furthest status that came back from there.
+
+    `code` is today's code, `written` the one in the message; `since` is when `delivery` began. `standing` is where the
+    document stands there, by all that is known; `requests` are the recalls and updates of it.
     """
 
     code: AgencyCode
     written: AgencyCode
     name: str | None
+    standing: Standing
     delivery: DeliveryState
     since: datetime
     trouble: Trouble | None = None
     status: StatusCode | None = None
     status_text: str | None = None
     status_at: datetime | None = None
+    requests: tuple[RequestRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
     """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `tried_at` when last,
-    `next_attempt_at` when it is tried again (None: at once); after a refusal `trouble` is the reason."""
+    `next_attempt_at` when it is tried again (None: at once); after a refusal `trouble` is the reason. `companions` are
+    the messages that went along with it, those with which it went, and the copies of it."""
 
     message: MessageFacts
     adapter: str
@@ -76,11 +116,37 @@ class OutboxRow:
     next_attempt_at: datetime | None
     trouble: Trouble | None
     recipients: tuple[RecipientRow, ...]
+    companions: tuple[CompanionRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineRow:
+    """Until when one of our agencies is to have finished a document; `near_at`, `past_at`: when that was told."""
+
+    message_id: Sha256Hex
+    code: AgencyCode
+    due_at: datetime
+    stage: DeadlineStage
+    near_at: datetime | None
+    past_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRow:
+    """A document that one of our agencies has not finished, with its deadline. `status` is the last that it gave."""
+
+    message: MessageFacts
+    deadline: DeadlineRow
+    received_at: datetime
+    status: StatusCode | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoverRow:
-    """A received message on its way to one agency's software; `since` is when `state` began."""
+    """A received message on its way to one agency's software; `since` is when `state` began.
+
+    `requests` are the recalls and updates of it that came for this agency, and, of a recall or update, itself.
+    """
 
     code: AgencyCode
     state: HandoverState
@@ -88,6 +154,8 @@ class HandoverRow:
     attempts: int
     next_attempt_at: datetime | None
     trouble: Trouble | None
+    deadline: DeadlineRow | None = None
+    requests: tuple[RequestRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +252,7 @@ class NodeStatus:
     oldest_waiting_at: datetime | None
     inbox: int
     handovers: dict[HandoverState, int]
+    deadlines: dict[DeadlineStage, int]
     reports_waiting: int
     resubmissions_waiting: int
     free_bytes: int

@@ -62,3 +62,52 @@ class HandoverState(StrEnum):
     @property
     def is_waiting(self) -> bool:
         return self in (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
+
+
+class RequestState(StrEnum):
+    """What a recipient has answered to a recall or an update: nothing yet, status 15, or status 16 (or 02)."""
+
+    OPEN = "open"
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+class CompanionRole(StrEnum):
+    """Why a message went along with another: the same, said to those who hold a copy (`part`); a copy of the document
+    for receivers that were added; a recall from those that were removed."""
+
+    PART = "part"
+    COPY = "copy"
+    RECALL = "recall"
+
+
+class DeadlineStage(StrEnum):
+    """Where a deadline stands: far `ahead`, told to be `near` or `past`, or `settled`: the document is finished,
+    refused, or given back."""
+
+    AHEAD = "ahead"
+    NEAR = "near"
+    PAST = "past"
+    SETTLED = "settled"
+
+
+class Standing(StrEnum):
+    """Where a message of ours stands at one recipient, by its delivery, the statuses and the requests.
+
+    `agreed` and `declined` are the answers to a recall or an update itself; a document whose recall was agreed is
+    `recalled`.
+    """
+
+    WAITING = "waiting"
+    SENT = "sent"
+    ARRIVED = "arrived"
+    ACCEPTED = "accepted"
+    ASSIGNED = "assigned"
+    PROCESSING = "processing"
+    FINISHED = "finished"
+    REFUSED = "refused"
+    RECALLED = "recalled"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    AGREED = "agreed"
+    DECLINED = "declined"

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from node.store import directory as directory_store
-from node.store import inbox, messages, outbox
+from node.store import inbox, messages, outbox, requests
 from node.store.metadata import Transaction
 from node.store.outbox import Recipient
 from node.store.states import OutboxState
 from node.usecases.addressing import require_few
+from node.usecases.transitions import require_transition
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.markup import nth
 from schemas.message import BusinessType, Document, Message, StatusCode, StatusMessage
+from schemas.status_order import ANSWERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,12 @@ def spoken_of(
     sender recalls, updates, replaces it or takes it back, and only its recipients report on it.
 
     Raises Rejected: `document-unknown`, `about-missing`, `about-repeated`, `about-not-allowed`, `too-many-about`,
-    `predecessor-refused`.
+    `predecessor-refused`, `status-transition`, `reason-missing`.
     """
     found = tuple(dict.fromkeys(explicit or _resolved(transaction, message, sender)))
     require_few(found)
+    if isinstance(message, StatusMessage) and message.status_code in ANSWERS and len(found) == 1:
+        found = (request_meant(transaction, found[0], sender),)
     if isinstance(message, Document) and message.business_type is BusinessType.NEW:
         return found
     if not found:
@@ -55,7 +59,16 @@ def spoken_of(
         )
     for message_id in found:
         _require_allowed(transaction, message, sender, message_id)
+    if isinstance(message, StatusMessage):
+        require_transition(transaction, message, found[0], sender)
     return found
+
+
+def request_meant(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> Sha256Hex:
+    """What an answer, 15 or 16, of `code` is about: real writers name the document where they mean the recall of it."""
+    if requests.is_request(transaction, message_id, code):
+        return message_id
+    return requests.newest_of(transaction, message_id, code) or message_id
 
 
 def status_recipients(transaction: Transaction, status: StatusMessage, about: Sha256Hex) -> tuple[Recipient, ...]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from node.store import inbox, outbox, recipients, reports, standing
+from node.store import inbox, outbox, recipients, reports, requests, standing
 from node.store import messages as message_store
 from node.store import receipts as receipt_store
 from node.store.inbox import ReceivedMessage
@@ -94,7 +94,7 @@ class Consigning:
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
-        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING):
+        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING, Work.HOLDS):
             self._wakeups.wake(work)
         for arrival in arrivals:
             log.info(
@@ -203,11 +203,16 @@ def _note_status(transaction: Transaction, message: Arrived, status: StatusMessa
     for message_id in message.envelope.value.extension.about:
         recipient = recipients.recipient_among(transaction, message_id, codes_of(message.sender))
         if recipient is not None:
+            at = status.timestamp.instant or now
             recipients.note_status(
+                transaction, message_id, recipient, status.status_code, text=status.description, at=at
+            )
+            requests.answer(
                 transaction,
                 message_id,
                 recipient,
                 status.status_code,
-                text=status.description,
-                at=status.timestamp.instant or now,
+                answer=message.message_id,
+                reason=status.description,
+                at=at,
             )

@@ -11,11 +11,13 @@ from typing import TypeAlias
 import structlog
 
 from adapters.sdk import Adapter, Delivery, DeliveryKey, IncomingAttachment, Later, Outcome
-from node.store import inbox
+from node.store import handovers, inbox
 from node.store.handovers import ReadyHandover
 from node.store.inbox import StoredMessage
+from node.store.metadata import Transaction
 from runtime.database import Database
 from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Unavailable
 from schemas.travel import parse_envelope, read_envelope
 
@@ -45,10 +47,8 @@ class HandingOver:
 
     async def attempt(self, row: ReadyHandover) -> Attempt:
         """Hand a message over once. What an adapter raises, or takes too long for, is for later."""
-        stored = await self._database.read(partial(inbox.stored, message_id=row.message_id))
-        if stored is None:
-            raise Unavailable("message-unknown", f"The bytes of the message {row.message_id} are no longer here.")
-        delivery = await asyncio.to_thread(_delivery, stored, row)
+        stored, missing = await self._database.read(partial(_stored, row=row))
+        delivery = await asyncio.to_thread(_delivery, stored, missing, row)
         return Attempt(row, stored, delivery, await self._outcome(delivery))
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
@@ -68,12 +68,21 @@ class HandingOver:
             return Later(f"{type(error).__name__}: {error}")
 
 
-def _delivery(stored: StoredMessage, row: ReadyHandover) -> Delivery:
+def _stored(transaction: Transaction, row: ReadyHandover) -> tuple[StoredMessage, tuple[Sha256Hex, ...]]:
+    """The message, and which of those that it speaks of never came for this agency."""
+    stored = inbox.stored(transaction, row.message_id)
+    if stored is None:
+        raise Unavailable("message-unknown", f"The bytes of the message {row.message_id} are no longer here.")
+    return stored, handovers.missing(transaction, stored.about, row.code)
+
+
+def _delivery(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:
     """The message as an adapter sees it. Its bytes were verified when they came; the record holds no others."""
     return Delivery(
         key=DeliveryKey(row.message_id, row.code),
         message=read_envelope(parse_envelope(stored.sealed)).message,
         about=stored.about,
+        missing=missing,
         attachments=tuple(
             IncomingAttachment(
                 name=attachment.name,

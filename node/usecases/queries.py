@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from node.store import contact, figures, listing, reports, resubmissions
+from node.store import contact, deadlines, figures, listing, reports, resubmissions
 from node.store import directory as directory_store
 from node.store import messages as message_store
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
-from node.store.records import BalanceRow, InboxRow, MessageStory, NodeStatus, OutboxRow
+from node.store.records import BalanceRow, DueRow, InboxRow, MessageStory, NodeStatus, OutboxRow
 from node.store.states import HandoverState, OutboxState
 from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
@@ -50,6 +50,10 @@ class Queries:
             return await self._database.read(partial(listing.inbox_rows_with, states=_NOT_HANDED_OVER, limit=limit))
         return await self._database.read(partial(listing.inbox_rows, limit=limit))
 
+    async def due(self, *, limit: int = 50) -> tuple[DueRow, ...]:
+        """Documents with a deadline that our agencies have not finished, refused or given back; the earliest first."""
+        return await self._database.read(partial(listing.due_rows, limit=limit))
+
     async def story(self, name: str) -> MessageStory:
         """The story of the message `name`: its id, a unique beginning of at least 8 digits, or a DocumentId.
 
@@ -80,6 +84,7 @@ class Queries:
             oldest_waiting_at=figures.oldest_waiting(transaction),
             inbox=figures.inbox_count(transaction),
             handovers=figures.handover_counts(transaction),
+            deadlines=deadlines.counts(transaction),
             reports_waiting=reports.count(transaction),
             resubmissions_waiting=resubmissions.count(transaction),
             free_bytes=self._blobs.free_bytes(),

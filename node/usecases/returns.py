@@ -18,8 +18,10 @@ from node.usecases.identity import NodeIdentity
 from node.usecases.judging import RefusedArrival
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.reporting import request_of
+from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.wakeups import Wakeups
 from schemas.errors import CongvanError, Unavailable
 from schemas.reasons import plain_reason
 from schemas.receipts import Reason, ReceiptEvent, SignedReceipt
@@ -35,9 +37,12 @@ Return: TypeAlias = tuple[Outcome, Sequence[SignedReceipt]]
 class Returns:
     """Gives entries back."""
 
-    def __init__(self, database: Database, hub: HubClient, identity: NodeIdentity, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, hub: HubClient, identity: NodeIdentity, wakeups: Wakeups, clock: Clock
+    ) -> None:
         self._database = database
         self._hub = hub
+        self._wakeups = wakeups
         self._identity = identity
         self._clock = clock
 
@@ -78,6 +83,10 @@ class Returns:
             await self._hub.report(request_of(returns))
         except CongvanError as error:
             log.warning("returns.not-told", count=len(returns), rule=error.code, reason=error.message)
+            return
+        if any(outcome.outcome is OutcomeKind.REFUSED for outcome, _ in returns):
+            # What waits for a message that was refused need not wait any longer.
+            self._wakeups.wake(Work.HOLDS)
 
 
 def released(

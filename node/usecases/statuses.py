@@ -12,17 +12,20 @@ from adapters.sdk import Submission, Submitted
 from node.store import directory as directory_store
 from node.store import inbox, outbox
 from node.store.metadata import Transaction
+from node.usecases.about import request_meant
 from node.usecases.answers import status_about
 from node.usecases.identity import OWN_ADAPTER
 from node.usecases.naming import message_named
 from node.usecases.retention import sealed_bytes
 from node.usecases.submit import Submitter
+from node.usecases.transitions import require_reason
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.message import Document, StaffInfo, StatusCode
+from schemas.status_order import ANSWERS
 from schemas.travel import parse_envelope, read_envelope
 
 
@@ -59,8 +62,10 @@ class Responder:
         only where the document came for several agencies of this node. The same answer given twice is one message.
 
         Raises Rejected: `message-unknown`, `message-ambiguous`, `not-a-document`, `from-ambiguous`,
-        `from-not-recipient`, `payload-purged`, and what `Submitter.submit` raises.
+        `from-not-recipient`, `payload-purged`, `reason-missing`, `status-transition`, and what `Submitter.submit`
+        raises.
         """
+        require_reason(status, description)
         question = await self._database.read(lambda transaction: _asked(transaction, document, status, from_code))
         message = await asyncio.to_thread(_document, question)
         answer = status_about(
@@ -93,6 +98,8 @@ def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: A
     else:
         entry = directory_store.agency(transaction, from_code) if from_code else None
         sender = _only(inbox.codes_known(transaction, message_id), message_id, entry.code if entry else from_code)
+        if status in ANSWERS:
+            message_id = request_meant(transaction, message_id, sender)
     entry = directory_store.agency(transaction, sender)
     return _Question(message_id, sealed_bytes(transaction, message_id), sender, entry.name if entry else None)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.store.records import InboxRow, OutboxRow, ReceiptRow, StoryEvent, Trouble
+from node.store.records import DeadlineRow, InboxRow, OutboxRow, ReceiptRow, StoryEvent, Trouble
 from node.store.states import HandoverState, MessageKind, OutboxState
+from schemas.times import TimestampText
 
 #: Words for the hand-overs that have ended.
 _HANDED = {
@@ -37,6 +38,18 @@ def arrival_steps(row: InboxRow) -> Iterator[StoryEvent]:
         elif handover.trouble is not None:
             text = _sentence(f"Tried {handover.attempts} times; it waits", handover.trouble)
             yield StoryEvent(at=handover.since, event="handover.put-off", code=handover.code, text=text)
+        if handover.deadline is not None:
+            yield from _deadline_steps(handover.deadline)
+
+
+def _deadline_steps(deadline: DeadlineRow) -> Iterator[StoryEvent]:
+    until = TimestampText.of(deadline.due_at).text
+    if deadline.near_at is not None:
+        text = f"Not finished, and due by {until} (Asia/Ho_Chi_Minh)."
+        yield StoryEvent(at=deadline.near_at, event="document.due-soon", code=deadline.code, text=text)
+    if deadline.past_at is not None:
+        text = f"Not finished, and was due by {until} (Asia/Ho_Chi_Minh)."
+        yield StoryEvent(at=deadline.past_at, event="document.overdue", code=deadline.code, text=text)
 
 
 def receipt_step(receipt: ReceiptRow) -> StoryEvent:

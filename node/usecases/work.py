@@ -12,6 +12,7 @@ class Work(StrEnum):
 
     SENDING = "sending"
     HANDOVER = "handover"
+    HOLDS = "holds"
     REPORTING = "reporting"
     DIRECTORY = "directory"
     RESUBMITTING = "resubmitting"

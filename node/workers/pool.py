@@ -104,6 +104,8 @@ class Pool(Generic[RowT]):
         if pause > 0:
             await wait_for_event(work, pause)
             return
+        # Work that ends while the queue is looked at may still stand there as it was before: not to be begun again.
+        ending = set(self._running)
         try:
             found = await self._queue.look(self._queue.parallel + len(self._running))
             if found.next_due is not None and self._is_due(found.next_due):
@@ -114,7 +116,7 @@ class Pool(Generic[RowT]):
             return
         for row in found.rows:
             key = self._queue.key(row)
-            if key not in self._running and self._admits(row):
+            if key not in self._running and key not in ending and self._admits(row):
                 self._running[key] = row
                 group.create_task(self._do(key, row, work))
         await wait_for_event(work, self._seconds_until(found.next_due))

@@ -13,10 +13,12 @@ from node.store.sending_queue import ReadyMessage
 from node.usecases.attachments import Attachments
 from node.usecases.consigning import Consigning
 from node.usecases.continuity import Continuity
+from node.usecases.deadlines import Deadlines
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
 from node.usecases.handover import AdapterRoute, HandingOver
 from node.usecases.handover_record import HandoverRecord
+from node.usecases.holds import Holds
 from node.usecases.hub_watch import HubWatch
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Judge
@@ -30,8 +32,10 @@ from node.usecases.resubmitting import Resubmitting
 from node.usecases.retention import Retention
 from node.usecases.returns import Returns
 from node.usecases.sending import Sending
+from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
 from node.workers.handover import InboxQueue
+from node.workers.holds import HoldWatcher
 from node.workers.pool import Pool
 from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
@@ -85,6 +89,10 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
         ).run,
         "sweeper": Sweeper(leavings, parts.chance).run,
         "retention": Purger(retention).run,
+        "deadlines": DeadlineWatcher(
+            Deadlines(parts.database, near=timedelta(seconds=parts.settings.deadlines.near), clock=parts.clock)
+        ).run,
+        "holds": HoldWatcher(Holds(parts.database, parts.hub, parts.wakeups), parts.wakeups).run,
     }
 
 
@@ -138,7 +146,7 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
             hold=timedelta(seconds=parts.settings.handover.hold),
         ),
         receipts=ReceiptIntake(parts.database, verifier, own, parts.wakeups, parts.clock),
-        returns=Returns(parts.database, parts.hub, parts.identity, parts.clock),
+        returns=Returns(parts.database, parts.hub, parts.identity, parts.wakeups, parts.clock),
         settings=settings,
     )
     watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)

@@ -134,6 +134,17 @@ async def test_the_summary_says_what_a_clerk_must_know(drop: Drop) -> None:
         assert part in text
 
 
+async def test_the_summary_says_what_never_came(drop: Drop) -> None:
+    """Of the messages that a recall speaks of, the one that never came here is marked, and no other."""
+    delivery = dataclasses.replace(delivery_of(drop, []), about=("aa" * 32, "bb" * 32), missing=("bb" * 32,))
+    await drop.adapter.deliver(delivery)
+    (path,) = drop.incoming.glob("*/summary.txt")
+    lines = path.read_text().splitlines()
+    assert lines.count("  CHƯA TỪNG ĐẾN ĐÂY / IT NEVER CAME HERE") == 1
+    place = lines.index("  CHƯA TỪNG ĐẾN ĐÂY / IT NEVER CAME HERE")
+    assert lines[place - 1].endswith("bb" * 32)
+
+
 async def test_a_sender_cannot_write_lines_of_the_summary(drop: Drop) -> None:
     """Line breaks and invisible letters in a sender's text do not make it look like the node's own words."""
     await drop.adapter.deliver(

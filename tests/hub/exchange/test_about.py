@@ -8,6 +8,7 @@ from schemas.directory import EntryStatus
 from schemas.envelope import Selector, SelectorKind
 from schemas.errors import CongvanError
 from schemas.message import BusinessType, Priority, StatusCode
+from schemas.status_order import ANSWERS
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document, status
 from tests.hub.exchange.nodes import Node, rejection
@@ -21,13 +22,48 @@ def _said(error: CongvanError) -> tuple[str, str, str | None]:
     return error.code, error.message, error.element
 
 
-@pytest.mark.parametrize("code", REPORTS)
+@pytest.mark.parametrize("code", [code for code in REPORTS if code not in ANSWERS])
 async def test_a_recipients_status_goes_to_the_sender_of_the_document(code: StatusCode, g22: Node, h23: Node) -> None:
     """A status names no recipient: it goes to whoever sent what it speaks of, by the hub's record."""
     about = (await g22.send(document("G22", "H23.12"))).message_id
     answer = await h23.send(status("H23.12", code, about))
     (entry,) = await g22.envelopes()
     assert (entry.message_id, entry.recipients) == (answer.message_id, ("G22",))
+
+
+@pytest.mark.parametrize("code", sorted(ANSWERS))
+@pytest.mark.parametrize("business", SUCCESSORS)
+async def test_an_answer_speaks_of_a_recall_or_an_update(
+    code: StatusCode, business: BusinessType, g22: Node, h23: Node, h31: Node
+) -> None:
+    """15 and 16 come from a recipient of the recall or update, about that very message, and go to who asked."""
+    about = (await g22.send(document("G22", "H23"))).message_id
+    asked = (await g22.send(document("G22", "H23", business=business, about=(about,)))).message_id
+    of_the_document = await rejection(h23.send(status("H23", code, about)))
+    assert of_the_document.code == "about-not-allowed"
+    of_a_stranger = await rejection(h31.send(status("H31", code, asked)))
+    assert of_a_stranger.code == "about-unknown"
+    if business is BusinessType.REPLACE:
+        assert (await rejection(h23.send(status("H23", code, asked)))).code == "about-not-allowed"
+        return
+    answer = await h23.send(status("H23", code, asked))
+    (entry,) = await g22.envelopes()
+    assert (entry.message_id, entry.recipients) == (answer.message_id, ("G22",))
+
+
+@pytest.mark.parametrize("business", SUCCESSORS)
+async def test_a_successor_may_go_to_other_recipients_than_its_predecessor(
+    business: BusinessType, g22: Node, h23: Node, h31: Node
+) -> None:
+    """Receivers come and go: the sender alone decides whom a recall, update or replacement is for."""
+    about = (await g22.send(document("G22", "H23", "H23.12"))).message_id
+    answer = await g22.send(document("G22", "H23.12", "H31", business=business, about=(about,)))
+    (entry,) = await h31.envelopes()
+    assert (entry.message_id, entry.recipients) == (answer.message_id, ("H31",))
+    assert [(one.message_id, one.recipients) for one in await h23.envelopes()] == [
+        (about, ("H23", "H23.12")),
+        (answer.message_id, ("H23.12",)),
+    ]
 
 
 async def test_a_recipient_may_report_under_its_older_code(g22: Node, h23: Node) -> None:

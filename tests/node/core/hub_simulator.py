@@ -41,6 +41,7 @@ from transport.wire import (
     EnvelopeEntry,
     ItemResult,
     MailboxAnswer,
+    MessageTrace,
     OutcomeKind,
     OutcomeResult,
     OutcomesAnswer,
@@ -69,6 +70,7 @@ class HubSimulator:
         self.reports: list[OutcomesRequest] = []
         self.mailbox: dict[int, Waiting] = {}
         self.lease_seconds = 30.0
+        self.traces: dict[str, MessageTrace] = {}
         self._acknowledgements: dict[str, SignedReceipt] = {}
         self._pending: dict[str, Submission] = {}
         self._uploads: dict[str, tuple[str, str]] = {}
@@ -180,6 +182,7 @@ class HubSimulator:
             web.get(f"{paths.BLOBS}/{{digest}}", self._blob, allow_head=False),
             web.post(paths.RECEIPTS, self._report),
             web.get(paths.DIRECTORY, self._directory),
+            web.get(f"{paths.MESSAGES}/{{id}}", self._trace),
         ])  # fmt: skip
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -304,6 +307,11 @@ class HubSimulator:
             pending.brought[digest] = here
         self.uploaded.append((offset, len(here)))
         return web.Response(status=204, headers={"Upload-Offset": str(len(here))})
+
+    async def _trace(self, request: web.Request) -> web.Response:
+        if request.match_info["id"] not in self.traces:
+            raise Rejected("message-unknown", "There is no such message.")
+        return json_answer(self.traces[request.match_info["id"]])
 
     async def _mailbox(self, request: web.Request) -> web.Response:
         ends_at = asyncio.get_running_loop().time() + float(request.query["wait"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from sqlalchemy import Connection, Engine, event
 from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
 from node.settings_exchange import RetentionSettings
 from node.store.states import HandoverState, OutboxState
+from node.usecases.deadlines import Deadlines
 from node.usecases.leavings import Leavings
 from node.usecases.retention import Retention
 from schemas.errors import Unavailable
 from schemas.message import StatusCode
 from schemas.receipts import ReceiptEvent
+from schemas.times import DateText
 from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
@@ -34,6 +37,7 @@ _SMALL = {
     "directory_anchors",
     "directory_versions",
     "reports",
+    "handover_predecessors",
 }
 _SCAN = re.compile(r"^SCAN (\w+)( USING)?")
 
@@ -92,7 +96,7 @@ def scans(statement: str, steps: list[str]) -> set[str]:
 
 async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path) -> None:
     """Everything that the daemon does, once."""
-    original = document(G22, H23)
+    original = replace(document(G22, H23), due_date=DateText("2026/11/21"))
     theirs = world.sealed(envelope(original, b"short", bytes(100_000)))
     refused = world.sealed(envelope(original, submission_id="refused"))
     hub.faults.refuse = lambda _id: Unavailable("revocation-unknown", "Down.")
@@ -104,7 +108,8 @@ async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path)
         await arrives(node, theirs.message_id)
         hub.deliver(theirs.data, [H23])
         hub.deliver(refused.data, [H23])
-        hub.deliver(world.sealed(envelope(recall(original), about=[theirs.message_id])).data, [H23])
+        takes_back = world.sealed(envelope(recall(original), about=[theirs.message_id]))
+        hub.deliver(takes_back.data, [H23])
         hub.faults.refuse = lambda _id: None
         await becomes(node, ours, OutboxState.ACCEPTED)
         await becomes(node, recalled, OutboxState.ACCEPTED)
@@ -112,7 +117,10 @@ async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path)
         answer = world.sealed(envelope(status(G22, mine), about=[ours]))
         hub.deliver(answer.data, [H23])
         await handed(node, answer.message_id, HandoverState.HANDED_OVER)
-        await node.responder.respond(theirs.message_id, StatusCode.ACCEPTED)
+        await node.responder.respond(refused.message_id, StatusCode.ACCEPTED)
+        await node.responder.respond(takes_back.message_id, StatusCode.REQUEST_AGREED)
+        await node.queries.due()
+        await Deadlines(node.database, near=timedelta(days=2), clock=node.clock).tell()
         await node.queries.story(ours[:12])
         await eventually(lambda: not hub.mailbox)
 

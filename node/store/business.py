@@ -1,0 +1,86 @@
+"""What a message changes in the business life of documents when it enters the record, sent or received."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select
+
+from node.store import deadlines, requests
+from node.store import messages as message_store
+from node.store.message_tables import about, messages, outbox
+from node.store.messages import RecordedMessage
+from node.store.metadata import Transaction
+from node.store.records import RequestRow
+from node.store.states import OutboxState, RequestState
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.message import BusinessType, StatusCode, StatusMessage
+from schemas.times import DateText
+
+#: With these an agency is done with a document.
+_DONE = frozenset({StatusCode.REFUSED, StatusCode.FINISHED})
+
+
+def enter_sent(
+    transaction: Transaction, message: RecordedMessage, recipients: Collection[AgencyCode], *, at: datetime
+) -> None:
+    """A message of ours: a recall or update opens requests, a status answers one, or ends work on a document."""
+    requests.open_for(transaction, message, recipients, at=at)
+    content = message.envelope.message
+    if not isinstance(content, StatusMessage) or content.status_code is StatusCode.TAKEN_BACK:
+        return
+    for spoken_of in message.envelope.extension.about:
+        closed = requests.answer(
+            transaction,
+            spoken_of,
+            message.sender,
+            content.status_code,
+            answer=message.message_id,
+            reason=content.description,
+            at=at,
+        )
+        for request in closed:
+            if request.state is RequestState.AGREED:
+                _carry_out(transaction, request)
+        if content.status_code in _DONE:
+            deadlines.settle(transaction, [spoken_of], message.sender)
+
+
+def _carry_out(transaction: Transaction, request: RequestRow) -> None:
+    """What follows here from agreeing: a document given back is no work any more; an updated one may be due later."""
+    if request.kind is BusinessType.RECALL:
+        deadlines.settle(transaction, [request.about], request.code)
+        return
+    facts = message_store.facts(transaction, request.message_id)
+    due_at = DateText(facts.due_date).end if facts and facts.due_date else None
+    if due_at is not None:
+        deadlines.move(transaction, request.about, request.code, due_at)
+
+
+def enter_received(
+    transaction: Transaction, message: RecordedMessage, codes: Collection[AgencyCode], *, at: datetime
+) -> None:
+    """A message that came for `codes`, which had not had it: a request to answer, or work with a deadline."""
+    requests.open_for(transaction, message, codes, at=at)
+    deadlines.set_for(transaction, message, codes)
+
+
+def last_status(transaction: Transaction, document: Sha256Hex, code: AgencyCode) -> StatusCode | None:
+    """The last status that our agency `code` gave about `document`, unless the hub refused it; None: none yet."""
+    found: str | None = transaction.scalar(
+        select(messages.c.status)
+        .join(about, about.c.message_id == messages.c.message_id)
+        .join(outbox, outbox.c.message_id == messages.c.message_id)
+        .where(
+            about.c.about == document,
+            about.c.sender == code,
+            messages.c.status.is_not(None),
+            messages.c.status != StatusCode.TAKEN_BACK,
+            outbox.c.state != OutboxState.REFUSED,
+        )
+        .order_by(messages.c.sequence.desc())
+        .limit(1)
+    )
+    return StatusCode(found) if found is not None else None

@@ -1,0 +1,133 @@
+"""Statuses: what an agency of ours may say next, and where a document of ours stands by what others say."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from node.store.states import HandoverState, Standing
+from schemas.errors import Rejected
+from schemas.message import StatusCode
+from tests.node.core.asking import handed, outbox_row, statuses_sent
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import Node, eventually
+from tests.node.core.world import G22, H23, World, document, envelope, recall, status
+
+
+async def rejection(work: object) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        await work  # type: ignore[misc]  # any awaitable
+    return caught.value
+
+
+async def arrived(node: Node, hub: HubSimulator, *envelopes: bytes) -> None:
+    for data in envelopes:
+        hub.deliver(data, [H23])
+
+    async def all_here() -> bool:
+        return (await node.queries.status()).inbox == len(envelopes)
+
+    async with node.running("receiver"):
+        await eventually(all_here)
+
+
+async def test_an_answer_out_of_order_is_explained(node: Node, hub: HubSimulator, world: World) -> None:
+    """Whoever finishes before accepting is told the last status given and what may follow, in both languages."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    await arrived(node, hub, sealed.data)
+    error = await rejection(node.responder.respond(sealed.message_id, StatusCode.FINISHED))
+    assert (error.code, error.element) == ("status-transition", "MessageHeader/StatusCode")
+    assert "01 đã đến (arrived)" in error.message
+    assert "only 02 từ chối tiếp nhận (refused), 03 đã tiếp nhận (accepted) may follow" in error.message
+    for code in (StatusCode.ACCEPTED, StatusCode.ASSIGNED, StatusCode.PROCESSING, StatusCode.FINISHED):
+        await node.responder.respond(sealed.message_id, code)
+    assert [code for code, _ in await statuses_sent(node)] == ["01", "03", "04", "05", "06"]
+    error = await rejection(node.responder.respond(sealed.message_id, StatusCode.PROCESSING, description="Xem lại"))
+    assert "nothing may follow" in error.message
+
+
+async def test_an_adapter_is_held_to_the_same_order(node: Node, hub: HubSimulator, world: World) -> None:
+    """A status that software submits by DocumentId is checked like a person's; a repeated key is no error."""
+    original = document(G22, H23)
+    await arrived(node, hub, world.sealed(envelope(original)).data)
+    error = await rejection(node.submit(status(H23, original, StatusCode.FINISHED), key="finish"))
+    assert error.code == "status-transition"
+    accepted = await node.submit(status(H23, original), key="accept")
+    assert await node.submit(status(H23, original), key="accept") == accepted
+
+
+@pytest.mark.parametrize("code", [StatusCode.REFUSED, StatusCode.REQUEST_REFUSED])
+async def test_a_refusal_needs_a_reason(node: Node, hub: HubSimulator, world: World, code: StatusCode) -> None:
+    """02 and 16 without a reason are not sent, from the command line or by software."""
+    original = document(G22, H23)
+    first = world.sealed(envelope(original))
+    second = world.sealed(envelope(recall(original), about=[first.message_id]))
+    await arrived(node, hub, first.data, second.data)
+    about = first if code is StatusCode.REFUSED else second
+    for work in (
+        node.responder.respond(about.message_id, code, description="  "),
+        node.submit(status(H23, original, code, text=""), about=[about.message_id]),
+    ):
+        assert (await rejection(work)).code == "reason-missing"
+    await node.responder.respond(about.message_id, code, description="Sai thẩm quyền")
+
+
+async def test_an_answer_to_what_asked_nothing_is_refused(node: Node, hub: HubSimulator, world: World) -> None:
+    """15 and 16 answer a recall or an update; about a plain document they are refused, and the mend says why."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    await arrived(node, hub, sealed.data)
+    error = await rejection(node.responder.respond(sealed.message_id, StatusCode.REQUEST_AGREED))
+    assert error.code == "status-transition"
+    assert "answers a recall or an update" in error.message
+
+
+async def test_a_document_given_back_is_not_worked_on(node: Node, hub: HubSimulator, world: World) -> None:
+    """After agreeing to a recall nothing more is said about the document; the answer may name the document itself."""
+    original = document(G22, H23)
+    first = world.sealed(envelope(original))
+    second = world.sealed(envelope(recall(original), about=[first.message_id]))
+    await arrived(node, hub, first.data, second.data)
+    await node.responder.respond(first.message_id, StatusCode.REQUEST_AGREED)
+    assert (await statuses_sent(node))[-1] == ("15", second.message_id)
+    error = await rejection(node.responder.respond(first.message_id, StatusCode.ACCEPTED))
+    assert "has agreed to the recall" in error.message
+    error = await rejection(node.responder.respond(second.message_id, StatusCode.REQUEST_REFUSED, description="Không"))
+    assert error.code == "status-transition"
+
+
+LIFE = (StatusCode.ARRIVED, StatusCode.ACCEPTED, StatusCode.PROCESSING, StatusCode.FINISHED)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(LIFE))[::5], ids="-".join)
+async def test_standing_never_goes_backwards(
+    node: Node, hub: HubSimulator, world: World, order: Sequence[StatusCode]
+) -> None:
+    """In whatever order another's statuses come, all are handed over, and the document stands as the furthest says."""
+    original = document()
+    ours = await node.submit(original)
+    for place, code in enumerate(order):
+        # Times that grow with the arrival: the business decides, not the clock of whoever wrote it.
+        said = status(G22, original, code, timestamp=f"2026/11/21 16:05:{10 + place}")
+        sealed = world.sealed(envelope(said, about=[ours], submission_id=code))
+        hub.deliver(sealed.data, [H23])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    (recipient,) = (await outbox_row(node, ours)).recipients
+    assert (recipient.status, recipient.standing) == (StatusCode.FINISHED, Standing.FINISHED)
+    assert len(node.adapter.deliveries) == 4
+
+
+async def test_work_may_go_to_and_fro(node: Node, hub: HubSimulator, world: World) -> None:
+    """Assigned and in processing are equally far: of the two the newer stands."""
+    original = document()
+    ours = await node.submit(original)
+    for code, second in ((StatusCode.ASSIGNED, 10), (StatusCode.PROCESSING, 20), (StatusCode.ASSIGNED, 30)):
+        said = status(G22, original, code, timestamp=f"2026/11/21 16:05:{second}")
+        sealed = world.sealed(envelope(said, about=[ours], submission_id=str(second)))
+        hub.deliver(sealed.data, [H23])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    (recipient,) = (await outbox_row(node, ours)).recipients
+    assert recipient.standing is Standing.ASSIGNED
