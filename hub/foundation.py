@@ -11,10 +11,15 @@ from datetime import timedelta
 from hub.settings import HubFolder, HubSettings
 from hub.usecases.agencies import AgencyRegister
 from hub.usecases.authority import HubKeys, open_keys
+from hub.usecases.cancellation import Cancellation
 from hub.usecases.connections import ConnectionRegister, TokenMint
 from hub.usecases.directory import DirectoryPublisher
+from hub.usecases.endings import Endings
+from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.redelivery import Redelivery
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
+from runtime.wakeups import Wakeups
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,16 @@ class Foundation:
     @property
     def connections(self) -> ConnectionRegister:
         return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
+
+    @property
+    def redelivery(self) -> Redelivery:
+        return Redelivery(self.database, self.clock, self.settings.exchange.deliveries.days)
+
+    @property
+    def cancellation(self) -> Cancellation:
+        signer = ReceiptSigner(self.settings.hub.name, self.keys.receipts, self.clock)
+        # Nobody waits in this process: the daemon is woken by the doorbell.
+        return Cancellation(self.database, Endings(self.database, signer, Wakeups(), self.clock), self.clock)
 
 
 @asynccontextmanager

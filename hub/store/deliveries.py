@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import deliveries, fanouts, mailbox_entries, messages
@@ -124,6 +125,22 @@ def continue_fanout(transaction: Transaction, *, batch: int, at: datetime) -> tu
     return step.connections
 
 
+def finish_fanout(transaction: Transaction, message: int, *, at: datetime) -> tuple[str, ...]:
+    """Write at once what the fan-out has left of one message; gives the connections that have something new."""
+    row = transaction.execute(
+        select(fanouts.c.lane, fanouts.c.targets, fanouts.c.position, messages.c.weight, messages.c.expires_at)
+        .join_from(fanouts, messages, messages.c.message == fanouts.c.message)
+        .where(fanouts.c.message == message)
+    ).one_or_none()
+    if row is None:
+        return ()
+    consignment = Consignment(message=message, lane=row.lane, weight=row.weight, expires_at=row.expires_at)
+    targets = _targets(row.targets)
+    step = _write(transaction, consignment, targets, range(row.position, len(targets)), at=at)
+    transaction.execute(delete(fanouts).where(fanouts.c.message == message))
+    return step.connections
+
+
 def _write(
     transaction: Transaction, consignment: Consignment, targets: Sequence[Target], places: range, *, at: datetime
 ) -> FanoutStep:
@@ -189,9 +206,50 @@ def find(transaction: Transaction, keys: Collection[DeliveryKey]) -> dict[Delive
             ).where(deliveries.c.message.in_(numbers), deliveries.c.recipient.in_(codes))
         )
         for row in rows:
-            delivery = Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state), row.round)
-            found[row.message, row.recipient] = delivery
+            found[row.message, row.recipient] = _delivery(row)
     return found
+
+
+def of_message(transaction: Transaction, message: int) -> list[Delivery]:
+    """The deliveries of a message that are written, by recipient."""
+    rows = transaction.execute(
+        select(
+            deliveries.c.message,
+            deliveries.c.recipient,
+            deliveries.c.connection,
+            deliveries.c.state,
+            deliveries.c.round,
+        )
+        .where(deliveries.c.message == message)
+        .order_by(deliveries.c.recipient)
+    )
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: Row[*tuple[Any, ...]]) -> Delivery:
+    return Delivery(row.message, row.recipient, row.connection, DeliveryState(row.state), row.round)
+
+
+def requeue(transaction: Transaction, dead: Sequence[Delivery], *, at: datetime) -> None:
+    """Queue deliveries that had ended anew, each in a round of its own, at the connection that it names."""
+    transaction.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.message == bindparam("of_message"),
+            deliveries.c.recipient == bindparam("of_recipient"),
+        )
+        .values(
+            state=DeliveryState.QUEUED,
+            connection=bindparam("to_connection"),
+            round=deliveries.c.round + 1,
+            last_error=None,
+            updated_at=at,
+        ),
+        [
+            {"of_message": each.message, "of_recipient": each.recipient, "to_connection": each.connection}
+            for each in dead
+        ],
+    )
 
 
 def recipients(transaction: Transaction, message: int) -> list[str]:

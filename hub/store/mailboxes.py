@@ -72,6 +72,18 @@ class OverdueEntry:
     codes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A message to offer to a connection for some codes."""
+
+    connection: str
+    message: int
+    codes: Collection[str]
+    lane: int
+    weight: int
+    expires_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """An entry handed back: when to offer it again, and why it came back."""
@@ -195,6 +207,48 @@ def overdue(transaction: Transaction, *, lanes: int, at: datetime, most: int) ->
             if most <= 0:
                 return found
     return found
+
+
+def entries_of(transaction: Transaction, message: int) -> dict[str, int]:
+    """The entries that hand a message over, open or not, by connection."""
+    rows = transaction.execute(
+        select(_entries.connection, _entries.entry).where(_entries.message == message, _entries.receipt.is_(None))
+    )
+    return {row.connection: row.entry for row in rows}
+
+
+def offer(transaction: Transaction, offered: Offer, *, at: datetime) -> None:
+    """Offer a message for some codes anew: in the entry that the connection has for it, or in a new one.
+
+    An entry that is leased stays so; whoever holds it knows nothing of the new codes and is offered them after it.
+    """
+    row = transaction.execute(
+        select(_entries.entry, _entries.codes, _entries.open).where(
+            _entries.message == offered.message,
+            _entries.connection == offered.connection,
+            _entries.receipt.is_(None),
+        )
+    ).one_or_none()
+    fresh = {
+        "lane": offered.lane,
+        "codes": "\n".join(sorted(offered.codes)),
+        "open": True,
+        "available_at": at,
+        "lapses": 0,
+        "attempts": 0,
+        "expires_at": offered.expires_at,
+    }
+    if row is None:
+        entry = {"connection": offered.connection, "message": offered.message, "weight": offered.weight}
+        transaction.execute(insert(mailbox_entries).values(**entry, **fresh))
+        return
+    here = _entries.entry == row.entry
+    if row.open:
+        codes = sorted({*codes_in(row.codes), *offered.codes})
+        changed = {"codes": "\n".join(codes), "expires_at": offered.expires_at}
+        transaction.execute(update(mailbox_entries).where(here).values(**changed))
+    else:
+        transaction.execute(update(mailbox_entries).where(here).values(lease=None, last_error=None, **fresh))
 
 
 def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> None:

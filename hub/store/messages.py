@@ -125,6 +125,37 @@ def known(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[
     return {row.message_id: _known(row) for row in rows}
 
 
+def beginning_with(transaction: Transaction, prefix: str, *, most: int) -> list[KnownMessage]:
+    """Up to `most` messages whose ids begin with `prefix` (hex digits), the newest first."""
+    # After f comes g: the ids that begin so are one range of the index.
+    rows = transaction.execute(
+        select(*_KNOWN)
+        .where(messages.c.message_id >= prefix, messages.c.message_id < prefix + "g")
+        .order_by(messages.c.message.desc())
+        .limit(most)
+    )
+    return [_known(row) for row in rows]
+
+
+def with_document_id(transaction: Transaction, document_id: str, *, most: int) -> list[KnownMessage]:
+    """Up to `most` messages with that DocumentId: documents first, then statuses about it, the newest first."""
+    rows = transaction.execute(
+        select(*_KNOWN)
+        .where(messages.c.document_id == document_id)
+        .order_by(messages.c.kind == MessageKind.STATUS, messages.c.message.desc())
+        .limit(most)
+    )
+    return [_known(row) for row in rows]
+
+
+def payload_of(transaction: Transaction, message: int) -> tuple[int, datetime | None]:
+    """What an entry of a message weighs, and when its payload was dropped, if it was."""
+    row = transaction.execute(
+        select(messages.c.weight, messages.c.purged_at).where(messages.c.message == message)
+    ).one()
+    return row.weight, row.purged_at
+
+
 def numbered(transaction: Transaction, numbers: Collection[int]) -> dict[int, KnownMessage]:
     """The messages of those numbers, by number."""
     rows = transaction.execute(select(*_KNOWN).where(messages.c.message.in_(numbers)))
