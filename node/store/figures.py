@@ -14,7 +14,7 @@ from node.store.states import DeliveryState, HandoverState, OutboxState
 from schemas.codes import AgencyCode
 
 #: Where each delivery stands in the balance: consigned is delivered, whatever the software says afterwards.
-_COLUMNS = {
+COLUMN_OF = {
     DeliveryState.WAITING: "pending",
     DeliveryState.ACCEPTED: "pending",
     DeliveryState.CONSIGNED: "delivered",
@@ -61,7 +61,7 @@ def balance(transaction: Transaction) -> tuple[BalanceRow, ...]:
     by_code: dict[AgencyCode, dict[str, int]] = {}
     total: dict[str, int] = {}
     for row in rows:
-        column = _COLUMNS[DeliveryState(row.delivery)]
+        column = COLUMN_OF[DeliveryState(row.delivery)]
         for counts in (by_code.setdefault(row.sender, {}), total):
             counts[column] = counts.get(column, 0) + row.number
     return (*(_row(code, by_code[code]) for code in sorted(by_code)), _row(None, total))

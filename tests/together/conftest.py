@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from adapters.sdk import Accepted, Delivery, Outcome, Refused
 from schemas.message import Document
 from tests.together.documents import document, recall
 from tests.together.ground import Ground, make_ground
-from tests.together.site import Site, opened
+from tests.together.site import opened
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +73,6 @@ async def _refusing(delivery: Delivery) -> Outcome:
 
 
 @pytest.fixture
-async def site(exchanged: Exchanged, tmp_path: Path) -> AsyncIterator[Site]:
-    """What was exchanged, open in a folder of the test's own."""
-    async with opened(exchanged.ground.copy(tmp_path / "site"), exchanged.at) as site:
-        yield site
+def folder(exchanged: Exchanged, tmp_path: Path) -> Path:
+    """What was exchanged, closed, in a folder of the test's own."""
+    return exchanged.ground.copy(tmp_path / "site")

@@ -8,29 +8,31 @@ from pathlib import Path
 import pytest
 
 from hub.cli.audit import audit_of
+from hub.foundation import open_foundation
+from hub.settings import HubFolder
 from hub.usecases.audit import HubAudit
 from runtime.blobs import BlobStore
 from schemas.auditing import FindingCode
 from tests.together.by_hand import asked, by_hand, flipped
 from tests.together.conftest import Exchanged
-from tests.together.site import Site
 
 
-def _database(site: Site) -> Path:
-    return site.folder / "hub" / "data" / "hub.db"
+def _database(folder: Path) -> Path:
+    return folder / "hub" / "data" / "hub.db"
 
 
 def _number(exchanged: Exchanged, key: str) -> str:
     return f"(SELECT message FROM messages WHERE message_id = '{exchanged.id_of(key)}')"
 
 
-async def _audit(site: Site, *, deep: bool = False) -> HubAudit:
-    return await audit_of(site.hub.foundation, deep=deep)
+async def _audit(folder: Path, *, deep: bool = False) -> HubAudit:
+    async with open_foundation(HubFolder(folder / "hub")) as foundation:
+        return await audit_of(foundation, deep=deep)
 
 
-async def test_what_is_whole_is_clean_and_balances(site: Site) -> None:
+async def test_what_is_whole_is_clean_and_balances(folder: Path) -> None:
     """After an exchange everything is proven: delivered, refused, expired and pending, as the rows say."""
-    found = await _audit(site, deep=True)
+    found = await _audit(folder, deep=True)
     assert [finding.sentence for finding in found.findings] == []
     assert found.is_clean
     overall = found.balance.overall
@@ -124,46 +126,46 @@ DELETED: Sequence[tuple[str, str, FindingCode]] = [
 
 @pytest.mark.parametrize(("statement", "code"), [each[1:] for each in DELETED], ids=[each[0] for each in DELETED])
 async def test_what_is_deleted_or_changed_by_hand_is_named(
-    site: Site, exchanged: Exchanged, statement: str, code: FindingCode
+    folder: Path, exchanged: Exchanged, statement: str, code: FindingCode
 ) -> None:
     """Each table's loss is found, with the message that it concerns, and the audit is not clean."""
     key = "waiting" if "{waiting}" in statement else "circular"
     column = "body"
     by_hand(
-        _database(site),
+        _database(folder),
         statement.format(
             circular=_number(exchanged, "circular"), waiting=_number(exchanged, "waiting"), flip=flipped(column)
         ),
     )
-    found = await _audit(site)
+    found = await _audit(folder)
     assert not found.is_clean
     named = [finding for finding in found.findings if finding.code is code]
     assert exchanged.id_of(key) in {finding.message_id for finding in named}
     assert all(finding.sentence and finding.mend for finding in named)
 
 
-async def test_a_message_of_which_nothing_is_left_is_found_by_its_number(site: Site, exchanged: Exchanged) -> None:
+async def test_a_message_of_which_nothing_is_left_is_found_by_its_number(folder: Path, exchanged: Exchanged) -> None:
     """Who deletes a message with all that belongs to it leaves a gap in the numbers."""
-    number = asked(_database(site), f"SELECT {_number(exchanged, 'circular')}")
+    number = asked(_database(folder), f"SELECT {_number(exchanged, 'circular')}")
     tables = ("mailbox_entries", "deliveries", "message_blobs", "envelopes", "receipts", "messages")
-    by_hand(_database(site), *(f"DELETE FROM {table} WHERE message = {number}" for table in tables))
-    found = await _audit(site)
+    by_hand(_database(folder), *(f"DELETE FROM {table} WHERE message = {number}" for table in tables))
+    found = await _audit(folder)
     gaps = [finding for finding in found.findings if finding.code is FindingCode.NUMBER_GAP]
     assert any(f"messages was deleted: number {number} " in finding.sentence for finding in gaps)
 
 
-async def test_a_file_that_is_gone_short_or_changed_is_named(site: Site, exchanged: Exchanged) -> None:
+async def test_a_file_that_is_gone_short_or_changed_is_named(folder: Path, exchanged: Exchanged) -> None:
     """An attachment's file is looked for, its length compared, and with `deep` every byte of it."""
-    digest = str(asked(_database(site), "SELECT digest FROM blobs WHERE content IS NULL"))
-    path = BlobStore(site.folder / "hub" / "data").path(digest)
+    digest = str(asked(_database(folder), "SELECT digest FROM blobs WHERE content IS NULL"))
+    path = BlobStore(folder / "hub" / "data").path(digest)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"!")
-    assert (await _audit(site)).is_clean
-    assert _codes(await _audit(site, deep=True)) == {FindingCode.ATTACHMENT_CHANGED}
+    assert (await _audit(folder)).is_clean
+    assert _codes(await _audit(folder, deep=True)) == {FindingCode.ATTACHMENT_CHANGED}
     path.write_bytes(whole[:-1])
-    assert _codes(await _audit(site)) == {FindingCode.ATTACHMENT_SIZE}
+    assert _codes(await _audit(folder)) == {FindingCode.ATTACHMENT_SIZE}
     path.unlink()
-    found = await _audit(site)
+    found = await _audit(folder)
     assert _codes(found) == {FindingCode.ATTACHMENT_MISSING}
     assert {finding.message_id for finding in found.findings} == {
         exchanged.id_of("circular"),
@@ -171,16 +173,16 @@ async def test_a_file_that_is_gone_short_or_changed_is_named(site: Site, exchang
     }
 
 
-async def test_a_changed_short_attachment_is_named_when_bytes_are_read(site: Site) -> None:
+async def test_a_changed_short_attachment_is_named_when_bytes_are_read(folder: Path) -> None:
     """`deep` reads the attachments that lie in the database as well."""
-    by_hand(_database(site), f"UPDATE blobs SET content = {flipped('content')} WHERE content IS NOT NULL")
-    assert _codes(await _audit(site, deep=True)) == {FindingCode.ATTACHMENT_CHANGED}
+    by_hand(_database(folder), f"UPDATE blobs SET content = {flipped('content')} WHERE content IS NOT NULL")
+    assert _codes(await _audit(folder, deep=True)) == {FindingCode.ATTACHMENT_CHANGED}
 
 
-async def test_a_directory_version_that_was_changed_proves_nothing(site: Site) -> None:
+async def test_a_directory_version_that_was_changed_proves_nothing(folder: Path) -> None:
     """What a changed version of the directory said is not believed: seals that rest on it are named with it."""
-    by_hand(_database(site), f"UPDATE directory_versions SET document = {flipped('document')}")
-    found = await _audit(site)
+    by_hand(_database(folder), f"UPDATE directory_versions SET document = {flipped('document')}")
+    found = await _audit(folder)
     assert {FindingCode.DIRECTORY_INVALID, FindingCode.ENVELOPE_INVALID} <= _codes(found)
 
 
