@@ -74,8 +74,10 @@ class ReceiverSettings(Settings):
 class HandoverSettings(Settings):
     """How messages go to the agency's software, through an adapter."""
 
-    parallel: int = Field(4, ge=1, le=64)
+    parallel: int = Field(4, ge=2, le=64)
     """How many hand-overs are under way at once."""
+    express_reserve: int = Field(1, ge=1)
+    """How many of them are kept for express documents."""
     timeout: float = Field(300.0, gt=0)
     """How many seconds an adapter may take for one."""
     hold: float = Field(3600.0, ge=0)

@@ -33,6 +33,7 @@ class ReadyHandover:
 
     message_id: Sha256Hex
     code: AgencyCode
+    lane: int
     attempts: int
 
 
@@ -120,12 +121,12 @@ def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
 def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyHandover, ...]:
     """What may be handed over now, the most urgent lane first, in it in the order of arrival."""
     rows = transaction.execute(
-        select(handovers.c.message_id, handovers.c.code, handovers.c.attempts)
+        select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
         .where(handovers.c.state == HandoverState.READY)
         .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
         .limit(limit)
     )
-    return tuple(ReadyHandover(row.message_id, row.code, row.attempts) for row in rows)
+    return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts) for row in rows)
 
 
 def next_due(transaction: Transaction) -> datetime | None:

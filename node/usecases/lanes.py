@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from schemas.message import Priority
@@ -22,3 +23,12 @@ LANES: Final = 4
 def lane_of(priority: Priority) -> int:
     """The lane of a document of that priority. A status rides in the lane of what it speaks of."""
     return _LANES[priority]
+
+
+def has_room(lane: int, running: Iterable[int], *, parallel: int, reserve: int) -> bool:
+    """Whether work in `lane` may begin beside what is `running`: `reserve` of `parallel` places are kept for express.
+
+    One place at least is open to all.
+    """
+    ordinary = sum(1 for other in running if other != EXPRESS_LANE)
+    return lane == EXPRESS_LANE or ordinary < max(1, parallel - reserve)

@@ -1,4 +1,7 @@
-"""The hand-over worker: brings the inbox to the agencies' software, the most urgent first."""
+"""The hand-over worker: brings the inbox to the agencies' software, the most urgent first.
+
+Express documents have workers of their own, so that software which is slow with large ordinary ones cannot take all.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from node.store.metadata import Transaction
 from node.usecases.backoff import longest_rest
 from node.usecases.handover import HandingOver
 from node.usecases.handover_record import HandoverRecord
+from node.usecases.lanes import has_room
 from node.usecases.work import Work
 from node.workers.pool import Found
 from runtime.clock import Clock
@@ -37,6 +41,7 @@ class InboxQueue:
         self._database = database
         self._handing_over = handing_over
         self._record = record
+        self._express_reserve = settings.express_reserve
         self._clock = clock
         self.parallel = settings.parallel
         self.longest_rest = max(longest_rest(settings.backoff), timedelta(seconds=settings.hold))
@@ -56,8 +61,9 @@ class InboxQueue:
     def key(self, row: ReadyHandover) -> tuple[str, str]:
         return row.message_id, row.code.value
 
-    def admits(self, row: ReadyHandover, running: Collection[ReadyHandover]) -> bool:  # noqa: ARG002 - a WorkQueue
-        return True
+    def admits(self, row: ReadyHandover, running: Collection[ReadyHandover]) -> bool:
+        lanes = (other.lane for other in running)
+        return has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve)
 
     async def do(self, row: ReadyHandover) -> None:
         await self._record.record(await self._handing_over.attempt(row))

@@ -1,7 +1,7 @@
 """A pool of workers over a queue in the database: some rows at once, each by one worker, in the queue's order.
 
 When work fails for a reason that is not the row's, the pool pauses, longer each time; then one row probes, and when it
-comes through the others follow.
+comes through the others follow. An ordinary document that probes may be a large one: an express one probes beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import structlog
 
 from node.settings_exchange import BackoffSettings
 from node.usecases.backoff import wait_after
+from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.work import Work
 from node.workers.stopping import woken_by
 from runtime.clock import Clock
@@ -25,7 +26,15 @@ from schemas.errors import Unavailable
 
 log = structlog.get_logger()
 
-RowT = TypeVar("RowT")
+
+class InLane(Protocol):
+    """Work that is more or less urgent."""
+
+    @property
+    def lane(self) -> int: ...
+
+
+RowT = TypeVar("RowT", bound=InLane)
 
 #: A wake-up can be lost, so the queue is looked at again now and then (seconds).
 _RECHECK: Final = 15.0
@@ -87,6 +96,7 @@ class Pool(Generic[RowT]):
         self._backoff = backoff
         self._chance = chance
         self._running: dict[Hashable, RowT] = {}
+        self._probes: dict[Hashable, RowT] = {}
         self._failures = 0
         self._paused_until = 0.0
 
@@ -118,12 +128,15 @@ class Pool(Generic[RowT]):
             key = self._queue.key(row)
             if key not in self._running and key not in ending and self._admits(row):
                 self._running[key] = row
+                if self._failures:
+                    self._probes[key] = row
                 group.create_task(self._do(key, row, work))
         await wait_for_event(work, self._seconds_until(found.next_due))
 
     def _admits(self, row: RowT) -> bool:
-        most = 1 if self._failures else self._queue.parallel
-        return len(self._running) < most and self._queue.admits(row, self._running.values())
+        if self._failures and any(_is_express(probe) is _is_express(row) for probe in self._probes.values()):
+            return False
+        return len(self._running) < self._queue.parallel and self._queue.admits(row, self._running.values())
 
     async def _do(self, key: Hashable, row: RowT, work: asyncio.Event) -> None:
         try:
@@ -139,6 +152,7 @@ class Pool(Generic[RowT]):
             self._paused_until = 0.0
         finally:
             del self._running[key]
+            self._probes.pop(key, None)
             work.set()
 
     def _fail(self, error: Unavailable | None) -> None:
@@ -173,3 +187,7 @@ class Pool(Generic[RowT]):
         if due_at is None:
             return _RECHECK
         return min(_RECHECK, max(0.0, (due_at - self._clock()).total_seconds()))
+
+
+def _is_express(row: InLane) -> bool:
+    return row.lane == EXPRESS_LANE

@@ -14,7 +14,7 @@ from node.store.metadata import Transaction
 from node.store.sending_queue import ReadyMessage
 from node.usecases.backoff import longest_rest
 from node.usecases.hub_watch import HUB_TROUBLES
-from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.lanes import has_room
 from node.usecases.sending import Sending
 from node.usecases.work import Work
 from node.workers.pool import Found
@@ -53,10 +53,8 @@ class OutboxQueue:
         return row.message_id
 
     def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:
-        if row.lane == EXPRESS_LANE:
-            return True
-        ordinary = sum(1 for other in running if other.lane != EXPRESS_LANE)
-        return ordinary < max(1, self.parallel - self._express_reserve)
+        lanes = (other.lane for other in running)
+        return has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve)
 
     async def do(self, row: ReadyMessage) -> None:
         await self._sending.send(row)

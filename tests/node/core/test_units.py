@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
@@ -108,6 +109,12 @@ async def test_when_the_one_who_works_is_cancelled_the_others_are_told() -> None
         await leader
 
 
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: int
+    lane: int = 3
+
+
 class Numbers:
     """A queue of numbers. `faults` are raised at a number's first try; `at_starts` is how many ran as each set out."""
 
@@ -117,31 +124,31 @@ class Numbers:
     longest_rest = timedelta(seconds=1)
 
     def __init__(self, count: int, faults: dict[int, Exception]) -> None:
-        self.left = list(range(count))
-        self.done: list[int] = []
+        self.left = [Number(value) for value in range(count)]
+        self.done: list[Number] = []
         self.running = 0
         self.at_starts: list[int] = []
         self._faults = faults
 
-    async def look(self, limit: int) -> Found[int]:
+    async def look(self, limit: int) -> Found[Number]:
         return Found(self.left[:limit], None)
 
     async def wake_due(self) -> None: ...
 
     async def recover(self) -> None: ...
 
-    def key(self, row: int) -> int:
-        return row
+    def key(self, row: Number) -> int:
+        return row.value
 
-    def admits(self, row: int, running: Collection[int]) -> bool:
+    def admits(self, row: Number, running: Collection[Number]) -> bool:
         return row not in running
 
-    async def do(self, row: int) -> None:
+    async def do(self, row: Number) -> None:
         self.running += 1
         self.at_starts.append(self.running)
         try:
             await asyncio.sleep(0.02)
-            fault = self._faults.pop(row, None)
+            fault = self._faults.pop(row.value, None)
             if fault is not None:
                 raise fault
             self.left.remove(row)
@@ -159,7 +166,7 @@ async def test_a_pool_outlives_faults_and_keeps_its_measure() -> None:
     await eventually(lambda: len(queue.done) == 20)
     stop.set()
     await asyncio.wait_for(running, 5)
-    assert sorted(queue.done) == list(range(20))
+    assert sorted(done.value for done in queue.done) == list(range(20))
     assert max(queue.at_starts) == 3
 
 
@@ -176,3 +183,28 @@ async def test_after_a_failure_one_probes_before_the_others_follow() -> None:
     # Three set out together and failed; then one by itself; only after it came through did others set out together.
     assert queue.at_starts[:5] == [1, 2, 3, 1, 1]
     assert max(queue.at_starts[5:]) == 3
+
+
+async def test_express_probes_beside_an_ordinary_probe() -> None:
+    """While the peer is thought away and a large ordinary document probes, an express one is tried all the same."""
+    queue = Numbers(1, {0: Unavailable("hub-unreachable", "Gone.")})
+    stuck, goes_on, stop, do = asyncio.Event(), asyncio.Event(), asyncio.Event(), queue.do
+
+    async def probe(row: Number) -> None:
+        if row.lane and 0 not in queue._faults:
+            stuck.set()
+            await goes_on.wait()
+        await do(row)
+
+    queue.do = probe  # type: ignore[method-assign]  # the first row's second try is long
+    wakeups = Wakeups()
+    pool = Pool(queue, wakeups, clock=Clock(), backoff=QUICK, chance=Random(3))
+    running = asyncio.create_task(pool.run(stop))
+    await asyncio.wait_for(stuck.wait(), 5)
+    express = Number(1, lane=0)
+    queue.left.insert(0, express)
+    wakeups.wake(Work.SENDING)
+    await eventually(lambda: queue.done == [express])
+    goes_on.set()
+    stop.set()
+    await asyncio.wait_for(running, 5)
