@@ -1,0 +1,110 @@
+"""Lanes at volume: twenty thousand ordinary documents wait, and an express one goes next."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapters.sdk import Accepted, Delivery, Outcome
+from node.store import handovers, sending_queue
+from node.store.states import HandoverState, OutboxState
+from schemas.message import Priority
+from tests.node.core.asking import arrives, becomes, handed
+from tests.node.core.hub_simulator import HubSimulator
+from tests.node.core.node_under_test import Node, eventually
+from tests.node.core.world import G22, H23, World, document, envelope
+
+WAITING = 20_000
+
+#: Tables with a row for a waiting document, and what of it must differ in a copy.
+_OUTBOX = {"messages": "sequence", "envelopes": None, "outbox": "sequence", "outbox_recipients": None}
+_INBOX = {"messages": "sequence", "envelopes": None, "inbox": "sequence", "handovers": "sequence"}
+
+
+def _multiply(connection: Connection, message_id: str, tables: dict[str, str | None]) -> None:
+    """Have `WAITING` documents like one that is there; the copies come after it, in order."""
+    for table, number in tables.items():
+        names = [row.name for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+        changed = {"message_id": "printf('%064x', n)", "key": "'copy ' || n", number: f"{number} + 10 + n"}
+        values = ", ".join(changed.get(name, f'"{name}"') for name in names)
+        connection.exec_driver_sql(
+            f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {WAITING - 1})"
+            f" INSERT INTO {table} ({', '.join(f'''{chr(34)}{name}{chr(34)}''' for name in names)})"
+            f" SELECT {values} FROM {table}, c WHERE message_id = ?",
+            (message_id,),
+        )
+
+
+async def test_an_express_document_is_sent_next_whatever_waits_in_the_outbox(node: Node, hub: HubSimulator) -> None:
+    """With 20,000 ordinary documents in the outbox, and slow ones under way, an express one is the next to set out."""
+    first = await node.submit(document(), key="first")
+    await node.database.write(lambda connection: _multiply(connection, first, _OUTBOX))
+    hub.faults.hold = lambda sent: sent.priority is Priority.NORMAL
+    async with node.running("sender"):
+        ordinary = node.settings.sender.parallel - node.settings.sender.express_reserve
+        await eventually(lambda: len(hub.tries) >= 1)
+        express = await node.submit(document(priority=Priority.EXPRESS), key="express")
+        await becomes(node, express, OutboxState.ACCEPTED)
+        assert hub.order == [express]
+        assert len(hub.tries) <= ordinary + 1
+        hub.faults.hold = lambda _sent: False
+
+    def left(connection: Connection) -> Any:
+        return connection.exec_driver_sql("SELECT count(*) FROM outbox WHERE state = 'ready'").scalar_one()
+
+    assert await node.database.read(left) > WAITING - 100
+
+
+async def test_an_express_document_is_handed_over_next_whatever_waits_in_the_inbox(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """With 20,000 ordinary documents before software that takes ages for each, an express one is handed over."""
+    slow = asyncio.Event()
+
+    async def answer(delivery: Delivery) -> Outcome:
+        if delivery.message.priority is Priority.NORMAL:
+            await slow.wait()
+        return Accepted()
+
+    node.adapter.answer = answer
+    first = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(first.data, [H23])
+    async with node.running("receiver"):
+        await arrives(node, first.message_id)
+    await node.database.write(lambda connection: _multiply(connection, first.message_id, _INBOX))
+    async with node.running("receiver", "handover"):
+        places = node.settings.handover.parallel - node.settings.handover.express_reserve
+        await eventually(lambda: len(node.adapter.deliveries) == places)
+        express = world.sealed(envelope(document(G22, H23, priority=Priority.EXPRESS_APPOINTED)))
+        hub.deliver(express.data, [H23])
+        await handed(node, express.message_id, HandoverState.HANDED_OVER)
+        assert len(node.adapter.deliveries) == places + 1
+        slow.set()
+
+
+async def test_a_look_at_a_long_queue_costs_what_a_look_at_a_short_one_does(node: Node) -> None:
+    """What goes next is read from the front of an index: of 20,000 rows the database touches a handful."""
+    first = await node.submit(document(), key="first")
+
+    def steps(connection: Connection) -> int:
+        taken = 0
+
+        def count() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        driver = connection.connection.driver_connection
+        driver.set_progress_handler(count, 1)
+        try:
+            sending_queue.ready(connection, limit=8)
+            handovers.ready(connection, limit=8)
+        finally:
+            driver.set_progress_handler(None, 0)
+        return taken
+
+    few = await node.database.read(steps)
+    await node.database.write(lambda connection: _multiply(connection, first, _OUTBOX))
+    assert await node.database.read(steps) < few + 500
