@@ -63,6 +63,10 @@ class DirectoryRejected(Rejected):
     """A directory version that must not be applied, for its signature or its place. Codes begin with `directory-`."""
 
 
+class EvidenceRejected(Rejected):
+    """A file that is no evidence container, or a part of one that does not hold. Codes begin with `evidence-`."""
+
+
 class TokenRejected(Rejected):
     """A text that is no enrolment token, or one of which a part is missing. Codes begin with `token-`."""
 

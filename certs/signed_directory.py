@@ -92,14 +92,30 @@ def verify_version(
     """
     # 1. Who signed, and did they?
     envelope = _parsed(data)
-    leaf = envelope.certificates[0]
-    _verify(_pae(envelope.payload), envelope.signature, leaf)
-    REMEMBERED_PATHS.find(leaf, envelope.certificates[1:], anchors, usage=DIRECTORY, at=at, faults=DIRECTORY_FAULTS)
+    _require_signed(envelope)
+    _require_signer(envelope, anchors, at)
     # 2. Does it follow on what is here?
     version = read_version(envelope.payload)
     digest = _digest(envelope.payload)
     _require_successor(version, digest, after)
     return VerifiedVersion(version, digest, is_expired=version.expires_at <= at, data=data)
+
+
+def verify_single_version(data: bytes, anchors: Sequence[x509.Certificate]) -> VerifiedVersion:
+    """The version in `data` by itself, judged at the time it was issued: what stood in the directory then.
+
+    Raises DirectoryRejected for the signature, as `verify_version`; its place among others is not looked at.
+    """
+    envelope = _parsed(data)
+    _require_signed(envelope)
+    version = read_version(envelope.payload)
+    _require_signer(envelope, anchors, version.issued_at)
+    return VerifiedVersion(version, _digest(envelope.payload), is_expired=False, data=data)
+
+
+def version_in(data: bytes) -> DirectoryVersion:
+    """What signed bytes say, whose signature is not verified: to choose among versions that were verified before."""
+    return read_version(_parsed(data).payload)
 
 
 def version_digest(data: bytes) -> Sha256Hex:
@@ -156,6 +172,15 @@ def _sign(message: bytes, key: SealingKey) -> bytes:
     if isinstance(key.private_key, rsa.RSAPrivateKey):
         return key.private_key.sign(message, padding.PKCS1v15(), hashes.SHA256())
     return key.private_key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+def _require_signed(envelope: _Envelope) -> None:
+    _verify(_pae(envelope.payload), envelope.signature, envelope.certificates[0])
+
+
+def _require_signer(envelope: _Envelope, anchors: Sequence[x509.Certificate], at: datetime) -> None:
+    leaf, *above = envelope.certificates
+    REMEMBERED_PATHS.find(leaf, above, anchors, usage=DIRECTORY, at=at, faults=DIRECTORY_FAULTS)
 
 
 def _verify(message: bytes, signature: bytes, leaf: x509.Certificate) -> None:

@@ -24,6 +24,7 @@ PROGRAMS = {
     "hub": Program("hub.cli", "Run the exchange and admit agencies: for the national or provincial operator."),
     "node": Program("node.cli", "Run an agency's node: send, receive, see what is stuck and why."),
     "envelope": Program("congvan.envelope", "Show, check, pack, unpack, seal and verify edXML files."),
+    "evidence": Program("congvan.evidence", "Verify a file that proves what became of a document, anywhere, offline."),
     "demo": Program("congvan.demo", "Watch a document travel: a hub and three agencies on this machine."),
 }
 

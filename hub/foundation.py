@@ -15,8 +15,10 @@ from hub.usecases.cancellation import Cancellation
 from hub.usecases.connections import ConnectionRegister, TokenMint
 from hub.usecases.directory import DirectoryPublisher
 from hub.usecases.endings import Endings
+from hub.usecases.evidence import Evidence
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
+from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
 from runtime.wakeups import Wakeups
@@ -40,6 +42,12 @@ class Foundation:
     def mint(self) -> TokenMint:
         lifetime = timedelta(days=self.settings.hub.enrolment.token_days)
         return TokenMint(self.keys.authority.root, lifetime, secrets.token_bytes)
+
+    @property
+    def evidence(self) -> Evidence:
+        authority = self.keys.authority
+        chain = (authority.root, authority.tls.certificate, authority.seals.certificate)
+        return Evidence(self.database, BlobStore(self.folder.data), self.settings.hub.name, chain, self.clock)
 
     @property
     def agencies(self) -> AgencyRegister:

@@ -12,6 +12,7 @@ from node.store.migrate import MIGRATIONS
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
+from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import NodeIdentity
 from node.usecases.parked import ParkedHandovers
@@ -58,6 +59,10 @@ class Foundation:
     @property
     def parked(self) -> ParkedHandovers:
         return ParkedHandovers(self.database, self.wakeups, self.clock)
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.database, self.blobs, self.identity, self.clock)
 
     def api(self, name: str) -> NodeFacade:
         """The node as the adapter `name` sees it."""

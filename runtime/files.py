@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from schemas.errors import CongvanError, Rejected, Unavailable
 
@@ -29,12 +30,19 @@ def sync_folder(folder: Path) -> None:
 
 def write_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     """Put `content` at `path` by one rename, durable when this returns, with `mode` from the first byte on."""
+    with writing(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """A file to write, which stands at `path`, whole and durable, once the block ends without an error."""
     with storage_errors(path):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, audit, connection, deliveries, hub_commands, traffic
+from hub.cli import agency, audit, connection, deliveries, evidence, hub_commands, traffic
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,5 +23,6 @@ app.command("audit")(audit.audit)
 app.command("deliveries")(deliveries.deliveries)
 app.command("redeliver")(deliveries.redeliver)
 app.command("cancel")(deliveries.cancel)
+app.command("evidence")(evidence.evidence)
 app.add_typer(agency.app, name="agency")
 app.add_typer(connection.app, name="connection")

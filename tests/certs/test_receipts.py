@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,14 +15,15 @@ from lxml import etree
 
 from certs import receipts as receipts_module
 from certs.keys import new_p256_key
-from certs.receipts import ReceiptTrust, sign_receipts, verify_receipt
+from certs.receipts import ReceiptTrust, require_witness, sign_receipts, verify_receipt
 from certs.sealing_key import SealingKey
 from certs.trust import SignerBinding, Trust
 from certs.verified import Verified
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.errors import Rejected
-from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
+from schemas.receipt_codec import write_receipt
+from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 from tests.certs import xmlsec
 from tests.vectors.workshop import AT, G22, H23, Workshop, first, resigned, written
 
@@ -259,3 +262,38 @@ def test_what_is_no_receipt_is_refused(h23: SealingKey, trust: ReceiptTrust) -> 
             verify_receipt(SignedReceipt(one.receipt, half), trust, AT)
         with pytest.raises(Rejected):
             verify_receipt(SignedReceipt(half[:-1], one.proof), trust, AT)
+
+
+@pytest.mark.parametrize("event", ReceiptEvent)
+def test_every_event_is_signed_and_verified_by_its_party(
+    event: ReceiptEvent, h23: SealingKey, hub: SealingKey, trust: ReceiptTrust
+) -> None:
+    """Each event of the design, those of relays too, comes back verified from the party at which it happens."""
+    at_recipient = event.startswith("Content")
+    told = dataclasses.replace(
+        receipt(issuer=OF_H23 if at_recipient else HUB),
+        event=event,
+        recipient=None if event.startswith("Submission") else H23,
+        reason=Reason("relay-down", "Trục đích không trả lời.") if event.endswith(("Failure", "Rejection")) else None,
+    )
+    (one,) = signed(told, key=h23 if at_recipient else hub)
+    verified = verify_receipt(one, trust, AT).value
+    assert verified == told
+    require_witness(verified)
+
+
+def test_a_proof_shown_reveals_how_many_others_there_are_and_nothing_of_them(h23: SealingKey) -> None:
+    """Proofs of a receipt among quite different others differ in digests and signature alone; guesses find nothing."""
+    one = receipt(1)
+    others = [receipt(2), dataclasses.replace(receipt(3), document_id="G22,2026/11/21,61/MẬT", recipient=G22)]
+    plain, telling = (signed(one, other, key=h23)[0] for other in others)
+    assert _bared(plain.proof) == _bared(telling.proof)
+    assert plain.proof.count(b"<Digest>") == 2
+    # Whoever guesses the other's content, and knows the salt of the one that is shown, has not its digest.
+    guess = hashlib.sha256(write_receipt(others[0], _salt(plain))).hexdigest()
+    assert guess.encode() not in plain.proof
+
+
+def _bared(proof: bytes) -> bytes:
+    """A proof without digests, and without what is computed from them."""
+    return re.sub(rb"<((?:ds:)?(?:Digest|DigestValue|SignatureValue))>[^<]*<", rb"<\1><", proof)

@@ -1,0 +1,91 @@
+"""Evidence: all that the hub holds of one message, in one file that proves it to others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from certs.evidence_directory import versions_for
+from certs.evidence_format import Manifest
+from certs.evidence_writing import EvidenceAttachment, EvidenceContents, agencies_concerned, write_evidence
+from hub.store import evidence, rejections
+from hub.store.evidence import HeldAttachment, HeldMessage
+from hub.store.metadata import Transaction
+from runtime.blobs import BlobStore
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected
+
+_NAME: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Gathers evidence from the store of the hub `name`, whose authority is `authority` (root first)."""
+
+    database: Database
+    files: BlobStore
+    name: str
+    authority: tuple[x509.Certificate, ...]
+    clock: Clock
+
+    async def write(self, message: str, path: Path, *, attachments: bool = False) -> Manifest:
+        """Write the evidence of `message` (its id, or 8 digits of its beginning or more) to `path`.
+
+        Raises:
+            Rejected: `message-unknown`, `message-ambiguous`; with `attachments`, `payload-purged`.
+            Unavailable: `storage-full`.
+        """
+        contents = await self.database.read(partial(self._gather, message, attachments))
+        return await asyncio.to_thread(write_evidence, path, contents)
+
+    def _gather(self, name: str, attachments: bool, transaction: Transaction) -> EvidenceContents:
+        message_id = _named(transaction, name)
+        held = evidence.of_message(transaction, message_id) or HeldMessage(None, None, (), ())
+        refusals = [refusal.signed for refusal in rejections.of_message(transaction, message_id)]
+        receipts = [*refusals, *held.receipts]
+        if attachments and held.purged_at is not None:
+            raise Rejected(
+                "payload-purged",
+                f"The attachments were dropped on {held.purged_at:%Y-%m-%d} by the retention rule.",
+                mend="Gather the evidence without them: it names them by their SHA-256.",
+            )
+        return EvidenceContents(
+            message_id=message_id,
+            gathered_by=f"hub {self.name}",
+            gathered_at=self.clock(),
+            envelope=held.envelope,
+            dropped_at=held.purged_at,
+            receipts=receipts,
+            directory=versions_for(
+                partial(evidence.directory_documents, transaction),
+                evidence.directory_bytes(transaction),
+                agencies_concerned(receipts, held.envelope),
+            ),
+            authority=self.authority,
+            attachments=[self._attachment(each) for each in held.attachments] if attachments else (),
+        )
+
+    def _attachment(self, held: HeldAttachment) -> EvidenceAttachment:
+        content = self.files.path(held.digest) if held.content is None else held.content
+        return EvidenceAttachment(held.digest, held.size, content)
+
+
+def _named(transaction: Transaction, name: str) -> Sha256Hex:
+    found = evidence.ids_beginning(transaction, name, limit=2) if _NAME.fullmatch(name) else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Rejected("message-ambiguous", f"Several messages begin with {name}.", mend="Give more digits of its id.")
+    raise Rejected(
+        "message-unknown",
+        f"No message {name!r} was accepted here, nor is a refusal of it kept.",
+        mend="Give the message id, or 8 digits of its beginning or more.",
+    )
