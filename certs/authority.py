@@ -157,6 +157,18 @@ class Authority:
             lifetime=self.lifetimes.client,
         )
 
+    def issue_push(self, key: bytes | PublicKey, hub_name: str, now: datetime) -> Chain:
+        """A TLS client certificate by which the hub `hub_name` is known to the nodes that it pushes to."""
+        return leaf_profile(
+            self.tls,
+            _requested_key(key),
+            subject=common_name(hub_name, " Push"),
+            names=uri_names([hub_uri(hub_name)]),
+            purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
+            now=now,
+            lifetime=self.lifetimes.server,
+        )
+
     def issue_seal(self, key: bytes | PublicKey, connection: str, codes: Sequence[AgencyCode], now: datetime) -> Chain:
         """A certificate whose key seals. `codes` inform people: for whom a key may seal, the directory says."""
         return leaf_profile(

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from certs.errors import KeyRejected
 from certs.keys import certificates_pem, parse_certificate, read_certificates, read_key
-from certs.names import connection_named
+from certs.names import connection_named, hub_named
 
 _TLS_1_2_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -49,6 +49,39 @@ def client_context(
     if chain_path is not None and key_path is not None:
         _load_own(context, chain_path, key_path, passphrase)
     return context
+
+
+def push_server_context(
+    chain_path: Path, key_path: Path, passphrase: bytes | None, hub_authorities: Sequence[x509.Certificate]
+) -> ssl.SSLContext:
+    """A node's context for what its hub pushes: a client must show a certificate under `hub_authorities`.
+
+    Whose it is, `hub_of` says: nodes have certificates under the same authority. Raises as `server_context`.
+    """
+    context = server_context(chain_path, key_path, passphrase, hub_authorities)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def push_client_context(chain_path: Path, key_path: Path, passphrase: bytes | None) -> ssl.SSLContext:
+    """A hub's context for pushing. It takes any certificate: the caller compares the fingerprint, before it speaks.
+
+    A node's certificate is made for TLS clients and names no host, so that OpenSSL has nothing to check it by, but the
+    hub knows the one that it let in. Raises as `server_context`.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _load_own(context, chain_path, key_path, passphrase)
+    return context
+
+
+def hub_of(certificate_der: bytes) -> str | None:
+    """The hub that a client certificate (DER, as TLS gives it) belongs to; None if it names none."""
+    try:
+        return hub_named(parse_certificate(certificate_der))
+    except KeyRejected:
+        return None
 
 
 def connection_of(certificate_der: bytes) -> str | None:

@@ -98,7 +98,7 @@ async def serve(
         await stack.enter_async_context(doorbell(folder.doorbell, rung))
         services = {
             **_admission(foundation, exchange, registry, announce),
-            **exchange_services(exchange),
+            **exchange_services(exchange, foundation.keys.push_tls()),
             **await _webhook(foundation, exchange, meters, stack),
             "doorbell": _doorbell(rung, exchange.wakeups),
         }

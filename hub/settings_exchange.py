@@ -143,10 +143,28 @@ class RetentionSettings(Settings):
         return timedelta(days=self.payload_days) if self.payload_days else None
 
 
+class PushSettings(Settings):
+    """How what waits is pushed to nodes that asked for it (`congvan hub connection push`)."""
+
+    entries: int = Field(50, ge=1, le=5000)
+    """The most entries in one push."""
+    timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """How long a node may take to answer one. Shorter than a lease: what fails is free again before."""
+    greeting_seconds: float = Field(60.0, ge=1, le=3600)
+    """A node to which nothing was pushed for so long gets an empty push, by which each side sees that push works."""
+    failures: int = Field(5, ge=1, le=1000)
+    """After so many failures in a row nothing is pushed for a while (the breaker opens), and the node has to fetch."""
+    first_seconds: float = Field(10.0, gt=0, le=3600)
+    """How long that while is at first; doubled each time, spread by ±20 %."""
+    longest_seconds: float = Field(900.0, gt=0, le=24 * 3600)
+    """The while is never longer than this."""
+
+
 class ExchangeSettings(Settings):
     """The way of a document through the hub."""
 
     submissions: SubmissionSettings = SubmissionSettings()
     mailbox: MailboxSettings = MailboxSettings()
     deliveries: DeliverySettings = DeliverySettings()
+    push: PushSettings = PushSettings()
     retention: RetentionSettings = RetentionSettings()

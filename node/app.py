@@ -13,15 +13,20 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from certs.keys import read_certificates
+from certs.tls import push_server_context
 from node.adapter_tables import OpenAdapters, open_adapters
 from node.foundation import Foundation, open_foundation
 from node.http.gauges import NodeGauges
-from node.http.operations import listening, operations_application
+from node.http.listening import listening
+from node.http.operations import operations_application
+from node.http.push import PushIntake, push_application
 from node.settings import NodeFolder
 from node.store.migrate import MIGRATIONS
 from node.usecases.health import expiries, trials_of
+from node.usecases.intake import Intake
+from node.usecases.push_contact import PushContact
 from node.workers.doorbell import doorbell_service
-from node.workers.services import ExchangeParts, exchange_services
+from node.workers.services import ExchangeParts, exchange_services, intake_of
 from node.workers.supervision import supervised
 from runtime.addresses import Address
 from runtime.clock import Clock, utc_now
@@ -85,15 +90,37 @@ def _services(
         clock=node.clock,
         chance=Random(),
     )
+    push = node.settings.node.push
+    contact = PushContact(
+        node.clock, trust=timedelta(seconds=push.trust_seconds), interval=timedelta(seconds=push.poll_seconds)
+    )
+    intake = intake_of(parts)
     services = {
-        **exchange_services(parts),
+        **exchange_services(parts, intake, contact),
         "doorbell": doorbell_service(node.folder.doorbell, node.wakeups),
         **{f"adapter {name}": supervised(name, adapter) for name, adapter in adapters.adapters.items()},
     }
+    if push.address is not None:
+        services["push"] = _push(node, intake, contact, push.address)
     address = node.settings.node.operations.address
     if address is not None:
         services["operations"] = _operations(node, adapters, certificates, address)
     return services
+
+
+def _push(node: Foundation, intake: Intake, contact: PushContact, address: Address) -> Service:
+    """The listener for what the hub pushes. It shows the certificate that the node shows to the hub."""
+    keys = node.keys
+    tls = push_server_context(keys.tls_chain, keys.tls_key, keys.passphrase, node.identity.hub_authority)
+
+    async def run(stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as downloads:
+            pushes = PushIntake(node.identity.hub, intake, contact, downloads, node.settings.node.push)
+            async with listening(push_application(pushes), address, table="node.push", tls=tls) as bound:
+                log.info("push.ready", address=str(bound))
+                await stop.wait()
+
+    return run
 
 
 def _operations(
@@ -113,7 +140,8 @@ def _operations(
     )
 
     async def run(stop: asyncio.Event) -> None:
-        async with listening(operations_application(readiness, gauges, registry), address) as bound:
+        application = operations_application(readiness, gauges, registry)
+        async with listening(application, address, table="node.operations") as bound:
             log.info("operations.ready", address=str(bound))
             await stop.wait()
 

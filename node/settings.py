@@ -20,6 +20,7 @@ from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
+from schemas.limits import MIB
 
 #: The settings file in a node's folder.
 SETTINGS_FILE = "congvan.toml"
@@ -83,6 +84,27 @@ class OperationsTable(Settings):
         return Address.parse(self.listen) if self.listen else None
 
 
+class PushTable(Settings):
+    """A listener for a node that its hub can reach: the hub pushes mail as it comes (`hub connection push`)."""
+
+    listen: Annotated[str, AfterValidator(_address_or_nothing)] = ""
+    """Where pushes are taken, over TLS, from this node's hub alone: 0.0.0.0:8444. Empty: nowhere; mail is fetched."""
+    batches: Annotated[int, Field(ge=1, le=64)] = 2
+    """How many pushes are worked on at once; the hub is asked to come again with others."""
+    body_bytes: Annotated[int, Field(ge=MIB, le=256 * MIB)] = 64 * MIB
+    """The longest push. A third more than the hub's answer_bytes, at least."""
+    silence_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """How long the hub may say nothing in the middle of a push."""
+    trust_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = 180.0
+    """So long after a push another one is relied on; then the node fetches as if there were none."""
+    poll_seconds: Annotated[float, Field(ge=1, le=24 * 3600)] = 300.0
+    """How often mail is fetched as well while pushes come."""
+
+    @property
+    def address(self) -> Address | None:
+        return Address.parse(self.listen) if self.listen else None
+
+
 class NodeTable(Settings):
     """This node."""
 
@@ -90,6 +112,7 @@ class NodeTable(Settings):
     """A file (0600) with the passphrase of the private keys; relative to the folder. Empty: keys are not encrypted."""
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0
     """How long work under way may take to end when the node is stopped."""
+    push: PushTable = PushTable()
     operations: OperationsTable = OperationsTable()
 
 

@@ -14,6 +14,8 @@ BLOBS: Final = "/v1/blobs"
 RECEIPTS: Final = "/v1/receipts"
 DIRECTORY: Final = "/v1/directory"
 MESSAGES: Final = "/v1/messages"
+#: On the listener that a node may have for its hub: a batch of its mailbox, pushed.
+PUSH: Final = "/v1/push"
 LIVENESS: Final = "/healthz"
 READINESS: Final = "/readyz"
 METRICS: Final = "/metrics"

@@ -15,9 +15,10 @@ from hub.cli.options import Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
 from hub.foundation import Foundation
 from hub.store.connections import ConnectionRow
+from hub.store.pushing import PushRow
 from hub.store.watching import WatchRow
 from hub.usecases.connections import Change, ConnectionView, IssuedToken, ListedConnection
-from runtime.terminal import say, show_json, show_table
+from runtime.terminal import local_time, say, show_json, show_table
 from schemas.directory import EntryStatus
 
 app = typer.Typer(no_args_is_help=True, help="The nodes that serve agencies: admit, look at, suspend and resume them.")
@@ -92,6 +93,7 @@ def show(connection: Id, folder: Dir = Path(), as_json: Json = False) -> None:
             ("enrolled", view.enrolment.enrolled_at),
             ("last fetch", view.watch.fetched_at),
             ("silent since", view.watch.silent_since),
+            *(_push_rows(view.push) if view.push else ()),
             ("token can be used until", view.enrolment.token_expires_at),
             *(
                 ("seal certificate", f"{fingerprint(seal)} until {seal.not_valid_after_utc:%Y-%m-%d}")
@@ -118,6 +120,33 @@ def resume(connection: Id, folder: Dir = Path(), as_json: Json = False) -> None:
     Example: [bold]congvan hub connection resume H23[/bold]
     """
     _set_status(connection, EntryStatus.ACTIVE, folder, as_json)
+
+
+@app.command()
+def push(
+    connection: Id,
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="Where its node listens: https://name:port.", show_default=False)
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Push no more: the node fetches.")] = False,
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Push to a node that can be reached, instead of waiting for it to fetch. It goes on fetching now and then.
+
+    The node must listen first: [node.push] in its settings.
+
+    Example: [bold]congvan hub connection push H23 https://node.haiduong.gov.vn:8444[/bold]
+    """
+    if (url is None) is not off:
+        raise typer.BadParameter("Give the node's URL, or --off.")
+    change_hub(folder, lambda hub: hub.connections.set_push(connection, url, actor=actor()))
+    if as_json:
+        show_json({"connection": connection, "url": url})
+    elif url is None:
+        say(f"Nothing is pushed to {escape(connection)}.")
+    else:
+        say(f"What waits for {escape(connection)} is pushed to {escape(url)}.")
 
 
 @app.command()
@@ -173,11 +202,33 @@ def _watch_fields(watch: WatchRow) -> dict[str, Any]:
     return {"fetched_at": watch.fetched_at, "silent_since": watch.silent_since}
 
 
+def _push_rows(row: PushRow) -> Sequence[tuple[str, object]]:
+    breaker = row.breaker
+    return (
+        ("pushed to", row.url),
+        ("push", f"{breaker.state} since {local_time(breaker.changed_at)}"),
+        ("last push error", breaker.last_error),
+    )
+
+
+def _push_fields(row: PushRow) -> dict[str, Any]:
+    breaker = row.breaker
+    return {
+        "url": row.url,
+        "breaker": breaker.state,
+        "since": breaker.changed_at,
+        "failures": breaker.failures,
+        "probe_at": breaker.probe_at,
+        "last_error": breaker.last_error,
+    }
+
+
 def _view_fields(view: ConnectionView) -> dict[str, Any]:
     return {
         **_fields(view.row),
         **_watch_fields(view.watch),
         "codes": [code.value for code in view.codes],
+        "push": _push_fields(view.push) if view.push else None,
         "enrolled_at": view.enrolment.enrolled_at,
         "token_expires_at": view.enrolment.token_expires_at,
         "seal_certificates": [

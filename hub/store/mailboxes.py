@@ -152,6 +152,20 @@ def renew(transaction: Transaction, connection: str, entry: int, token: str, *, 
     )
 
 
+def give_back(transaction: Transaction, connection: str, entries: Collection[int], token: str, *, at: datetime) -> None:
+    """Take entries back from a lease that nobody has heard of, as if it had not been given; others stay as they are."""
+    transaction.execute(
+        update(mailbox_entries)
+        .where(
+            _entries.entry.in_(entries),
+            _entries.connection == connection,
+            _entries.lease == token,
+            _entries.open,
+        )
+        .values(lease=None, available_at=at)
+    )
+
+
 def find(transaction: Transaction, connection: str, entries: Collection[int]) -> dict[int, Entry]:
     """Those of `entries` that are `connection`'s, open or not, by number."""
     if not entries:

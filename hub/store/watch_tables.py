@@ -55,8 +55,7 @@ alerts = Table(
     Index("ix_alerts_due_at", "due_at"),
 )
 
-#: Where the hub pushes to, and how its breaker stands: in `state` since `changed_at`, with so many `failures` in a row
-#: while closed, opened so often (`openings`) since it last closed. An open one is tried again at `probe_at`.
+#: Where the hub pushes to, and how the breaker of each endpoint stands, as `hub.store.pushing.Breaker` says.
 push_endpoints = Table(
     "push_endpoints",
     metadata,

@@ -14,14 +14,17 @@ from certs.certificate_profiles import Chain
 from certs.keys import PrivateKey, new_p256_key, read_certificates, read_key, write_certificates, write_key
 from certs.names import hub_named
 from certs.sealing_key import SealingKey, load_sealing_key
-from certs.tls import server_context
+from certs.tls import push_client_context, server_context
 from runtime.files import make_private_folder
 from schemas.errors import Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """Where the hub's own keys lie: `<use>.key` and `<use>.pem` (leaf first) for tls, receipts and directory."""
+    """Where the hub's own keys lie: `<use>.key` and `<use>.pem` (leaf first) for tls, receipts and directory.
+
+    `push.pem` is a second certificate of the TLS key: that of a client.
+    """
 
     folder: Path
 
@@ -60,6 +63,10 @@ class HubKeys:
             [self.authority.root, self.authority.tls.certificate],
         )
 
+    def push_tls(self) -> ssl.SSLContext:
+        """TLS for pushing to nodes; their certificates are compared by fingerprint."""
+        return push_client_context(self.files.chain("push"), self.files.key("tls"), self.passphrase)
+
     def validities(self) -> tuple[KeyValidity, ...]:
         certificates = {
             "tls": self.server,
@@ -95,6 +102,7 @@ def create_keys(
 
     tls, receipts, directory = new_p256_key(), new_p256_key(), new_p256_key()
     put("tls", tls, authority.issue_server(tls.public_key(), [name, *addresses], now))
+    write_certificates(files.chain("push"), authority.issue_push(tls.public_key(), name, now))
     put("receipts", receipts, authority.issue_receipts(receipts.public_key(), name, now))
     put("directory", directory, authority.issue_directory(directory.public_key(), name, now))
 
@@ -104,29 +112,39 @@ def renew_expiring(
 ) -> tuple[str, ...]:
     """Certify anew, for the same keys, what of the hub's own certificates ends `within` that time; gives their uses.
 
-    The TLS certificate keeps its names. The authority's own certificates are not renewed: nodes know them.
+    A certificate for pushing that is not there yet is made. The TLS certificate keeps its names. The authority's own
+    certificates are not renewed: nodes know them.
     """
     files = KeyFiles(keys_folder)
     ending = tuple(
         use
-        for use in ("tls", "receipts", "directory")
-        if read_certificates(files.chain(use))[0].not_valid_after_utc <= now + within
+        for use in ("tls", "push", "receipts", "directory")
+        if not _lasts(files.chain(use), now + within, may_lack=use == "push")
     )
     if not ending:
         return ()
     authority = Authority.open(authority_folder, passphrase)
     for use in ending:
-        key = read_key(files.key(use), passphrase).public_key()
+        key = read_key(files.key("tls" if use == "push" else use), passphrase).public_key()
         match use:
             case "tls":
                 names = server_names_of(read_certificates(files.chain(use))[0])
                 chain = authority.issue_server(key, names, now)
+            case "push":
+                chain = authority.issue_push(key, name, now)
             case "receipts":
                 chain = authority.issue_receipts(key, name, now)
             case _:
                 chain = authority.issue_directory(key, name, now)
         write_certificates(files.chain(use), chain)
     return ending
+
+
+def _lasts(chain: Path, until: datetime, *, may_lack: bool) -> bool:
+    """Whether the certificate in `chain` is good for longer than `until`; one that `may_lack` and does is not."""
+    if may_lack and not chain.exists():
+        return False
+    return read_certificates(chain)[0].not_valid_after_utc > until
 
 
 def server_names_of(certificate: x509.Certificate) -> list[str]:

@@ -10,12 +10,14 @@ from functools import partial
 from typing import Final
 
 from cryptography import x509
+from yarl import URL
 
 from certs.enrolment_token import EnrolmentToken
-from hub.store import agencies, audit_log, connections, enrolments, watching
+from hub.store import agencies, audit_log, connections, enrolments, pushing, watching
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.metadata import Transaction
+from hub.store.pushing import PushRow
 from hub.store.watching import WatchRow
 from hub.usecases.directory import DirectoryPublisher
 from runtime.clock import Clock
@@ -96,6 +98,7 @@ class ConnectionView:
 
     row: ConnectionRow
     watch: WatchRow
+    push: PushRow | None
     codes: tuple[AgencyCode, ...]
     seals: tuple[x509.Certificate, ...]
     enrolment: EnrolmentState
@@ -153,6 +156,25 @@ class ConnectionRegister:
 
         return await self.database.write(work)
 
+    async def set_push(self, connection: str, url: str | None, *, actor: str) -> None:
+        """Push what waits for a connection to its node at `url`; None: push no more, it fetches.
+
+        Raises `connection-unknown`, `push-address`.
+        """
+        now = self.clock()
+        address = None if url is None else _push_address(url)
+
+        def work(transaction: Transaction) -> None:
+            existing(transaction, connection)
+            if address is None:
+                pushing.remove(transaction, connection)
+            else:
+                pushing.put(transaction, connection, address, at=now)
+            action = "connection.push" if address else "connection.push-off"
+            audit_log.note(transaction, AuditEntry(now, actor, action, connection, {"url": address} if address else {}))
+
+        await self.database.write(work)
+
     async def new_token(self, connection: str, *, withdraw_seals: bool, actor: str) -> IssuedToken:
         """A token to enrol the connection again; its use replaces the TLS certificate that it has.
 
@@ -178,6 +200,7 @@ class ConnectionRegister:
             return ConnectionView(
                 row=row,
                 watch=_watched(transaction, [row])[0].watch,
+                push=pushing.find(transaction, connection),
                 codes=agencies.served_by(transaction, connection),
                 seals=tuple(x509.load_der_x509_certificate(certificate) for certificate in entry.seal_certificates),
                 enrolment=enrolment_state(transaction, connection),
@@ -220,6 +243,22 @@ def create_connection(transaction: Transaction, connection: str, name: str, *, a
         )
     require_name(name)
     connections.add(transaction, connection, name, at=at)
+
+
+def _push_address(text: str) -> str:
+    """The origin of a push endpoint. Raises `push-address`."""
+    try:
+        url = URL(text)
+        bare = url.path in ("", "/") and not (url.query_string or url.fragment or url.user or url.password)
+        if url.scheme == "https" and url.host and bare:
+            return str(url.origin())
+    except ValueError:
+        pass
+    raise Rejected(
+        "push-address",
+        f"{text[:200]!r} is no address to push to.",
+        mend="Write https://name:port, as the node's [node.push] listen has it.",
+    )
 
 
 def require_name(name: str) -> None:

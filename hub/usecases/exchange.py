@@ -22,6 +22,7 @@ from hub.usecases.leavings import Leavings
 from hub.usecases.mailbox import Mailbox
 from hub.usecases.meters import Meters
 from hub.usecases.outcomes import Outcomes
+from hub.usecases.push import PushParts
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.rejections import Rejections
@@ -48,6 +49,7 @@ class Exchange:
     uploads: Uploads
     mailbox: Mailbox
     watch: Watch
+    push: PushParts
     outcomes: Outcomes
     attachments: Attachments
     traces: Traces
@@ -96,6 +98,7 @@ class Exchange:
             uploads=uploads,
             mailbox=mailbox,
             watch=watch,
+            push=PushParts(database, mailbox, watch, alerts, wakeups, meters, epoch, settings.push, clock, chance),
             outcomes=Outcomes(
                 database,
                 ReceiptChecks(database, anchors, clock),

@@ -87,6 +87,13 @@ class Mailbox:
                     return await self._batch(connection, "", Leased((), self._clock()))
                 await wait_for_event(event, min(left, self._settings.recheck_seconds))
 
+    async def take(self, connection: str, *, limit: int) -> Batch:
+        """Lease up to `limit` entries of what waits now; perhaps there are none."""
+        waits = partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=self._settings.furthest)
+        if await self._database.read(waits):
+            return await self._lease(connection, limit)
+        return await self._batch(connection, "", Leased((), self._clock()))
+
     async def renew(self, connection: str, entry: int, lease: str) -> None:
         """Begin the lease of an entry anew, if it is still this one."""
         until = self._clock() + timedelta(seconds=self._settings.lease_seconds)

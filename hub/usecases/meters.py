@@ -12,6 +12,9 @@ class Meters:
         self.alerts = Counter(
             "congvan_hub_alerts", "Alerts raised, whether or not a webhook is set.", ("event",), registry=registry
         )
+        self.pushes = Counter(
+            "congvan_hub_pushes", "Batches pushed to nodes: taken, busy or failed.", ("result",), registry=registry
+        )
         self.webhook_posts = Counter(
             "congvan_hub_webhook_posts", "Tries to send an alert to the webhook.", ("result",), registry=registry
         )

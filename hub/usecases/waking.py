@@ -10,6 +10,9 @@ from runtime.wakeups import Wakeups
 #: A message has deliveries that are not written yet.
 FANOUT: Final[Hashable] = "fanout"
 
+#: The endpoints that the hub pushes to may be others.
+PUSH: Final[Hashable] = "push"
+
 
 def mailbox_of(connection: str) -> Hashable:
     """Something came into the mailbox of `connection`."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 
 from aiohttp import web
@@ -12,10 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from node.http.gauges import NodeGauges
 from node.usecases.health import is_needed
-from runtime.addresses import Address
 from runtime.metrics import CONTENT_TYPE, render
 from runtime.readiness import Readiness
-from schemas.errors import Unavailable
 from transport import paths
 
 
@@ -40,26 +36,3 @@ def operations_application(readiness: Readiness, gauges: NodeGauges, registry: C
         [web.get(paths.LIVENESS, alive), web.get(paths.READINESS, ready), web.get(paths.METRICS, metrics)]
     )
     return application
-
-
-@contextlib.asynccontextmanager
-async def listening(application: web.Application, address: Address) -> AsyncIterator[Address]:
-    """Serve `application` at `address`; gives the address with the port that is listened on.
-
-    Raises `address-in-use`.
-    """
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, address.host, address.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise Unavailable(
-                "address-in-use",
-                f"{address} cannot be listened on: {error.strerror or error}.",
-                mend="Stop what listens there, or set another [node.operations] listen.",
-            ) from error
-        yield Address(address.host, site.port)
-    finally:
-        await runner.cleanup()

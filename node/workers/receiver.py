@@ -1,8 +1,12 @@
-"""The receiver: polls the mailbox, one answer after the other; downloads run beside it."""
+"""The receiver: polls the mailbox, one answer after the other; downloads run beside it.
+
+While the hub pushes it polls now and then, so that nothing depends on pushes.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from random import Random
 from typing import Final
 
@@ -10,11 +14,10 @@ import structlog
 
 from node.settings_exchange import ReceiverSettings
 from node.usecases.backoff import wait_after
-from node.usecases.continuity import Continuity
-from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import HubWatch
-from node.usecases.receiving import Download, Receiving
-from runtime.blobs import BlobStore
+from node.usecases.intake import Intake
+from node.usecases.push_contact import PushContact
+from runtime.clock import Clock
 from runtime.lifecycle import sleep_unless
 from schemas.errors import CongvanError, Unavailable
 from transport.client import HubClient
@@ -32,37 +35,40 @@ class Receiver:
     def __init__(
         self,
         hub: HubClient,
-        receiving: Receiving,
+        intake: Intake,
+        pushes: PushContact,
         *,
-        directory: DirectoryCopy,
         watch: HubWatch,
-        continuity: Continuity,
-        blobs: BlobStore,
         settings: ReceiverSettings,
+        clock: Clock,
         chance: Random,
     ) -> None:
         self._hub = hub
-        self._receiving = receiving
-        self._directory = directory
+        self._intake = intake
+        self._pushes = pushes
         self._watch = watch
-        self._continuity = continuity
-        self._blobs = blobs
         self._settings = settings
+        self._clock = clock
         self._chance = chance
+        self._polled_at: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         failures = 0
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as downloads:
             while not stop.is_set():
+                rest = self._pushes.rest(self._polled_at)
+                if rest > 0:
+                    await sleep_unless(stop, rest)
+                    continue
                 try:
-                    self._require_space()
+                    self._intake.require_space()
                     asked_at = loop.time()
                     answer = await self._asked(stop)
                     if answer is None:
                         break
-                    await self._take(answer, downloads)
-                    failures = 0
+                    await self._intake.take(answer, downloads)
+                    failures, self._polled_at = 0, self._clock()
                     if not answer.entries and loop.time() - asked_at < _HASTE:
                         # A hub that is stopping, or a proxy, answers at once with nothing: not to be asked in a circle.
                         await sleep_unless(stop, _HASTE)
@@ -77,18 +83,10 @@ class Receiver:
                         log.exception("receiver.failed", seconds=round(seconds, 1))
                     await sleep_unless(stop, seconds)
 
-    def _require_space(self) -> None:
-        if self._blobs.free_bytes() < self._settings.reserve_bytes:
-            log.error("storage.full", free_bytes=self._blobs.free_bytes(), reserve_bytes=self._settings.reserve_bytes)
-            raise Unavailable(
-                "storage-full",
-                "The disk is nearly full; nothing is fetched from the hub.",
-                mend="Free space or enlarge the disk; receiving goes on by itself.",
-            )
-
     async def _asked(self, stop: asyncio.Event) -> MailboxAnswer | None:
         """The next answer of the mailbox; None if `stop` was set while waiting for it."""
-        poll = asyncio.ensure_future(self._hub.mailbox(wait=self._settings.wait, limit=self._settings.batch))
+        wait = 0.0 if self._pushes.works else self._settings.wait
+        poll = asyncio.ensure_future(self._hub.mailbox(wait=wait, limit=self._settings.batch))
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({poll, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,22 +101,3 @@ class Receiver:
                 waiting.cancel()
         await self._watch.heard(answer)
         return answer
-
-    async def _take(self, answer: MailboxAnswer, downloads: asyncio.TaskGroup) -> None:
-        await self._continuity.follow_epoch(answer)
-        if answer.directory_version > self._directory.version or not self._directory.agrees_with(answer.epoch):
-            try:
-                await self._directory.sync(self._hub)
-            except CongvanError as error:
-                # What needs the newer version is released for later; all else can go on.
-                log.error("directory.not-synced", rule=error.code, reason=error.message)
-        await self._continuity.catch_up(answer)
-        for download in await self._receiving.take(answer):
-            downloads.create_task(self._complete(download))
-
-    async def _complete(self, download: Download) -> None:
-        try:
-            await self._receiving.complete(download)
-        except Exception:
-            # A fault of ours with one message; its lease lapses and it is offered again.
-            log.exception("download.failed", message=download.arrival.message.message_id)

@@ -21,9 +21,11 @@ from node.usecases.handover_record import HandoverRecord
 from node.usecases.holds import Holds
 from node.usecases.hub_watch import HubWatch
 from node.usecases.identity import NodeIdentity
+from node.usecases.intake import Intake
 from node.usecases.judging import Judge
 from node.usecases.leavings import Leavings
 from node.usecases.own_messages import OwnMessages
+from node.usecases.push_contact import PushContact
 from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.receiving import Receiving
@@ -68,7 +70,7 @@ class ExchangeParts:
     chance: Random
 
 
-def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
+def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact) -> Mapping[str, Service]:
     """The services by name, for `runtime.lifecycle.run_services`."""
     verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
     leavings = Leavings(parts.database, parts.blobs, parts.clock)
@@ -76,7 +78,7 @@ def exchange_services(parts: ExchangeParts) -> Mapping[str, Service]:
     return {
         "sender": _sender(parts, verifier).run,
         "resubmitter": _resubmitter(parts, verifier).run,
-        "receiver": _receiver(parts, verifier).run,
+        "receiver": _receiver(parts, intake, pushes).run,
         "handover": _handover(parts).run,
         "reporter": Reporter(
             Reporting(parts.database, parts.hub, parts.settings.reports),
@@ -129,8 +131,10 @@ def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
     )
 
 
-def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
+def intake_of(parts: ExchangeParts) -> Intake:
+    """The way in for mail, which the receiver shares with who takes pushes."""
     settings = parts.settings.receiver
+    verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
     limits = parts.settings.limits.limits()
     own = OwnMessages(parts.database, parts.hub, parts.directory, verifier, limits=limits, clock=parts.clock)
     receiving = Receiving(
@@ -149,12 +153,10 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
         returns=Returns(parts.database, parts.hub, parts.identity, parts.wakeups, parts.clock),
         settings=settings,
     )
-    watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)
-    return Receiver(
+    return Intake(
         parts.hub,
         receiving,
         directory=parts.directory,
-        watch=watch,
         continuity=Continuity(
             parts.database,
             parts.hub,
@@ -164,7 +166,20 @@ def _receiver(parts: ExchangeParts, verifier: ReceiptVerifier) -> Receiver:
             clock=parts.clock,
         ),
         blobs=parts.blobs,
+        reserve=settings.reserve_bytes,
+    )
+
+
+def _receiver(parts: ExchangeParts, intake: Intake, pushes: PushContact) -> Receiver:
+    settings = parts.settings.receiver
+    watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)
+    return Receiver(
+        parts.hub,
+        intake,
+        pushes,
+        watch=watch,
         settings=settings,
+        clock=parts.clock,
         chance=parts.chance,
     )
 

@@ -189,3 +189,35 @@ def test_an_error_is_one_sentence(tmp_path: Path) -> None:
     (line,) = ended.stderr.splitlines()
     assert line.startswith("congvan: ")
     assert "(rule: hub-missing)" in line
+
+
+def test_push_is_set_shown_and_taken_away(command: Command) -> None:
+    """The operator sees where a connection is pushed to, how its breaker stands, and who set it."""
+    command("connection", "add", "H23", "--name", "Hải Dương")
+    set_by = command("connection", "push", "H23", "https://node.haiduong.example:8444")
+    assert "is pushed to https://node.haiduong.example:8444" in set_by.output
+    shown = answer(command("connection", "show", "H23", "--json"))
+    assert (shown["push"]["url"], shown["push"]["breaker"]) == ("https://node.haiduong.example:8444", "closed")
+    assert shown["history"][0]["action"] == "connection.push"
+    assert "closed since" in command("connection", "show", "H23").output
+    assert answer(command("connection", "push", "H23", "--off", "--json")) == {"connection": "H23", "url": None}
+    assert answer(command("connection", "show", "H23", "--json"))["push"] is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://node.example:8444", "https://u:p@node.example", "https://node.example/x", "https://", "https://[x"]
+)
+def test_only_a_bare_https_address_can_be_pushed_to(command: Command, url: str) -> None:
+    """No plain HTTP, no password in an address, no path: the call has its own."""
+    command("connection", "add", "H23", "--name", "Hải Dương")
+    assert refusal(command("connection", "push", "H23", url)).code == "push-address"
+    assert refusal(command("connection", "push", "H99", "https://node.example")).code == "connection-unknown"
+    assert command("connection", "push", "H23").exit_code == 2
+
+
+def test_the_listing_shows_who_fetched_when(command: Command) -> None:
+    """A connection that never fetched shows nothing there, to programs a null."""
+    command("connection", "add", "H23", "--name", "Hải Dương")
+    listed = answer(command("connection", "list", "--json"))
+    assert (listed["fetched_at"], listed["silent_since"]) == (None, None)
+    assert "silent since" in command("connection", "list").output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from certs.keys import read_certificates
+from certs.names import hub_named
 from hub.settings import HubFolder
 from hub.usecases.authority import KeyFiles, open_keys, renew_expiring, server_names_of
 from tests.hub.admin.conftest import NAME, Clock
@@ -24,18 +25,28 @@ async def test_nothing_is_renewed_before_its_time(folder: HubFolder, clock: Cloc
     assert [path.read_bytes() for path in sorted(folder.keys.iterdir())] == before
 
 
+async def test_a_hub_from_before_pushes_gets_its_certificate_for_them(folder: HubFolder, clock: Clock) -> None:
+    """The certificate of a client is made at a start if there is none, for the TLS key."""
+    files = KeyFiles(folder.keys)
+    files.chain("push").unlink()
+    assert renew(folder, clock) == ("push",)
+    made = read_certificates(files.chain("push"))[0]
+    assert made.public_key() == read_certificates(files.chain("tls"))[0].public_key()
+    assert hub_named(made) == NAME
+
+
 async def test_what_nears_its_end_is_renewed(folder: HubFolder, clock: Clock) -> None:
     """The TLS certificate comes first, with its key and names; after three years the others follow."""
     files = KeyFiles(folder.keys)
     old = read_certificates(files.chain("tls"))[0]
     clock.advance(timedelta(days=398) - MONTH)
-    assert renew(folder, clock) == ("tls",)
+    assert renew(folder, clock) == ("tls", "push")
     new = read_certificates(files.chain("tls"))[0]
     assert new.public_key() == old.public_key()
     assert server_names_of(new) == server_names_of(old) == [NAME, "127.0.0.1"]
     assert new.not_valid_after_utc == clock().replace(microsecond=0) + timedelta(days=398)
     assert renew(folder, clock) == ()
     clock.advance(timedelta(days=3 * 365 - 398))
-    assert renew(folder, clock) == ("tls", "receipts", "directory")
+    assert renew(folder, clock) == ("tls", "push", "receipts", "directory")
     keys = open_keys(folder.authority, folder.keys, name=NAME, passphrase=None)
     assert all(validity.not_after > clock() + MONTH for validity in keys.validities())
