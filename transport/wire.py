@@ -261,6 +261,7 @@ class MessageTrace(Wire):
     document_id: str | None = None
     priority: int
     accepted_at: datetime
+    expires_at: datetime | None = None
     deliveries: tuple[DeliveryTrace, ...]
     receipts: tuple[ReceiptRef, ...] = ()
     proofs: dict[str, bytes] = Field(default_factory=dict)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, audit, connection, deliveries, evidence, hub_commands, traffic
+from hub.cli import agency, audit, connection, deliveries, evidence, hub_commands, tracing, traffic
+from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
-    help="Run the exchange and admit agencies.",
 )
+
+
+@app.callback()
+def hub() -> None:
+    """Run the exchange and admit agencies."""
+    # Standard output is the answer's, and what an order did it tells itself; `serve` configures its own.
+    configure_logs(LogFormat.TEXT, "error")
+
+
 app.command("init")(hub_commands.init)
 app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
 app.command("restored")(hub_commands.restored)
 app.command("balance")(traffic.balance)
-app.command("trace")(traffic.trace)
+app.command("trace")(tracing.trace)
 app.command("audit")(audit.audit)
 app.command("deliveries")(deliveries.deliveries)
 app.command("redeliver")(deliveries.redeliver)

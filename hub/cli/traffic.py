@@ -1,20 +1,18 @@
-"""`congvan hub balance` and `trace`: what became of the documents."""
+"""`congvan hub balance`: the count of what became of the documents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 
 from hub.cli.options import Dir, Json, with_hub
 from hub.foundation import Foundation
 from hub.usecases.balance import Balance, Tally, balance_of
-from hub.usecases.trace import Traces
-from runtime.terminal import local_time, say, show_json, show_table
-from transport.wire import MessageTrace
+from runtime.terminal import say, show_json, show_table
 
 _COLUMNS: Final = ("accepted", "delivered", "refused", "expired", "cancelled", "pending")
 
@@ -46,34 +44,6 @@ def balance(folder: Dir = Path(), as_json: Json = False) -> None:
         say("It balances." if counted.balances else "[red]It does not balance.[/red]")
     if not counted.balances:
         raise typer.Exit(1)
-
-
-def trace(
-    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The message id: 64 hex digits.")],
-    folder: Dir = Path(),
-    as_json: Json = False,
-) -> None:
-    """Where is my document? All deliveries of a message, and how each stands.
-
-    Example: [bold]congvan hub trace 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08[/bold]
-    """
-
-    async def question(hub: Foundation) -> MessageTrace:
-        return await Traces(hub.database, hub.clock).trace(message, None)
-
-    found = with_hub(folder, question)
-    if as_json:
-        show_json(found.model_dump(mode="json"))
-        return
-    show_table(
-        f"{found.kind} {found.document_id or ''} of {found.sender}, accepted {local_time(found.accepted_at)}",
-        ("recipient", "state", "since", "attempts", "last error"),
-        (
-            (delivery.recipient, delivery.state, delivery.updated_at, delivery.attempts, delivery.last_error)
-            for delivery in found.deliveries
-        ),
-    )
-    say(f"{len(found.receipts)} receipts.")
 
 
 def _tallies(tallies: Mapping[str, Tally]) -> dict[str, Any]:

@@ -71,6 +71,12 @@ def find(transaction: Transaction, question: DeliveryQuestion, *, at: datetime, 
     return list(_rows(transaction, statement.limit(limit), at))
 
 
+def of_message(transaction: Transaction, message: int, *, at: datetime) -> list[ListedDelivery]:
+    """The deliveries of a message that are written, by recipient."""
+    statement = _joined().where(deliveries.c.message == message).order_by(deliveries.c.recipient)
+    return list(_rows(transaction, statement, at))
+
+
 def _stored(state: DeliveryState) -> DeliveryState:
     return DeliveryState.QUEUED if state is DeliveryState.LEASED else state
 
@@ -84,8 +90,8 @@ def _lease(state: DeliveryState, at: datetime) -> tuple[ColumnElement[bool], ...
     return ()
 
 
-def _listed(question: DeliveryQuestion) -> Select[tuple[object, ...]]:
-    statement = (
+def _joined() -> Select[tuple[object, ...]]:
+    return (
         select(
             messages.c.message_id,
             messages.c.document_id,
@@ -115,6 +121,10 @@ def _listed(question: DeliveryQuestion) -> Select[tuple[object, ...]]:
             isouter=True,
         )
     )
+
+
+def _listed(question: DeliveryQuestion) -> Select[tuple[object, ...]]:
+    statement = _joined()
     if question.recipient is not None:
         statement = statement.where(deliveries.c.recipient == question.recipient)
     if question.sender is not None:

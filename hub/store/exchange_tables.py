@@ -79,6 +79,7 @@ messages_about = Table(
     metadata,
     Column("about", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
     Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    Index("ix_messages_about_message", "message"),
     sqlite_with_rowid=False,
 )
 

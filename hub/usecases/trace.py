@@ -1,4 +1,4 @@
-"""Where is my document? The trace of a message, for its sender, for a recipient, and for the hub's operator."""
+"""Where is my document? The trace of a message, for the nodes of its sender and of its recipients."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Traces:
         self._database = database
         self._clock = clock
 
-    async def trace(self, message_id: str, connection: str | None) -> MessageTrace:
-        """The trace of a message: all of it for the connection that sent it and for the operator (None).
+    async def trace(self, message_id: str, connection: str) -> MessageTrace:
+        """The trace of a message: all of it for the connection that sent it.
 
         A recipient's connection sees its own deliveries alone; for everybody else, and for an id that is none, there is
         no such message (`message-unknown`).
@@ -37,7 +37,7 @@ class Traces:
             raise Rejected("message-unknown", "There is no such message.", mend="Check the message id.")
         return found
 
-    def _trace(self, transaction: Transaction, message_id: Sha256Hex, connection: str | None) -> MessageTrace | None:
+    def _trace(self, transaction: Transaction, message_id: Sha256Hex, connection: str) -> MessageTrace | None:
         message = messages.known(transaction, [message_id]).get(message_id)
         if message is None:
             return None
@@ -53,6 +53,7 @@ class Traces:
             document_id=message.document_id,
             priority=message.priority,
             accepted_at=message.accepted_at,
+            expires_at=message.expires_at,
             deliveries=tuple(
                 DeliveryTrace(
                     recipient=record.recipient,

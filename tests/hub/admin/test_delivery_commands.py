@@ -105,6 +105,9 @@ def test_a_delivery_is_cancelled_and_queued_anew(command: Command) -> None:
     assert "cancelled for H23" in cancelled.stdout
     (dead,) = lines(command("deliveries", "--state", "dead", "--json"))
     assert (dead["recipient"], dead["last_error"]) == ("H23", "sent to the wrong agency")
+    (done,) = lines(command("cancel", MESSAGE, "--reason", "x", "--json"))
+    assert done == {"message_id": MESSAGE, "recipients": ["H31"], "escaped": []}
+    command("redeliver", MESSAGE, "--agency", "H31")
     (done,) = lines(command("redeliver", DOCUMENT_ID, "--json"))
     assert (done["queued"], done["offered_again"]) == (["H23"], [])
     assert [row["state"] for row in lines(command("deliveries", "--json"))] == ["queued", "queued"]
@@ -117,3 +120,20 @@ def test_an_order_that_does_nothing_fails_with_the_reason(command: Command) -> N
     assert refusal(command("redeliver", MESSAGE)).code == "nothing-to-redeliver"
     assert refusal(command("cancel", "0" * 64, "--reason", "x")).code == "message-unknown"
     assert command("cancel", MESSAGE).exit_code == 2
+
+
+def test_a_trace_tells_people_and_programs_the_whole_story(command: Command) -> None:
+    """By DocumentId: the state of each delivery, what happened, who ordered what and why."""
+    command("cancel", MESSAGE, "--agency", "H23", "--reason", "sent to the wrong agency")
+    shown = command("trace", DOCUMENT_ID)
+    assert shown.exit_code == 0, shown.output
+    for word in (MESSAGE, "accepted", "cancelled", "queued", "delivery.cancelled", "sent to the wrong agency"):
+        assert word in shown.stdout
+    (story,) = lines(command("trace", MESSAGE, "--json"))
+    assert [(each["recipient"], each["state"]) for each in story["deliveries"]] == [
+        ("H23", "cancelled"),
+        ("H31", "queued"),
+    ]
+    events = [step["event"] for step in story["steps"]]
+    assert (events[0], sorted(events[1:])) == ("accepted", ["ContentConsignmentFailure", "delivery.cancelled"])
+    assert refusal(command("trace", "G22,2026/11/20,0/VPCP")).code == "message-unknown"

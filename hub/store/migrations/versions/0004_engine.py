@@ -46,3 +46,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["message"], ["messages.message"], name="fk_messages_about_message"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_messages_about_message", "messages_about", ["message"])
