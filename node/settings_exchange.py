@@ -104,8 +104,8 @@ class RetentionSettings(Settings):
     """How long the bytes of messages are kept, attachments included; all else is kept for ever. 0: for ever."""
 
     sent_days: float = Field(0.0, ge=0, le=36_500)
-    """Days from the end of a sent message's last delivery. As long as it is kept, the message can be brought again to a
-    hub that was restored from a backup."""
+    """Days from the end of a sent message's last delivery, beyond `restore.window_days`, in which it may have to be
+    brought again to a hub that was restored."""
     received_days: float = Field(0.0, ge=0, le=36_500)
     """Days from the hand-over of a received message to the last agency that it was for. A status about a document needs
     its bytes: allow for the longest time that an agency works on one."""

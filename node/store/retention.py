@@ -14,6 +14,7 @@ from enum import Enum
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, exists, func, or_, select, update
 
+from node.store.business_tables import requests
 from node.store.message_tables import (
     attachments,
     envelopes,
@@ -25,7 +26,8 @@ from node.store.message_tables import (
     small_blobs,
 )
 from node.store.metadata import Transaction
-from node.store.states import DeliveryState, HandoverState, OutboxState
+from node.store.standing_tables import resubmissions
+from node.store.states import DeliveryState, HandoverState, OutboxState, RequestState
 from schemas.envelope import Sha256Hex
 
 _UNSENT = tuple(state for state in OutboxState if state.is_waiting)
@@ -169,9 +171,16 @@ def _ended_at(side: Side) -> ColumnElement[datetime]:
 def _is_open(side: Side) -> ColumnElement[bool]:
     """Something of the message is still under way: its bytes may be needed at any moment."""
     message_id = side.table.c.message_id
+    # A request is open until it is answered, and whoever answers looks at it and at what it speaks of.
+    is_open = requests.c.state == RequestState.OPEN
+    asked = or_(
+        exists().where(requests.c.message_id == message_id, is_open),
+        exists().where(requests.c.about == message_id, is_open),
+    )
     if side is Side.SENDING:
         undelivered = exists().where(
             outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery.in_(_UNDELIVERED)
         )
-        return or_(outbox.c.state.in_(_UNSENT), undelivered)
-    return exists().where(handovers.c.message_id == message_id, handovers.c.state.not_in(_HANDED_OVER))
+        again = exists().where(resubmissions.c.message_id == message_id)
+        return or_(outbox.c.state.in_(_UNSENT), undelivered, again, asked)
+    return or_(exists().where(handovers.c.message_id == message_id, handovers.c.state.not_in(_HANDED_OVER)), asked)

@@ -34,13 +34,17 @@ _BYTES: Final = 4 * MIB
 
 
 class Retention:
-    """Drops what was kept long enough."""
+    """Drops what was kept long enough. `window` is how old a backup may be that the hub was restored from."""
 
-    def __init__(self, database: Database, leavings: Leavings, *, clock: Clock, settings: RetentionSettings) -> None:
+    def __init__(
+        self, database: Database, leavings: Leavings, *, clock: Clock, settings: RetentionSettings, window: timedelta
+    ) -> None:
         self._database = database
         self._leavings = leavings
         self._clock = clock
-        self._times = {Side.SENDING: settings.sent_time, Side.HANDING_OVER: settings.received_time}
+        # What such a backup lacks is brought again: until then no day counts.
+        sent = None if settings.sent_time is None else window + settings.sent_time
+        self._times = {Side.SENDING: sent, Side.HANDING_OVER: settings.received_time}
 
     async def step(self) -> bool:
         """Drop some of what is due; False if nothing is."""

@@ -74,7 +74,13 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
     """The services by name, for `runtime.lifecycle.run_services`."""
     verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
     leavings = Leavings(parts.database, parts.blobs, parts.clock)
-    retention = Retention(parts.database, leavings, clock=parts.clock, settings=parts.settings.retention)
+    retention = Retention(
+        parts.database,
+        leavings,
+        clock=parts.clock,
+        settings=parts.settings.retention,
+        window=parts.settings.restore.window,
+    )
     return {
         "sender": _sender(parts, verifier).run,
         "resubmitter": _resubmitter(parts, verifier).run,

@@ -69,6 +69,7 @@ class HubSimulator:
         self.blob_reads: list[tuple[int, str]] = []
         self.reports: list[OutcomesRequest] = []
         self.mailbox: dict[int, Waiting] = {}
+        self.connections: set[object] = set()
         self.lease_seconds = 30.0
         self.traces: dict[str, MessageTrace] = {}
         self._acknowledgements: dict[str, SignedReceipt] = {}
@@ -198,6 +199,8 @@ class HubSimulator:
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.transport is not None:
+            self.connections.add(request.transport.get_extra_info("peername"))
         try:
             if self.faults.down:
                 break_off(request)

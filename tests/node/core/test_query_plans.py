@@ -130,6 +130,6 @@ async def everything_is_dropped(node: Node) -> None:
     node.clock.ahead = timedelta(days=1000)
     settings = RetentionSettings(sent_days=1, received_days=1)
     leavings = Leavings(node.database, node.blobs, node.clock)
-    retention = Retention(node.database, leavings, clock=node.clock, settings=settings)
+    retention = Retention(node.database, leavings, clock=node.clock, settings=settings, window=timedelta(days=1))
     while await retention.step():
         pass

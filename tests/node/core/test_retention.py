@@ -22,7 +22,7 @@ from tests.node.core.asking import becomes, handed, outbox_row
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.test_receipts import receipt_of
-from tests.node.core.world import G22, H23, H23_12, World, digest_of, document, envelope
+from tests.node.core.world import G22, H23, H23_12, World, digest_of, document, envelope, recall
 
 LONG = bytes(100_000)
 
@@ -33,6 +33,7 @@ def _retention(node: Node, *, sent: float = 0.0, received: float = 0.0) -> Reten
         Leavings(node.database, node.blobs, node.clock),
         clock=node.clock,
         settings=RetentionSettings(sent_days=sent, received_days=received),
+        window=timedelta(days=2),
     )
 
 
@@ -98,9 +99,11 @@ async def test_a_sent_payload_goes_when_every_delivery_has_ended(
             return all(recipient.delivery == "consigned" for recipient in row.recipients)
 
         await eventually(ended, "every delivery has ended")
+    # Ten days count from the end of the window of two in which it may have to be brought to a restored hub again.
+    node.clock.ahead += timedelta(days=11)
     await _purge(retention)
     assert await _is_kept(node, message_id)
-    node.clock.ahead += timedelta(days=11)
+    node.clock.ahead += timedelta(days=2)
     await _purge(retention)
     assert not await _is_kept(node, message_id)
     assert list(node.blobs.digests()) == []
@@ -127,6 +130,27 @@ async def test_what_has_not_been_sent_or_handed_over_is_never_dropped(
     await _purge(_retention(node, sent=1, received=1))
     assert await _is_kept(node, resting)
     assert await _is_kept(node, sealed.message_id)
+
+
+async def test_a_document_is_kept_while_a_request_about_it_is_open(node: Node, hub: HubSimulator, world: World) -> None:
+    """A recall that the agency has not answered keeps its own bytes and those of the document that it asks for."""
+    original = document(G22, H23)
+    first = world.sealed(envelope(original))
+    second = world.sealed(envelope(recall(original), about=[first.message_id]))
+    retention = _retention(node, received=10)
+    async with node.running():
+        for sealed in (first, second):
+            hub.deliver(sealed.data, [H23])
+            await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+        node.clock.ahead = timedelta(days=11)
+        await _purge(retention)
+        assert await _is_kept(node, first.message_id)
+        assert await _is_kept(node, second.message_id)
+        await node.responder.respond(first.message_id, StatusCode.REQUEST_REFUSED, description="Đã xử lý")
+    node.clock.ahead = timedelta(days=22)
+    await _purge(retention)
+    assert not await _is_kept(node, first.message_id)
+    assert not await _is_kept(node, second.message_id)
 
 
 async def test_a_shared_attachment_stays_until_the_last_message_goes(
