@@ -25,6 +25,7 @@ PROGRAMS = {
     "node": Program("node.cli", "Run an agency's node: send, receive, see what is stuck and why."),
     "envelope": Program("congvan.envelope", "Show, check, pack, unpack, seal and verify edXML files."),
     "evidence": Program("congvan.evidence", "Verify a file that proves what became of a document, anywhere, offline."),
+    "audit": Program("congvan.audit", "Audit a hub and nodes, and check them against each other."),
     "demo": Program("congvan.demo", "Watch a document travel: a hub and three agencies on this machine."),
 }
 

@@ -30,3 +30,8 @@ def insert_or(connection: Connection, table: Table) -> sqlite.Insert | postgresq
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def stored_bytes(value: bytes | str | None) -> bytes | None:
+    """The bytes of a LargeBinary column, also where a hand made a text of them (SQLite keeps whatever it is given)."""
+    return value.encode() if isinstance(value, str) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -132,3 +133,14 @@ class Examined:
     attachments: int = 0
     receipts: int = 0
     directory_versions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRecord:
+    """A receipt that a side keeps, by the SHA-256 of its bytes. `waiting`: the next to have it has not had it yet."""
+
+    event: str
+    recipient: str | None
+    digest: Sha256Hex
+    stored_at: datetime
+    waiting: bool

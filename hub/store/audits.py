@@ -32,6 +32,7 @@ from hub.store.exchange_tables import (
 )
 from hub.store.mailboxes import codes_in
 from hub.store.metadata import Transaction
+from runtime.columns import stored_bytes
 from runtime.kept_attachments import KeptBytes
 from schemas.envelope import Sha256Hex
 
@@ -172,7 +173,7 @@ def _batch(transaction: Transaction, first: int, last: int, *, contents: bool) -
             accepted_at=row.accepted_at,
             purged_at=row.purged_at,
             directory_version=row.directory_version,
-            envelope=row.envelope,
+            envelope=stored_bytes(row.envelope),
         )
         for row in rows
     }
@@ -221,9 +222,8 @@ def _add_receipts(transaction: Transaction, found: dict[int, KeptMessage], first
     bodies: dict[Sha256Hex, bytes] = {}
     for start in range(0, len(named), _MESSAGES):
         part = named[start : start + _MESSAGES]
-        bodies.update(
-            (row.digest, row.body) for row in transaction.execute(select(proofs).where(proofs.c.digest.in_(part)))
-        )
+        for row in transaction.execute(select(proofs).where(proofs.c.digest.in_(part))):
+            bodies[row.digest] = stored_bytes(row.body) or b""
     for row in rows:
         if row.message in found:
             message = found[row.message]
@@ -236,7 +236,7 @@ def _add_receipts(transaction: Transaction, found: dict[int, KeptMessage], first
                     event=row.event,
                     stored_at=row.stored_at,
                     since=message.directory_version,
-                    body=row.body,
+                    body=stored_bytes(row.body) or b"",
                     proof=row.proof,
                     proof_body=bodies.get(row.proof),
                 )
@@ -260,7 +260,7 @@ def _add_attachments(
     )
     for row in rows:
         if row.message in found:
-            kept = None if row.held is None else KeptBytes(row.held, row.content if contents else None)
+            kept = None if row.held is None else KeptBytes(row.held, stored_bytes(row.content) if contents else None)
             found[row.message].attachments[row.digest] = KeptAttachment(row.size, kept)
 
 

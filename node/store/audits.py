@@ -29,6 +29,7 @@ from node.store.message_tables import (
 from node.store.metadata import Transaction
 from node.store.receipt_tables import proofs, receipts, report_receipts, reports
 from node.store.states import DeliveryState, HandoverState, OutboxState
+from runtime.columns import stored_bytes
 from runtime.kept_attachments import KeptBytes
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -115,7 +116,7 @@ def _batch(transaction: Transaction, after: int, *, contents: bool) -> list[Reco
             message_id=row.message_id,
             sender=row.sender,
             purged_at=row.purged_at,
-            sealed=row.sealed,
+            sealed=stored_bytes(row.sealed),
             outbox=None if row.state is None else OutboxState(row.state),
             received_at=row.received_at,
             accepted_at=row.accepted_at,
@@ -142,7 +143,7 @@ def _batch(transaction: Transaction, after: int, *, contents: bool) -> list[Reco
         .where(attachments.c.message_id.in_(names))
     )
     for row in named:
-        kept = None if row.held is None else KeptBytes(row.held, row.content if contents else None)
+        kept = None if row.held is None else KeptBytes(row.held, stored_bytes(row.content) if contents else None)
         found[row.message_id].attachments[row.digest] = RecordedAttachment(row.size, kept)
     return list(found.values())
 
@@ -160,9 +161,8 @@ def _add_receipts(transaction: Transaction, found: dict[Sha256Hex, RecordedMessa
     bodies: dict[Sha256Hex, bytes] = {}
     for start in range(0, len(named), _MESSAGES):
         part = named[start : start + _MESSAGES]
-        bodies.update(
-            (row.digest, row.body) for row in transaction.execute(select(proofs).where(proofs.c.digest.in_(part)))
-        )
+        for row in transaction.execute(select(proofs).where(proofs.c.digest.in_(part))):
+            bodies[row.digest] = stored_bytes(row.body) or b""
     for row in rows:
         message = found[row.message_id]
         message.receipts.append(
@@ -174,7 +174,7 @@ def _add_receipts(transaction: Transaction, found: dict[Sha256Hex, RecordedMessa
                 event=row.event,
                 stored_at=row.stored_at,
                 since=1,
-                body=row.body,
+                body=stored_bytes(row.body) or b"",
                 proof=row.proof,
                 proof_body=bodies.get(row.proof),
             )
