@@ -27,10 +27,11 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import NodeIdentity
 from node.usecases.parked import ParkedHandovers
+from node.usecases.push_contact import PushContact
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
-from node.workers.services import ExchangeParts, exchange_services
+from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.blobs import BlobStore
 from runtime.database import Database, open_database
 from runtime.lifecycle import run_services
@@ -129,7 +130,8 @@ class Node:
             clock=self.clock,
             chance=Random(7),
         )
-        services = exchange_services(parts)
+        unpushed = PushContact(self.clock, trust=timedelta(seconds=60), interval=timedelta(seconds=60))
+        services = exchange_services(parts, intake_of(parts), unpushed)
         chosen = {name: services[name] for name in names or services}
         stop = asyncio.Event()
         running = asyncio.create_task(run_services(chosen, stop, grace=2.0))
