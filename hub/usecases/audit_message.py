@@ -183,11 +183,14 @@ def _delivery(message: AuditedMessage, code: str, receipts: Collection[Receipt])
     find = partial(message.find, agency=code)
     offered = any(entry.open and entry.receipt is None and code in entry.codes for entry in kept.entries)
     proven = _proven_end(receipts)
-    if proven is not DeliveryState.DELIVERED and offered:
+    handed_over = [each for each in receipts if each.event in _HANDOVERS]
+    if handed_over and offered:
+        # A handover says more than a consignment; the receipt of that is on its way while the entry is open.
+        proven = DeliveryState.DELIVERED
+    elif proven is not DeliveryState.DELIVERED and offered:
         # Offered again after a failure (`hub redeliver`): it is open once more.
         proven = DeliveryState.QUEUED
     message.ends[code] = proven
-    handed_over = [each for each in receipts if each.event in _HANDOVERS]
     if handed_over and proven is not DeliveryState.DELIVERED:
         find(
             FindingCode.RECEIPT_MISSING,

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from node.store.metadata import Code, Digest, RowNumber, metadata
 from runtime.columns import Instant
@@ -16,7 +28,8 @@ proofs = Table(
 )
 
 #: Receipts, ours and others', each verified before it was stored. One for each event, so that no peer can fill the disk
-#: with repetitions: `party` is the issuer (kind and name) and the recipient in one text.
+#: with repetitions: `party` is the issuer (kind and name) and the recipient in one text. A failed consignment may come
+#: in several rounds, for the hub's operator can have a delivery that ended offered anew.
 receipts = Table(
     "receipts",
     metadata,
@@ -34,7 +47,8 @@ receipts = Table(
     Column("reason_text", Text),
     Column("body", LargeBinary, nullable=False),
     Column("proof", Digest, ForeignKey("proofs.digest"), nullable=False),
-    Index("uq_receipts_message_id_event_party", "message_id", "event", "party", unique=True),
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    Index("uq_receipts_message_id_event_party_round", "message_id", "event", "party", "round", unique=True),
 )
 
 #: What the hub is still to be told, in order: the outcome of a mailbox entry, or a receipt by itself (`entry` is None).

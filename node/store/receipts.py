@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, insert, select
 
 from node.store.message_tables import handovers
 from node.store.metadata import Transaction
@@ -21,13 +21,17 @@ from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedRe
 #: What is attested of a message after its consignment.
 HANDOVERS: Final = (ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER_FAILURE)
 
+#: How many receipts of one event each party may bring, for the few that can happen more than once.
+_ROUNDS: Final = {ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE: 32}
+
 
 def add(
     transaction: Transaction, receipts_signed: Sequence[tuple[Receipt, SignedReceipt]], *, at: datetime
 ) -> list[int]:
     """Keep receipts; gives the numbers under which they are kept, in their order.
 
-    Of two that attest the same event the first stays, and is what is answered to repeats.
+    Of two that attest the same event the first stays, and is what is answered to repeats. Failed consignments are kept
+    up to `_ROUNDS` from each party: a delivery that was offered anew can fail once more.
     """
     by_digest = {hashlib.sha256(signed.proof).hexdigest(): signed.proof for _, signed in receipts_signed}
     names = {proof: digest for digest, proof in by_digest.items()}
@@ -37,10 +41,13 @@ def add(
 
 
 def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proof: Sha256Hex, at: datetime) -> int:
-    added: int | None = transaction.scalar(
-        insert_or(transaction, receipts)
-        .on_conflict_do_nothing(index_elements=[receipts.c.message_id, receipts.c.event, receipts.c.party])
-        .returning(receipts.c.receipt),
+    known = _known(transaction, receipt)
+    if receipt.receipt_id in known:
+        return known[receipt.receipt_id]
+    if len(known) >= _ROUNDS.get(receipt.event, 1):
+        return min(known.values())
+    added: int = transaction.execute(
+        insert(receipts).returning(receipts.c.receipt),
         {
             "message_id": receipt.message_id,
             "event": receipt.event,
@@ -55,13 +62,22 @@ def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proo
             "reason_text": receipt.reason.text if receipt.reason else None,
             "body": signed.receipt,
             "proof": proof,
+            "round": len(known),
         },
+    ).scalar_one()
+    return added
+
+
+def _known(transaction: Transaction, receipt: Receipt) -> dict[str, int]:
+    """The receipts of that event from that party, by their own ids."""
+    rows = transaction.execute(
+        select(receipts.c.receipt_id, receipts.c.receipt).where(
+            receipts.c.message_id == receipt.message_id,
+            receipts.c.event == receipt.event,
+            receipts.c.party == _party(receipt.issuer, receipt.recipient),
+        )
     )
-    if added is not None:
-        return added
-    known = number_of(transaction, receipt.message_id, receipt.event, receipt.issuer, receipt.recipient)
-    assert known is not None  # noqa: S101 - the conflict was with this very row
-    return known
+    return {row.receipt_id: row.receipt for row in rows}
 
 
 def number_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from node.store.message_tables import outbox_recipients
 from node.store.metadata import Transaction
@@ -39,6 +39,9 @@ _FOLLOWS = {
     DeliveryState.CANCELLED: (DeliveryState.WAITING, DeliveryState.ACCEPTED),
 }
 
+#: A delivery that ended so may be offered anew by the hub's operator and end once more: the later end counts.
+_ENDED = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
+
 
 def recipient_among(
     transaction: Transaction, message_id: Sha256Hex, codes: Collection[AgencyCode]
@@ -62,13 +65,13 @@ def advance(
     trouble: Trouble | None,
 ) -> None:
     """Note that a delivery has come to `delivery`, unless it is known to be further."""
+    columns = outbox_recipients.c
+    follows: ColumnElement[bool] = columns.delivery.in_(_FOLLOWS[delivery])
+    if delivery in _ENDED:
+        follows = or_(follows, columns.delivery.in_(_ENDED) & (columns.since < at))
     transaction.execute(
         update(outbox_recipients)
-        .where(
-            outbox_recipients.c.message_id == message_id,
-            outbox_recipients.c.code == code,
-            outbox_recipients.c.delivery.in_(_FOLLOWS[delivery]),
-        )
+        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.code == code, follows)
         .values(
             delivery=delivery,
             since=at,

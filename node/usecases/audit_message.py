@@ -158,7 +158,7 @@ def _delivery(message: AuditedMessage, code: str, column: DeliveryState, receipt
     ends = {_end(receipt) for receipt in receipts if receipt.event in _FAILURES}
     proven = next((state for event, state in _FURTHEST if event in events), None)
     if proven is None:
-        # Of several failures (it was delivered anew) the first stays in the row.
+        # Of several failures (it was delivered anew) the latest stands in the row.
         proven = column if column in ends else next(iter(ends), None)
     if proven is None and message.kept.outbox is OutboxState.REFUSED:
         proven = DeliveryState.REFUSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -166,6 +167,35 @@ async def test_a_consignment_supersedes_what_the_hub_gave_up(
     assert (row.delivery, row.trouble) == (DeliveryState.CONSIGNED, None)
     row = await told(node, hub, message_id, [given_up])
     assert row.delivery is DeliveryState.CONSIGNED
+
+
+async def test_a_delivery_that_was_offered_anew_can_end_once_more(node: Node, hub: HubSimulator, world: World) -> None:
+    """Each end that the hub attests is kept as evidence and the latest is what stands; a late copy changes nothing."""
+    message_id = await node.submit(document())
+
+    def given_up(reason: str) -> SignedReceipt:
+        failure, by_hub = ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE, Issuer(IssuerKind.HUB, HUB)
+        return receipt_of(world, failure, message_id, issuer=by_hub, reason=reason, key=world.receipts_key)
+
+    first = given_up("expired")
+    world.now += timedelta(seconds=1)
+    second = given_up("cancelled")
+    row = await told(node, hub, message_id, [first, second, first])
+    assert row.delivery is DeliveryState.CANCELLED
+    story = await node.queries.story(message_id)
+    failures = [each.signed for each in story.receipts if each.event is ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE]
+    assert failures == [first, second]
+    row = await told(node, hub, message_id, [receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, message_id)])
+    assert row.delivery is DeliveryState.CONSIGNED
+
+
+async def test_no_party_fills_the_disk_with_failures(node: Node, hub: HubSimulator, world: World) -> None:
+    """However often a recipient attests that it refuses, a bounded number of receipts is kept."""
+    message_id = await node.submit(document())
+    failure = ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE
+    await told(node, hub, message_id, [receipt_of(world, failure, message_id, reason="x") for _ in range(40)])
+    story = await node.queries.story(message_id)
+    assert len([each for each in story.receipts if each.event is failure]) == 32
 
 
 async def test_repeated_receipts_are_kept_once(node: Node, hub: HubSimulator, world: World) -> None:
