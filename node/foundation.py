@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from certs.tls import client_context
 from node.settings import NodeFolder, NodeSettings
 from node.store.migrate import MIGRATIONS
+from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
 from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade
-from node.usecases.identity import NodeIdentity
+from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
@@ -55,6 +56,10 @@ class Foundation:
     @property
     def responder(self) -> Responder:
         return Responder(self.database, self.submitter, self.clock)
+
+    @property
+    def amendments(self) -> Amendments:
+        return Amendments(self.database, self.submitter, self.api(COMMAND_ADAPTER), self.clock)
 
     @property
     def parked(self) -> ParkedHandovers:

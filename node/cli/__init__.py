@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import audit, evidence, listing, node_commands, responding, retrying, sending
+from node.cli import amending, audit, evidence, listing, node_commands, responding, retrying, sending
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -25,6 +25,9 @@ app.command("init")(node_commands.init)
 app.command("serve")(node_commands.serve)
 app.command("send")(sending.send)
 app.command("respond")(responding.respond)
+app.command("recall")(amending.recall)
+app.command("update")(amending.update)
+app.command("replace")(amending.replace)
 app.command("retry")(retrying.retry)
 app.command("outbox")(listing.outbox)
 app.command("inbox")(listing.inbox)

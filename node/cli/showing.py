@@ -156,7 +156,9 @@ def companion_lines(row: OutboxRow) -> None:
     """The messages that went out together with this one, and its copies."""
     for one in row.companions:
         name = row.message.message_id
-        if one.message_id == name:
+        if one.message_id == name == one.leader:
+            say(f"Stands for the update of {one.document}: nobody who had it keeps it")
+        elif one.message_id == name:
             say(f"Went with: {one.leader}, as {_ROLES[one.role]}")
         else:
             say(f"Together:  {one.message_id}, {_ROLES[one.role]}")

@@ -67,6 +67,23 @@ def enter_received(
     deadlines.set_for(transaction, message, codes)
 
 
+def updates_of(transaction: Transaction, document: Sha256Hex) -> tuple[Sha256Hex, ...]:
+    """Updates of ours that speak of `document`, the oldest first; without those that the hub refused."""
+    return tuple(
+        transaction.scalars(
+            select(messages.c.message_id)
+            .join(about, about.c.message_id == messages.c.message_id)
+            .join(outbox, outbox.c.message_id == messages.c.message_id)
+            .where(
+                about.c.about == document,
+                messages.c.business == BusinessType.UPDATE,
+                outbox.c.state != OutboxState.REFUSED,
+            )
+            .order_by(messages.c.sequence)
+        )
+    )
+
+
 def last_status(transaction: Transaction, document: Sha256Hex, code: AgencyCode) -> StatusCode | None:
     """The last status that our agency `code` gave about `document`, unless the hub refused it; None: none yet."""
     found: str | None = transaction.scalar(

@@ -19,12 +19,13 @@ def resolved_recipients(transaction: Transaction, document: Document) -> tuple[R
     """
     found: dict[AgencyCode, Recipient] = {}
     for place, organ in enumerate(document.recipients):
-        recipient = _resolved(transaction, organ.organ_id, nth("MessageHeader/To", place) + "/OrganId")
+        recipient = resolved(transaction, organ.organ_id, nth("MessageHeader/To", place) + "/OrganId")
         found.setdefault(recipient.code, recipient)
     return tuple(found.values())
 
 
-def _resolved(transaction: Transaction, written: AgencyCode, element: str) -> Recipient:
+def resolved(transaction: Transaction, written: AgencyCode, element: str) -> Recipient:
+    """The agency that `element` of a message names by any of its codes; raises as `resolved_recipients` does."""
     standing = directory_store.standing(transaction, written)
     if standing is None:
         raise Rejected(

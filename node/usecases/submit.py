@@ -8,7 +8,7 @@ attachments are durable before it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,18 +16,18 @@ import structlog
 
 from adapters.sdk import Submission, Submitted
 from certs.sealing import seal
+from node.store import companions, outbox
 from node.store import messages as message_store
-from node.store import outbox
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
-from node.store.outbox import KnownKey, OutboxEntry, Recipient
-from node.usecases.about import spoken_of, status_recipients
+from node.store.outbox import KnownKey, OutboxEntry
+from node.store.records import CompanionRow
 from node.usecases.attachments import Attachments, KeptAttachment
 from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
-from node.usecases.lanes import LANES, lane_of
-from node.usecases.recipients import resolved_recipients
-from node.usecases.submission_ids import submission_id_of
+from node.usecases.parts import Part, parts_of
+from node.usecases.retention import sealed_bytes
+from node.usecases.transitions import require_transition
 from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
@@ -37,7 +37,7 @@ from schemas.envelope import CONTENT_ID_PREFIX, AttachmentSize, Envelope, Extens
 from schemas.errors import LimitExceeded, Rejected
 from schemas.instants import instant_text
 from schemas.limits import Limits
-from schemas.message import Document, Message, Reference, TraceHeader
+from schemas.message import Document, Message, Reference, StatusMessage, TraceHeader
 from schemas.times import TimestampText
 
 log = structlog.get_logger()
@@ -79,58 +79,90 @@ class Submitter:
         has come yet).
         """
         sender = (await self._directory.served(submission.message.sender.organ_id)).code
-        known = await self._database.read(
-            lambda transaction: outbox.known_key(transaction, adapter, sender, submission.key)
-        )
+        known = await self.known(adapter, submission.key, submission.fingerprint, sender)
         if known is not None:
-            return _repeated(known, submission)
+            return known
         self._require_admissible(submission)
         # Judged before attachments are copied, and again when all is at hand: the directory may change meanwhile.
-        await self._addressed(submission, sender)
+        await self._planned(adapter, submission, sender)
         kept = await self._kept(submission, progress)
-        about, recipients, lane = await self._addressed(submission, sender)
-        created_at, submission_id = self._clock(), submission_id_of(adapter, sender, submission.key)
-        envelope = _envelope(submission, kept, about, created_at, submission_id)
-        sealed = await asyncio.to_thread(seal, envelope, self._identity.seal, created_at)
-        if len(sealed.data) > self._limits.envelope_bytes:
-            raise LimitExceeded(
-                "message-too-large",
-                f"The envelope has {len(sealed.data)} bytes; {self._limits.envelope_bytes} are allowed.",
-                mend="Send long content as an attachment.",
-            )
-        entry = OutboxEntry(
-            message=RecordedMessage(
-                message_id=sealed.message_id, envelope=envelope, data=sealed.data, sender=sender, lane=lane
-            ),
-            adapter=adapter,
-            key=submission.key,
-            fingerprint=submission.fingerprint,
-            submission_id=submission_id,
-            created_at=created_at,
-            recipients=recipients,
-        )
-        return await self._queued(entry, kept, submission)
+        parts = await self._planned(adapter, submission, sender)
+        entries = await asyncio.to_thread(self._sealed, parts, submission, kept, sender)
+        return await self._queued(parts, entries, kept, submission)
 
-    async def _queued(self, entry: OutboxEntry, kept: list[KeptAttachment], submission: Submission) -> Submitted:
+    async def known(self, adapter: str, key: str, fingerprint: Sha256Hex, sender: AgencyCode) -> Submitted | None:
+        """What `key` stands for already, of `adapter` and `sender` (today's code); None if it is new.
+
+        Raises Rejected: `key-conflict`.
+        """
+        known = await self._database.read(lambda transaction: outbox.known_key(transaction, adapter, sender, key))
+        return None if known is None else _repeated(known, key, fingerprint)
+
+    def _sealed(
+        self, parts: Sequence[Part], submission: Submission, kept: Sequence[KeptAttachment], sender: AgencyCode
+    ) -> list[OutboxEntry]:
+        """Every part, sealed. Work for a thread: sealing takes a millisecond."""
+        created_at = self._clock()
+        entries = []
+        for part in parts:
+            envelope = _envelope(submission, part, kept, created_at)
+            sealed = seal(envelope, self._identity.seal, created_at)
+            if len(sealed.data) > self._limits.envelope_bytes:
+                raise LimitExceeded(
+                    "message-too-large",
+                    f"The envelope has {len(sealed.data)} bytes; {self._limits.envelope_bytes} are allowed.",
+                    mend="Send long content as an attachment.",
+                )
+            message = RecordedMessage(
+                message_id=sealed.message_id, envelope=envelope, data=sealed.data, sender=sender, lane=part.lane
+            )
+            entries.append(
+                OutboxEntry(
+                    message=message,
+                    adapter=part.adapter,
+                    key=part.key,
+                    fingerprint=submission.fingerprint,
+                    submission_id=part.submission_id,
+                    created_at=created_at,
+                    recipients=part.recipients,
+                )
+            )
+        return entries
+
+    async def _queued(
+        self,
+        parts: Sequence[Part],
+        entries: Sequence[OutboxEntry],
+        kept: Sequence[KeptAttachment],
+        submission: Submission,
+    ) -> Submitted:
         small = {attachment.digest: attachment.content for attachment in kept if attachment.content is not None}
+        leader = entries[0]
 
         def queue(transaction: Transaction) -> KnownKey | None:
-            known = outbox.add(transaction, entry)
+            content = leader.message.envelope.message
+            known = outbox.known_key(transaction, leader.adapter, leader.message.sender, leader.key)
+            if known is None and isinstance(content, StatusMessage):
+                # Two answers may have been judged side by side; the second follows the first.
+                require_transition(transaction, content, parts[0].about[0], leader.message.sender)
+            known = known or outbox.add(transaction, leader)
             if known is None:
                 message_store.add_small_blobs(transaction, small)
+                _add_companions(transaction, parts, entries)
             return known
 
         known = await self._database.write(queue)
         if known is not None:
-            return _repeated(known, submission)
+            return _repeated(known, submission.key, submission.fingerprint)
         self._wakeups.wake(Work.SENDING)
-        log.info(
-            "message.submitted",
-            message=entry.message.message_id,
-            sender=str(entry.message.sender),
-            adapter=entry.adapter,
-        )
-        return Submitted(entry.message.message_id, repeated=False)
+        for entry in entries:
+            log.info(
+                "message.submitted",
+                message=entry.message.message_id,
+                sender=str(entry.message.sender),
+                adapter=entry.adapter,
+            )
+        return Submitted(leader.message.message_id, repeated=False)
 
     def _require_admissible(self, submission: Submission) -> None:
         if submission.secrecy is not None:
@@ -169,24 +201,12 @@ class Submitter:
             left -= kept[-1].size
         return kept
 
-    async def _addressed(
-        self, submission: Submission, sender: AgencyCode
-    ) -> tuple[tuple[Sha256Hex, ...], tuple[Recipient, ...], int]:
-        """What the message speaks of, whom it goes to, in which lane; as record and directory stand now."""
-        message = submission.message
-
-        def addressed(transaction: Transaction) -> tuple[tuple[Sha256Hex, ...], tuple[Recipient, ...], int]:
-            about = spoken_of(transaction, message, sender, submission.about)
-            if isinstance(message, Document):
-                return about, resolved_recipients(transaction, message), lane_of(message.priority)
-            lane = message_store.lane_of(transaction, about)
-            return about, status_recipients(transaction, message, about[0]), LANES - 1 if lane is None else lane
-
+    async def _planned(self, adapter: str, submission: Submission, sender: AgencyCode) -> tuple[Part, ...]:
         try:
-            return await self._database.read(addressed)
+            return await self._database.read(lambda transaction: parts_of(transaction, adapter, submission, sender))
         except Rejected as error:
             if error.code == "recipient-unknown":
-                await self._suggest(message, error)
+                await self._suggest(submission.message, error)
             raise
 
     async def _suggest(self, message: Message, error: Rejected) -> None:
@@ -199,16 +219,31 @@ class Submitter:
                 return
 
 
-def _envelope(
-    submission: Submission,
-    kept: list[KeptAttachment],
-    about: tuple[Sha256Hex, ...],
-    created_at: datetime,
-    submission_id: str,
-) -> Envelope:
-    message = submission.message
+def _add_companions(transaction: Transaction, parts: Sequence[Part], entries: Sequence[OutboxEntry]) -> None:
+    """Queue what goes along with the first entry, in the same transaction."""
+    leader = entries[0].message.message_id
+    for part, entry in zip(parts, entries, strict=True):
+        if part.reused is not None:
+            # Its bytes must be here still: a rule may have dropped them since it was planned.
+            sealed_bytes(transaction, part.reused.source)
+        if entry is not entries[0] and outbox.add(transaction, entry) is not None:
+            raise Rejected("key-conflict", f"The key {entry.key!r} was used before.", mend="Use a new key.")
+        if entry is not entries[0] or part.document is not None:
+            row = CompanionRow(
+                message_id=entry.message.message_id, leader=leader, role=part.role, document=part.document
+            )
+            companions.add(transaction, row)
+
+
+def _envelope(submission: Submission, part: Part, kept: Sequence[KeptAttachment], created_at: datetime) -> Envelope:
+    message = part.message
+    sizes = {bytes_kept.digest: bytes_kept.size for bytes_kept in kept}
     if isinstance(message, Document):
         own_trace = TraceHeader(organ_id=message.sender.organ_id, timestamp=TimestampText.of(created_at))
+        message = replace(message, trace=message.trace or (own_trace,))
+    if part.reused is not None:
+        sizes = {each.digest: each.size for each in part.reused.sizes}
+    elif isinstance(message, Document):
         references = tuple(
             Reference(
                 content_id=CONTENT_ID_PREFIX + bytes_kept.digest,
@@ -218,22 +253,21 @@ def _envelope(
             )
             for attachment, bytes_kept in zip(submission.attachments, kept, strict=True)
         )
-        message = replace(message, references=references, trace=message.trace or (own_trace,))
-    sizes = {bytes_kept.digest: bytes_kept.size for bytes_kept in kept}
+        message = replace(message, references=references)
     extension = Extension(
-        submission_id=submission_id,
-        about=about,
+        submission_id=part.submission_id,
+        about=part.about,
         expires_at=submission.expires_at,
         attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in sizes.items()),
     )
     return Envelope(message, extension)
 
 
-def _repeated(known: KnownKey, submission: Submission) -> Submitted:
-    if known.fingerprint != submission.fingerprint:
+def _repeated(known: KnownKey, key: str, fingerprint: Sha256Hex) -> Submitted:
+    if known.fingerprint != fingerprint:
         raise Rejected(
             "key-conflict",
-            f"The key {submission.key!r} was used before, for other content (message {known.message_id}).",
+            f"The key {key!r} was used before, for other content (message {known.message_id}).",
             mend="Use a new key for a new message; repeat a key only with the same content.",
         )
     return Submitted(known.message_id, repeated=True)

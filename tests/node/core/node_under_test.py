@@ -22,10 +22,11 @@ from node.settings_exchange import (
     SenderSettings,
 )
 from node.store.migrate import MIGRATIONS
+from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.facade import NodeFacade
-from node.usecases.identity import NodeIdentity
+from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.push_contact import PushContact
 from node.usecases.queries import Queries
@@ -109,6 +110,11 @@ class Node:
     adapter: RecordingAdapter
     settings: ExchangeSettings
     has_adapter: bool = True
+
+    @property
+    def amendments(self) -> Amendments:
+        facade = NodeFacade(COMMAND_ADAPTER, self.submitter, self.directory, self.attachments)
+        return Amendments(self.database, self.submitter, facade, self.clock)
 
     @property
     def parked(self) -> ParkedHandovers:

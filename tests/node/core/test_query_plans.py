@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
 from node.settings_exchange import RetentionSettings
 from node.store.states import HandoverState, OutboxState
+from node.usecases.amendments import Change
 from node.usecases.deadlines import Deadlines
 from node.usecases.leavings import Leavings
 from node.usecases.retention import Retention
@@ -26,7 +27,7 @@ from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.test_receipts import receipt_of
-from tests.node.core.world import G22, H23, World, document, envelope, recall, status
+from tests.node.core.world import G22, H23, H31, World, document, envelope, recall, status
 
 #: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
 _SMALL = {
@@ -119,6 +120,9 @@ async def the_whole_way(node: Node, hub: HubSimulator, world: World, path: Path)
         await handed(node, answer.message_id, HandoverState.HANDED_OVER)
         await node.responder.respond(refused.message_id, StatusCode.ACCEPTED)
         await node.responder.respond(takes_back.message_id, StatusCode.REQUEST_AGREED)
+        await node.amendments.update(ours, Change(reason="Sửa", metadata={"subject": "Mới"}), add=[H31])
+        await node.amendments.recall(ours, Change(reason="Nhầm"))
+        await node.queries.outbox()
         await node.queries.due()
         await Deadlines(node.database, near=timedelta(days=2), clock=node.clock).tell()
         await node.queries.story(ours[:12])

@@ -1,0 +1,256 @@
+"""Recalls, updates and replacements that a person orders: composed from the document itself, and submitted once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from adapters.composing import compose_document
+from adapters.sdk import OutgoingAttachment, Submission, Submitted
+from node.store import companions, outbox
+from node.store import directory as directory_store
+from node.store.metadata import Transaction
+from node.store.outbox import Recipient
+from node.usecases.content import current_content, metadata_of, recall_of
+from node.usecases.facade import NodeFacade
+from node.usecases.identity import COMMAND_ADAPTER
+from node.usecases.naming import message_named
+from node.usecases.submit import Submitter
+from runtime.clock import Clock
+from runtime.database import Database
+from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected
+from schemas.message import (
+    Business,
+    BusinessDocumentInfo,
+    BusinessType,
+    Document,
+    Organ,
+    Receiver,
+    ReceiverType,
+    ReplacementInfo,
+)
+from schemas.peer_limits import beyond_peer_limits
+
+#: What the command says itself, so that metadata does not.
+_NOT_METADATA: Final = ("business", "from", "to")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A document of ours: what it says now, and who has it, by code, with the message that brought it there."""
+
+    message_id: Sha256Hex
+    sender: AgencyCode
+    document: Document
+    holders: Mapping[AgencyCode, Recipient]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a successor says otherwise: keys of document metadata, and files in the place of those there were.
+
+    `key` is the caller's own, with the SHA-256 of what was ordered; without a key each call is an order of its own.
+    """
+
+    reason: str
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    attachments: Sequence[OutgoingAttachment] = ()
+    key: str | None = None
+    fingerprint: Sha256Hex | None = None
+
+
+class Amendments:
+    """Recalls, updates and replaces documents of ours under the adapter name `command`. Needs no hub."""
+
+    def __init__(self, database: Database, submitter: Submitter, node: NodeFacade, clock: Clock) -> None:
+        self._database = database
+        self._submitter = submitter
+        self._node = node
+        self._clock = clock
+
+    async def recall(self, name: str, change: Change, *, to: Sequence[AgencyCode] = ()) -> Submitted:
+        """Ask `to`, or all who have it, to give a document back; they answer with status 15 or 16.
+
+        `name` is a message id, a unique beginning of one, or a DocumentId. Raises Rejected: `not-sent-here`,
+        `receiver-unknown`, `already-recalled`, `payload-purged`, and what `message_named` and `submit` raise.
+        """
+
+        async def compose(sent: Sequence[Sent]) -> Document:
+            recipients = await self._chosen(sent[0], to)
+            if not recipients:
+                raise Rejected(
+                    "already-recalled",
+                    "Nobody has the document any more, or all were asked to give it back.",
+                    mend=f"See what they answered: congvan node show {sent[0].message_id[:12]}",
+                )
+            document_id = str(uuid.uuid4())
+            return _to(recall_of(sent[0].document, document_id=document_id, reason=change.reason), recipients)
+
+        return await self._ordered([name], change, [code.value for code in to], compose)
+
+    async def update(
+        self, name: str, change: Change, *, add: Sequence[AgencyCode] = (), remove: Sequence[AgencyCode] = ()
+    ) -> Submitted:
+        """Tell those who have a document what it says now; bring it to `add`, and recall it from `remove`.
+
+        Raises Rejected: `nothing-to-update`, `not-sent-here`, `receiver-present`, `receiver-unknown`, `metadata-…`,
+        `payload-purged`, and what `message_named` and `submit` raise.
+        """
+        changes_document = bool(change.metadata or change.attachments)
+        if not (changes_document or add or remove):
+            raise Rejected(
+                "nothing-to-update",
+                "The update changes neither the document nor its receivers.",
+                mend="Give --file or --meta for the document, --add or --remove for its receivers.",
+            )
+
+        async def compose(sent: Sequence[Sent]) -> Document:
+            (one,) = sent
+            document_id = {"document_id": str(uuid.uuid4())}
+            document = await self._composed(one.document, change, document_id)
+            receivers = [Receiver(organ_id=code, receiver_type=ReceiverType.REMOVED) for code in remove]
+            receivers += [Receiver(organ_id=code, receiver_type=ReceiverType.ADDED) for code in add]
+            business = Business(
+                type=BusinessType.UPDATE,
+                document_id=one.document.document_id,
+                reason=change.reason,
+                paper=False,
+                document_info=BusinessDocumentInfo(
+                    document_info=changes_document, document_receiver=bool(receivers), receivers=tuple(receivers)
+                ),
+            )
+            return _to(replace(document, business=business), one.holders.values())
+
+        receivers = [[code.value for code in codes] for codes in (add, remove)]
+        return await self._ordered([name], change, receivers, compose)
+
+    async def replace(self, names: Sequence[str], change: Change, *, to: Sequence[AgencyCode] = ()) -> Submitted:
+        """Send a document in the place of others, to `to` or to all who have one of those.
+
+        What `change` does not say, it takes from the first of them. To whoever had none of them it is a new document.
+        Raises Rejected: `not-sent-here`, `sender-differs`, `metadata-…`, `payload-purged`, and what `message_named`
+        and `submit` raise.
+        """
+
+        async def compose(sent: Sequence[Sent]) -> Document:
+            if len({one.sender for one in sent}) > 1:
+                raise Rejected(
+                    "sender-differs",
+                    "The documents are from different agencies of this node.",
+                    mend="Replace those of each agency by themselves.",
+                )
+            # With a number of its own it has a DocumentId made of that; else one that nothing else has.
+            own = {} if "code" in change.metadata else {"document_id": str(uuid.uuid4())}
+            document = await self._composed(sent[0].document, change, own, fresh=("date",))
+            replaced = tuple(
+                ReplacementInfo(document_id=one.document.document_id, organ_ids=tuple(one.holders)) for one in sent
+            )
+            business = Business(type=BusinessType.REPLACE, reason=change.reason, paper=False, replacements=replaced)
+            document = replace(document, business=business)
+            if to:
+                return replace(document, recipients=tuple([await self._organ(code) for code in to]))
+            return _to(document, {code: held for one in sent for code, held in one.holders.items()}.values())
+
+        return await self._ordered(names, change, [code.value for code in to], compose)
+
+    async def _ordered(
+        self,
+        names: Sequence[str],
+        change: Change,
+        said: object,
+        compose: Callable[[Sequence[Sent]], Awaitable[Document]],
+    ) -> Submitted:
+        sent = await self._database.read(partial(_sent, names=names))
+        key = change.key or str(uuid.uuid4())
+        ids = [one.message_id for one in sent]
+        everything = json.dumps([ids, change.reason, said, change.fingerprint], ensure_ascii=False)
+        fingerprint = hashlib.sha256(everything.encode()).hexdigest()
+        known = await self._submitter.known(COMMAND_ADAPTER, key, fingerprint, sent[0].sender)
+        if known is not None:
+            return known
+        document = await compose(sent)
+        long = beyond_peer_limits(document)
+        if long:
+            raise Rejected("text-beyond-peers", long[0].message, element=long[0].element, mend="Shorten the text.")
+        return await self._submitter.submit(
+            COMMAND_ADAPTER,
+            Submission(key=key, fingerprint=fingerprint, message=document, attachments=change.attachments, about=ids),
+        )
+
+    async def _composed(
+        self, original: Document, change: Change, own: Mapping[str, object], *, fresh: Sequence[str] = ()
+    ) -> Document:
+        """The document with what `change` says otherwise; `fresh` keys are not taken over."""
+        unused = [name for name in _NOT_METADATA if name in change.metadata]
+        if unused:
+            raise Rejected(
+                "metadata-invalid",
+                f"The metadata says {', '.join(unused)}, which the command says itself.",
+                element=unused[0],
+                mend="Leave it out of the metadata.",
+            )
+        kept = {name: value for name, value in metadata_of(original).items() if name not in fresh}
+        # The recipients are set afterwards; metadata cannot be without.
+        metadata = {**kept, **own, **change.metadata, "from": {"organ_id": original.sender.organ_id.value}}
+        document = await compose_document(
+            self._node,
+            metadata,
+            (),
+            now=self._clock(),
+            sender=original.sender.organ_id,
+            recipients=[organ.organ_id for organ in original.recipients],
+        )
+        return replace(document, sender=original.sender, trace=())
+
+    async def _chosen(self, sent: Sent, to: Sequence[AgencyCode]) -> list[Recipient]:
+        """Those of the holders that are meant: all, if nobody is named."""
+        chosen = []
+        for code in to:
+            entry = await self._node.agency(code)
+            today = entry.code if entry else code
+            if today not in sent.holders:
+                raise Rejected(
+                    "receiver-unknown",
+                    f"{code} does not have the document, or was asked to give it back already.",
+                    mend=f"See who has it: congvan node show {sent.message_id[:12]}",
+                )
+            chosen.append(sent.holders[today])
+        return chosen or list(sent.holders.values())
+
+    async def _organ(self, code: AgencyCode) -> Organ:
+        entry = await self._node.agency(code)
+        return Organ(organ_id=code, organ_name=entry.name if entry else None)
+
+
+def _sent(transaction: Transaction, names: Sequence[str]) -> list[Sent]:
+    found: dict[Sha256Hex, Sent] = {}
+    for name in names:
+        message_id = companions.original_of(transaction, message_named(transaction, name))
+        ours = outbox.standing_of(transaction, message_id)
+        if ours is None:
+            raise Rejected(
+                "not-sent-here",
+                f"The message {message_id} was not sent from here.",
+                mend="Only a document's sender recalls, updates or replaces it.",
+            )
+        entry = directory_store.agency(transaction, ours.sender)
+        holders = companions.holders(transaction, message_id, with_former=False)
+        found[message_id] = Sent(
+            message_id,
+            entry.code if entry else ours.sender,
+            current_content(transaction, message_id).document,
+            {recipient.code: recipient for _, recipient in holders},
+        )
+    return list(found.values())
+
+
+def _to(document: Document, recipients: Iterable[Recipient]) -> Document:
+    organs = tuple(Organ(organ_id=one.written, organ_name=one.name) for one in recipients)
+    return replace(document, recipients=organs)
