@@ -20,6 +20,7 @@ from hub.foundation import Foundation, open_foundation
 from hub.http.directory import directory_routes
 from hub.http.enrolment import FailureLimit, enrolment_routes
 from hub.http.exchange import exchange_routes
+from hub.http.gauges import HubMetrics
 from hub.http.health import operations_routes, public_health_routes
 from hub.http.server import listening, operations_application, public_application
 from hub.settings import HubFolder, HubSettings, HubTable
@@ -29,6 +30,7 @@ from hub.usecases.authority import HubKeys, renew_expiring
 from hub.usecases.directory import DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
+from hub.usecases.figures import FiguresOfNow
 from hub.usecases.health import expiring, trials_of
 from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
@@ -167,13 +169,14 @@ def _admission(
     """The listeners, and what keeps the directory valid."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
+    measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
     readiness = Readiness(trials_of(database, foundation.folder.data, keys, clock))
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock)),
         *directory_routes(database),
         *exchange_routes(exchange),
-        *public_health_routes(readiness, registry, hub.operations.metrics_from),
+        *public_health_routes(readiness, measured, hub.operations.metrics_from),
     ]
     public = public_application(routes, PeerRegister(database, clock), hub.proxy, registry)
 
@@ -187,7 +190,7 @@ def _admission(
         "directory-refresh": directory_refresh(renewal),
     }
     if hub.operations.address is not None:
-        operations = operations_application(operations_routes(readiness, registry))
+        operations = operations_application(operations_routes(readiness, measured))
         services["operations"] = _listener(operations, hub.operations.address, hub, tls=None, ready=_log_operations)
     return services
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
+from hub.http.gauges import HubMetrics
 from hub.http.peer import comes_from
-from runtime.metrics import CONTENT_TYPE, render
+from runtime.metrics import CONTENT_TYPE
 from runtime.readiness import PartReport, Readiness
 from transport import paths
 
 
 def public_health_routes(
-    readiness: Readiness, registry: CollectorRegistry, metrics_from: Sequence[IPv4Network | IPv6Network]
+    readiness: Readiness, measured: HubMetrics, metrics_from: Sequence[IPv4Network | IPv6Network]
 ) -> list[web.RouteDef]:
     """For the public listener: health without a word on the parts, metrics for listed addresses alone."""
 
@@ -28,7 +27,7 @@ def public_health_routes(
     async def metrics(request: web.Request) -> web.Response:
         if not comes_from(request, metrics_from):
             raise web.HTTPNotFound
-        return await _metrics(registry)
+        return await _metrics(measured)
 
     return [
         web.get(paths.LIVENESS, _alive),
@@ -37,7 +36,7 @@ def public_health_routes(
     ]
 
 
-def operations_routes(readiness: Readiness, registry: CollectorRegistry) -> list[web.RouteDef]:
+def operations_routes(readiness: Readiness, measured: HubMetrics) -> list[web.RouteDef]:
     """For the operator's own listener: everything."""
 
     async def ready(_request: web.Request) -> web.Response:
@@ -46,7 +45,7 @@ def operations_routes(readiness: Readiness, registry: CollectorRegistry) -> list
         return web.json_response(body, status=_status(reports))
 
     async def metrics(_request: web.Request) -> web.Response:
-        return await _metrics(registry)
+        return await _metrics(measured)
 
     return [
         web.get(paths.LIVENESS, _alive),
@@ -59,10 +58,8 @@ async def _alive(_request: web.Request) -> web.Response:
     return web.json_response({"alive": True})
 
 
-async def _metrics(registry: CollectorRegistry) -> web.Response:
-    # Collectors may ask the disk or the database.
-    body = await asyncio.to_thread(render, registry)
-    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+async def _metrics(measured: HubMetrics) -> web.Response:
+    return web.Response(body=await measured.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _all_well(reports: Sequence[PartReport]) -> bool:

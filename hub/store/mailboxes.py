@@ -44,10 +44,11 @@ class LeaseTerms:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """Entries handed out together, in the order to serve them in, until an instant."""
+    """Entries handed out together, in the order to serve them in, until an instant; of how many a lease had lapsed."""
 
     entries: tuple[int, ...]
     until: datetime
+    lapsed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def waits(transaction: Transaction, connection: str, *, at: datetime, furthest: 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
     """Hand out what waits for `connection`, most urgent first, as much as `terms` allow and one entry at least."""
     picked: list[int] = []
-    length, lapses = terms.length, 0
+    length, lapses, lapsed = terms.length, 0, 0
     weight = terms.weight
     available = _available(connection, terms.at, terms.furthest)
     statement = available.order_by(_entries.lane, _entries.entry).limit(terms.entries)
@@ -124,7 +125,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
             break
         picked.append(row.entry)
         if times_lapsed:
-            lapses = times_lapsed
+            lapses, lapsed = times_lapsed, int(row.lease is not None)
             length = min(length * 2 ** min(times_lapsed, _DOUBLINGS), max(terms.longest, terms.length))
             break
     until = terms.at + length
@@ -134,7 +135,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
             .where(_entries.entry.in_(picked))
             .values(lease=terms.token, available_at=until, lapses=lapses)
         )
-    return Leased(tuple(picked), until)
+    return Leased(tuple(picked), until, lapsed)
 
 
 def renew(transaction: Transaction, connection: str, entry: int, token: str, *, until: datetime) -> None:

@@ -19,6 +19,7 @@ from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt
 from hub.store.submissions import Upload
 from hub.usecases.judgement import Judged
+from hub.usecases.meters import Meters
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.waking import FANOUT, wake_mailboxes
 from runtime.blobs import BlobStore
@@ -72,6 +73,7 @@ class Acceptances:
         blobs: BlobStore,
         signer: ReceiptSigner,
         wakeups: Wakeups,
+        meters: Meters,
         *,
         clock: Clock,
         settings: ExchangeSettings,
@@ -80,6 +82,7 @@ class Acceptances:
         self._blobs = blobs
         self._signer = signer
         self._wakeups = wakeups
+        self._meters = meters
         self._clock = clock
         self._settings = settings
 
@@ -108,6 +111,7 @@ class Acceptances:
             wake_mailboxes(self._wakeups, committed.step.connections)
             if not committed.step.finished:
                 self._wakeups.wake(FANOUT)
+            self._meters.accepted.labels(str(new.lane)).inc()
             log.info(
                 "message.accepted",
                 message=new.message_id,

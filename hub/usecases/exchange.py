@@ -81,11 +81,11 @@ class Exchange:
         signer = ReceiptSigner(name, receipts_key, clock)
         judge = Judge(database, anchors, limits=settings.submissions.limits, clock=clock)
         uploads = Uploads(database, files, clock, spare=settings.submissions.spare_bytes)
-        acceptances = Acceptances(database, files, signer, wakeups, clock=clock, settings=settings)
+        acceptances = Acceptances(database, files, signer, wakeups, meters, clock=clock, settings=settings)
         kept = alerting.webhook.kept if alerting.webhook.url else None
         alerts = Alerts(name, kept, meters, wakeups)
         watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
-        mailbox = Mailbox(database, wakeups, watch, clock=clock, settings=settings.mailbox, stop=stop)
+        mailbox = Mailbox(database, wakeups, watch, meters, clock=clock, settings=settings.mailbox, stop=stop)
         rejections = Rejections(database, signer, clock, most=settings.submissions.rejections)
         leavings = Leavings(database, files, uploads, clock=clock, settings=settings.submissions)
         return cls(
@@ -93,7 +93,15 @@ class Exchange:
             settings=settings,
             wakeups=wakeups,
             submissions=Submissions(
-                database, files, judge, uploads, acceptances, rejections=rejections, clock=clock, settings=settings
+                database,
+                files,
+                judge,
+                uploads,
+                acceptances,
+                rejections=rejections,
+                meters=meters,
+                clock=clock,
+                settings=settings,
             ),
             uploads=uploads,
             mailbox=mailbox,
@@ -103,6 +111,7 @@ class Exchange:
                 database,
                 ReceiptChecks(database, anchors, clock),
                 wakeups,
+                meters,
                 epoch=epoch,
                 clock=clock,
                 chance=chance,
@@ -112,7 +121,7 @@ class Exchange:
             traces=Traces(database, clock),
             replays=Replays(database, wakeups, clock),
             fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
-            expiry=Expiry(database, Endings(database, signer, wakeups, clock), clock),
+            expiry=Expiry(database, Endings(database, signer, wakeups, clock), meters, clock),
             leavings=leavings,
             retention=Retention(database, leavings, clock=clock, settings=settings.retention),
         )

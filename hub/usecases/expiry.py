@@ -11,6 +11,7 @@ from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.usecases.endings import Doomed, Ending, Endings
 from hub.usecases.lanes import LANES
+from hub.usecases.meters import Meters
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.receipts import Reason
@@ -28,9 +29,12 @@ _EXPIRED: Final = Ending(
 class Expiry:
     """Ends overdue deliveries, those of the most urgent lane first."""
 
-    def __init__(self, database: Database, endings: Endings, clock: Clock, *, together: int = TOGETHER) -> None:
+    def __init__(
+        self, database: Database, endings: Endings, meters: Meters, clock: Clock, *, together: int = TOGETHER
+    ) -> None:
         self._database = database
         self._endings = endings
+        self._meters = meters
         self._clock = clock
         self._together = together
 
@@ -43,7 +47,8 @@ class Expiry:
         due, known = await self._database.read(self._overdue)
         doomed = [Doomed(entry.entry, known[entry.message], code) for entry in due for code in entry.codes]
         if doomed:
-            await self._endings.end(doomed, _EXPIRED)
+            ended = await self._endings.end(doomed, _EXPIRED)
+            self._meters.deliveries.labels(_EXPIRED.state).inc(len(ended))
         return bool(doomed)
 
     def _overdue(self, transaction: Transaction) -> tuple[list[OverdueEntry], dict[int, KnownMessage]]:

@@ -16,6 +16,7 @@ from hub.store.mailbox_contents import WaitingEnvelope, WaitingReceipt
 from hub.store.mailboxes import Leased, LeaseTerms
 from hub.store.marks import Marks
 from hub.store.metadata import Transaction
+from hub.usecases.meters import Meters
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
 from hub.usecases.watch import Watch
@@ -49,6 +50,7 @@ class Mailbox:
         database: Database,
         wakeups: Wakeups,
         watch: Watch,
+        meters: Meters,
         *,
         clock: Clock,
         settings: MailboxSettings,
@@ -57,6 +59,7 @@ class Mailbox:
         self._database = database
         self._wakeups = wakeups
         self._watch = watch
+        self._meters = meters
         self._clock = clock
         self._settings = settings
         self._stop = stop
@@ -112,6 +115,8 @@ class Mailbox:
             weight=self._settings.answer_bytes,
         )
         leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms))
+        self._meters.leases.inc(len(leased.entries))
+        self._meters.lapses.inc(leased.lapsed)
         return await self._batch(connection, terms.token, leased)
 
     async def _batch(self, connection: str, lease: str, leased: Leased) -> Batch:

@@ -9,6 +9,22 @@ class Meters:
     """The counters of one hub process, in `registry`; they begin at nothing with each start."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.accepted = Counter(
+            "congvan_hub_messages_accepted", "Messages accepted, by lane; 0 is express.", ("lane",), registry=registry
+        )
+        self.refused = Counter(
+            "congvan_hub_submissions_refused", "Submissions refused, by the rule.", ("rule",), registry=registry
+        )
+        self.deliveries = Counter(
+            "congvan_hub_deliveries_ended", "Deliveries that came to an end.", ("state",), registry=registry
+        )
+        self.receipts = Counter(
+            "congvan_hub_receipts_entered", "Receipts of nodes entered, by event.", ("event",), registry=registry
+        )
+        self.leases = Counter("congvan_hub_leases", "Mailbox entries leased.", registry=registry)
+        self.lapses = Counter(
+            "congvan_hub_leases_lapsed", "Leases found lapsed when the entry was leased again.", registry=registry
+        )
         self.alerts = Counter(
             "congvan_hub_alerts", "Alerts raised, whether or not a webhook is set.", ("event",), registry=registry
         )

@@ -88,6 +88,16 @@ class ReleaseTerms:
         return timedelta(seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a report changed: the connections whose mailboxes got receipts, the states that deliveries came to, and the
+    events of the receipts that are new."""
+
+    senders: frozenset[str]
+    states: tuple[DeliveryState, ...]
+    events: tuple[ReceiptEvent, ...]
+
+
 @dataclass(slots=True)
 class Ledger:
     """The books of one connection, as they stand in a running transaction; `write` writes what was entered."""
@@ -153,15 +163,19 @@ class Ledger:
             self._change(delivery, DeliveryState.DELIVERED, None)
         return _RECORDED if self._store(receipt, receipt.message, delivery) else _REPEATED
 
-    def write(self) -> frozenset[str]:
-        """Write what was entered; gives the connections whose mailboxes got receipts."""
+    def write(self) -> Written:
+        """Write what was entered."""
         deliveries.change(self.transaction, list(self._changes.values()), at=self.at)
         senders = store_and_forward(self.transaction, self._new, at=self.at)
         for entry, codes in self._narrowed.items():
             mailboxes.narrow(self.transaction, entry, codes, mark=self.mark)
         mailboxes.close(self.transaction, self._closed, mark=self.mark)
         mailboxes.release(self.transaction, self._released)
-        return senders
+        return Written(
+            senders,
+            states=tuple(change.state for change in self._changes.values()),
+            events=tuple(receipt.event for _, receipt in self._new),
+        )
 
     def _receive(self, entry: Entry) -> ItemResult:
         if entry.receipt is None:

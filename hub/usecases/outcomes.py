@@ -12,7 +12,8 @@ import structlog
 from hub.settings_exchange import ExchangeSettings
 from hub.store import marks
 from hub.store.metadata import Transaction
-from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, ReleaseTerms, refused
+from hub.usecases.meters import Meters
+from hub.usecases.outcome_ledger import CheckedOutcome, Ledger, ReleaseTerms, Written, refused
 from hub.usecases.receipt_checks import CheckedReceipt, ReceiptChecks
 from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
@@ -35,6 +36,7 @@ class Outcomes:
         database: Database,
         checks: ReceiptChecks,
         wakeups: Wakeups,
+        meters: Meters,
         *,
         epoch: str,
         clock: Clock,
@@ -45,6 +47,7 @@ class Outcomes:
         self._epoch = epoch
         self._checks = checks
         self._wakeups = wakeups
+        self._meters = meters
         self._clock = clock
         self._most = settings.deliveries.outcomes
         self._releases = ReleaseTerms(settings.mailbox.release, chance)
@@ -74,16 +77,17 @@ class Outcomes:
         checked = iter(await self._checks.check(refs, request.proofs))
         outcomes = [_checked(outcome, list(islice(checked, len(outcome.receipts)))) for outcome in request.outcomes]
         further = list(checked)
-        answer, senders = await self._database.write(
+        answer, written = await self._database.write(
             lambda transaction: self._enter(transaction, connection, outcomes, further, request.mark)
         )
-        wake_mailboxes(self._wakeups, senders)
+        wake_mailboxes(self._wakeups, written.senders)
+        self._count(written)
         _log(request, answer)
         return answer
 
     def _enter(
         self, transaction: Transaction, connection: str, outcomes: _Outcomes, further: _Receipts, mark: int | None
-    ) -> tuple[OutcomesAnswer, frozenset[str]]:
+    ) -> tuple[OutcomesAnswer, Written]:
         if mark is not None:
             marks.raise_reported(transaction, connection, mark)
         ledger = Ledger.open(
@@ -106,6 +110,12 @@ class Outcomes:
             ),
         )
         return answer, ledger.write()
+
+    def _count(self, written: Written) -> None:
+        for state in written.states:
+            self._meters.deliveries.labels(state).inc()
+        for event in written.events:
+            self._meters.receipts.labels(event).inc()
 
 
 def _checked(outcome: Outcome, receipts: _Receipts) -> CheckedOutcome | Rejected:

@@ -19,6 +19,7 @@ from hub.store.submissions import SubmissionKey, Upload
 from hub.usecases.acceptance import Acceptances, Accepted
 from hub.usecases.intake import Intake
 from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated
+from hub.usecases.meters import Meters
 from hub.usecases.rejections import Rejections
 from hub.usecases.space import require_space
 from hub.usecases.uploads import Uploads
@@ -63,6 +64,7 @@ class Submissions:
         acceptances: Acceptances,
         *,
         rejections: Rejections,
+        meters: Meters,
         clock: Clock,
         settings: ExchangeSettings,
     ) -> None:
@@ -72,6 +74,7 @@ class Submissions:
         self._uploads = uploads
         self._acceptances = acceptances
         self._rejections = rejections
+        self._meters = meters
         self._clock = clock
         self._settings = settings.submissions
 
@@ -83,6 +86,13 @@ class Submissions:
                 was uploaded for the message is dropped.
             Unavailable: `storage-full`, `database-…`: the refusal cannot be kept now.
         """
+        try:
+            return await self._judged(connection, data)
+        except Rejected as error:
+            self._meters.refused.labels(error.code).inc()
+            raise
+
+    async def _judged(self, connection: str, data: bytes) -> Judged | Accepted:
         match await self._judge.judge(connection, data):
             case Refused(key, reason, is_served):
                 await self._drop(key)

@@ -75,6 +75,11 @@ class NodeGauges(Collector):
         yield GaugeMetricFamily(
             "congvan_node_hub_reachable", "1 while the hub answers.", status.contact.unreachable_since is None
         )
+        silent_since = status.contact.unreachable_since
+        silence = (self._clock() - silent_since).total_seconds() if silent_since else 0.0
+        yield GaugeMetricFamily(
+            "congvan_node_hub_silent_seconds", "How long the hub has not answered; 0 while it does.", silence
+        )
         yield GaugeMetricFamily(
             "congvan_node_directory_version", "The version of the directory that is here.", status.directory.version
         )

@@ -218,9 +218,25 @@ def alerting() -> AlertSettings:
 
 
 @pytest.fixture
-def running(
-    tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings, alerting: AlertSettings
-) -> Running:
+def meters() -> Meters:
+    return Meters(CollectorRegistry())
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What the exchange counts with, and what of it becomes an alert."""
+
+    meters: Meters
+    alerting: AlertSettings
+
+
+@pytest.fixture
+def watching(meters: Meters, alerting: AlertSettings) -> Watching:
+    return Watching(meters, alerting)
+
+
+@pytest.fixture
+def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings, watching: Watching) -> Running:
     """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
     shutil.copy(ground.database, tmp_path / "hub.db")
 
@@ -237,8 +253,8 @@ def running(
                 epoch="epoch-1",
                 receipts_key=ground.hub_key,
                 settings=settings,
-                alerting=alerting,
-                meters=Meters(CollectorRegistry()),
+                alerting=watching.alerting,
+                meters=watching.meters,
                 clock=clock,
                 chance=Random(7),
                 stop=stop,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from hub.settings_exchange import ExchangeSettings
 from hub.usecases.balance import Tally, balance_of
 from hub.usecases.endings import Endings
 from hub.usecases.expiry import Expiry
+from hub.usecases.meters import Meters
 from schemas.message import Priority
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
@@ -114,7 +116,9 @@ async def test_expiry_goes_in_small_transactions_the_express_lane_first(
         await g22.send(document("G22", "H23", "H23.12", "H23.13", expires_at=until))
     await g22.send(document("G22", "H23", priority=Priority.EXPRESS, expires_at=until))
     world.clock.advance(hours=1)
-    await Expiry(world.database, world.exchange.expiry._endings, world.clock, together=2).run()
+    await Expiry(
+        world.database, world.exchange.expiry._endings, Meters(CollectorRegistry()), world.clock, together=2
+    ).run()
     assert [len(batch) for batch in batches] == [2, 2, 2, 1]
     assert batches[0][0] == (Priority.EXPRESS, "H23")
     assert sorted(code for batch in batches for _, code in batch) == sorted(["H23", "H23.12", "H23.13"] * 2 + ["H23"])
