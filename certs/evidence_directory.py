@@ -1,111 +1,42 @@
-"""The agency directory as signed versions tell it: what it said of an agency at any version, and at any time.
+"""The agency directory in a container: every version, or those that speak of the agencies concerned.
 
-A container may hold every version, whose chain of digests then shows that none is missing; or, where that would be
-long, those alone that speak of the agencies concerned.
+The chain of digests in every version shows that none is missing; an excerpt shows only what it says.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
 from itertools import pairwise
-from typing import Final, TypeVar
-
-from cryptography import x509
+from typing import Final
 
 from certs.keys import fingerprint, parse_certificate
 from certs.signed_directory import VerifiedVersion, version_in
-from certs.trust import SignerBinding, Trust, TrustAnchor
 from schemas.codes import AgencyCode
-from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion, EntryStatus
+from schemas.directory import AgencyEntry, DirectoryVersion
 from schemas.envelope import Sha256Hex
 from schemas.limits import MIB
-
-E = TypeVar("E")
 
 #: A directory up to this size goes whole into a container: then its chain shows that no version was left out.
 WHOLE_BYTES: Final = 4 * MIB
 
 
-class DirectoryHistory:
-    """What `versions` (in any order) say, version by version."""
+def agency_names(versions: Iterable[DirectoryVersion]) -> dict[AgencyCode, str]:
+    """What agencies are called, by their codes of today and older; the newest names, `versions` being in order."""
+    return {
+        code: agency.name
+        for version in versions
+        for agency in version.agencies
+        for code in (*agency.older_codes, agency.code)
+    }
 
-    def __init__(self, versions: Sequence[DirectoryVersion]) -> None:
-        self._versions = sorted(versions, key=lambda version: version.number)
-        self._agencies: defaultdict[AgencyCode, list[tuple[int, AgencyEntry]]] = defaultdict(list)
-        self._renamed: defaultdict[AgencyCode, list[AgencyCode]] = defaultdict(list)
-        self._connections: defaultdict[str, list[tuple[int, ConnectionEntry]]] = defaultdict(list)
-        self._anchors: defaultdict[bytes, list[tuple[int, AnchorEntry]]] = defaultdict(list)
-        for version in self._versions:
-            for agency in version.agencies:
-                self._agencies[agency.code].append((version.number, agency))
-                for older in agency.older_codes:
-                    self._renamed[older].append(agency.code)
-            for connection in version.connections:
-                self._connections[connection.connection].append((version.number, connection))
-            for anchor in version.anchors:
-                self._anchors[anchor.certificate].append((version.number, anchor))
 
-    @property
-    def newest(self) -> int:
-        """The number of the newest version, 0 if there is none."""
-        return self._versions[-1].number if self._versions else 0
-
-    def number_at(self, at: datetime) -> int:
-        """The version that was the newest at the time `at`; 0 before the first."""
-        return max((version.number for version in self._versions if version.issued_at <= at), default=0)
-
-    def agency(self, code: AgencyCode, number: int) -> AgencyEntry | None:
-        """The entry of a code, of today or older, as of version `number`."""
-        found = _as_of(self._agencies.get(code, ()), number)
-        if found is not None:
-            return found
-        for current in self._renamed.get(code, ()):
-            entry = _as_of(self._agencies[current], number)
-            if entry is not None and code in entry.older_codes:
-                return entry
-        return None
-
-    def binding(self, code: AgencyCode, number: int) -> SignerBinding | None:
-        """Which certificates may sign for `code` as of version `number`; an agency is no more active than its node."""
-        agency = self.agency(code, number)
-        if agency is None:
-            return None
-        connection = _as_of(self._connections.get(agency.connection, ()), number)
-        served = connection is not None and connection.status is EntryStatus.ACTIVE
-        status = agency.status if served or agency.status is not EntryStatus.ACTIVE else EntryStatus.SUSPENDED
-        certificates = connection.seal_certificates if connection else ()
-        return SignerBinding(
-            agency.code, status, frozenset(fingerprint(parse_certificate(der)) for der in certificates)
-        )
-
-    def anchors(self, number: int) -> tuple[TrustAnchor, ...]:
-        """The trust anchors as of version `number`."""
-        entries = (_as_of(entries, number) for entries in self._anchors.values())
-        return tuple(
-            TrustAnchor(parse_certificate(entry.certificate), entry.prefixes)
-            for entry in entries
-            if entry is not None and entry.prefixes
-        )
-
-    def trust(self, numbers: Collection[int]) -> Trust:
-        """Who may sign as of any of these versions: keys are replaced, and clocks of agencies differ from the hub's."""
-
-        def binding_of(code: AgencyCode) -> SignerBinding | None:
-            known = [found for number in sorted(numbers) if (found := self.binding(code, number)) is not None]
-            fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
-            return SignerBinding(known[-1].code, known[-1].status, fingerprints) if known else None
-
-        return Trust(tuple(dict.fromkeys(anchor for number in numbers for anchor in self.anchors(number))), binding_of)
-
-    def seal_certificates(self) -> dict[str, x509.Certificate]:
-        """Every certificate that ever might seal, and every anchor, by fingerprint."""
-        found = [
-            der for entries in self._connections.values() for _, entry in entries for der in entry.seal_certificates
-        ]
-        parsed = map(parse_certificate, [*found, *self._anchors])
-        return {fingerprint(certificate): certificate for certificate in parsed}
+def certificates_named(versions: Iterable[DirectoryVersion]) -> set[Sha256Hex]:
+    """Every certificate that ever might seal, and every anchor, by fingerprint."""
+    found: set[bytes] = set()
+    for version in versions:
+        found.update(anchor.certificate for anchor in version.anchors)
+        found.update(der for connection in version.connections for der in connection.seal_certificates)
+    return {fingerprint(parse_certificate(der)) for der in found}
 
 
 def is_complete(versions: Sequence[VerifiedVersion]) -> bool:
@@ -143,11 +74,3 @@ def _speaks_of(version: DirectoryVersion, codes: Collection[AgencyCode], connect
 
 def _names(agency: AgencyEntry, codes: Collection[AgencyCode]) -> bool:
     return agency.code in codes or any(older in codes for older in agency.older_codes)
-
-
-def _as_of(entries: Iterable[tuple[int, E]], number: int) -> E | None:
-    held = None
-    for since, entry in entries:
-        if since <= number:
-            held = entry
-    return held

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from certs.evidence_directory import DirectoryHistory
 from schemas.codes import AgencyCode
 from schemas.errors import Rejected
 from schemas.message import Document, Message
@@ -33,9 +32,9 @@ EVENTS: Final = {
 }
 
 
-def summary_of(contents: EvidenceContents, history: DirectoryHistory) -> str:
-    """The page of what `contents` hold; names of agencies as the directory has them."""
-    return "\n".join(_lines(contents, history)) + "\n"
+def summary_of(contents: EvidenceContents, names: Mapping[AgencyCode, str]) -> str:
+    """The page of what `contents` hold; `names` are those of agencies."""
+    return "\n".join(_lines(contents, names)) + "\n"
 
 
 def vietnam_time(instant: datetime) -> str:
@@ -43,7 +42,7 @@ def vietnam_time(instant: datetime) -> str:
     return instant.astimezone(VIETNAM).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _lines(contents: EvidenceContents, history: DirectoryHistory) -> Iterator[str]:
+def _lines(contents: EvidenceContents, names: Mapping[AgencyCode, str]) -> Iterator[str]:
     yield "BẰNG CHỨNG GỬI, NHẬN VĂN BẢN ĐIỆN TỬ / EVIDENCE OF AN EXCHANGED DOCUMENT"
     yield ""
     yield f"Mã thông điệp / message id: {contents.message_id}"
@@ -62,9 +61,9 @@ def _lines(contents: EvidenceContents, history: DirectoryHistory) -> Iterator[st
     receipts = sorted((read_receipt(signed.receipt) for signed in contents.receipts), key=lambda one: one.occurred_at)
     for receipt in receipts:
         yield f"  {vietnam_time(receipt.occurred_at)}  {receipt.event}: {EVENTS[receipt.event]}"
-        yield f"      {_issuer(receipt, history)}"
+        yield f"      {_issuer(receipt, names)}"
         if receipt.recipient is not None:
-            yield f"      bên nhận / recipient: {_agency(receipt.recipient, history)}"
+            yield f"      bên nhận / recipient: {_agency(receipt.recipient, names)}"
         if receipt.reason is not None:
             yield f"      lý do / reason: {_line(receipt.reason.text)} ({receipt.reason.code})"
     yield ""
@@ -87,15 +86,14 @@ def _about(envelope: bytes) -> Iterator[str]:
         yield f"Trạng thái / status {message.status_code}: {_line(message.response_for.document_id or '')}"
 
 
-def _issuer(receipt: Receipt, history: DirectoryHistory) -> str:
+def _issuer(receipt: Receipt, names: Mapping[AgencyCode, str]) -> str:
     if receipt.issuer.kind is IssuerKind.HUB:
         return f"trục chứng nhận / attested by the hub {_line(receipt.issuer.name)}"
-    return f"bên chứng nhận / attested by {_agency(AgencyCode.parse(receipt.issuer.name), history)}"
+    return f"bên chứng nhận / attested by {_agency(AgencyCode.parse(receipt.issuer.name), names)}"
 
 
-def _agency(code: AgencyCode, history: DirectoryHistory) -> str:
-    entry = history.agency(code, history.newest)
-    return f"{code} {_line(entry.name)}" if entry is not None else str(code)
+def _agency(code: AgencyCode, names: Mapping[AgencyCode, str]) -> str:
+    return f"{code} {_line(names[code])}" if code in names else str(code)
 
 
 def _line(text: str) -> str:

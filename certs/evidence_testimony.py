@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-
-from cryptography import x509
 
 from certs.errors import EvidenceRejected
-from certs.evidence_directory import DirectoryHistory
-from certs.receipts import ReceiptTrust, require_witness, verify_receipt
+from certs.historic_trust import STORED_LIMITS, HistoricTrust
+from certs.receipts import require_witness
 from certs.unsealing import open_seal
 from certs.verified import Verified
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Sha256Hex
-from schemas.limits import MIB, Limits
 from schemas.receipt_codec import read_receipt
 from schemas.receipts import IssuerKind, Receipt, ReceiptEvent, SignedReceipt
-
-#: Wide enough for an envelope that any hub took.
-_LIMITS: Final = Limits(envelope_bytes=64 * MIB, recipients=200_000, attachments=10_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """Judges what is said of one message, under the authority `anchors` and by the directory `history`.
+    """Judges what is said of one message by the directory of its day; `names` are those of agencies.
 
     `gathered_at` is when the container says that it was made: a seal of which nobody spoke yet is judged then.
     """
 
     message_id: Sha256Hex
     gathered_at: datetime
-    anchors: tuple[x509.Certificate, ...]
-    history: DirectoryHistory
+    trust: HistoricTrust
+    names: Mapping[AgencyCode, str]
 
     def receipt(self, signed: SignedReceipt, accepted: Receipt | None) -> Receipt:
         """The receipt, if its issuer signed it and it speaks of this message; judged at the time it speaks of.
@@ -46,13 +39,13 @@ class Testimony:
         """
         claimed = read_receipt(signed.receipt)
         accepted_under = (accepted.directory_version if accepted is not None else None) or 0
-        then = max(self.history.number_at(claimed.occurred_at), accepted_under)
-        trust = ReceiptTrust(self.anchors, self.history.trust({then, self.history.newest}))
-        receipt = verify_receipt(signed, trust, claimed.occurred_at).value
+        then = max(self.trust.number_at(claimed.occurred_at), accepted_under)
+        newest = self.trust.head.number if self.trust.head else 0
+        receipt = self.trust.verify_as_of(signed, {then, newest}, claimed.occurred_at).value
         require_witness(receipt)
         if receipt.message_id != self.message_id:
             raise EvidenceRejected("evidence-other-message", f"It speaks of another message, {receipt.message_id}.")
-        if accepted is not None and not self._is_one_agency(receipt.sender, accepted.sender):
+        if accepted is not None and receipt.sender.value not in self.trust.codes_of(accepted.sender):
             raise EvidenceRejected("evidence-sender", f"The hub accepted the message from {accepted.sender}.")
         return receipt
 
@@ -61,7 +54,7 @@ class Testimony:
 
         Raises SealRejected, EvidenceRejected (`evidence-other-message`, `evidence-sender`), MalformedMessage.
         """
-        opened = open_seal(data, _LIMITS)
+        opened = open_seal(data, STORED_LIMITS)
         if opened.message_id != self.message_id:
             raise EvidenceRejected("evidence-other-message", f"These bytes are another message, {opened.message_id}.")
         accepted = acceptance_in(receipts)
@@ -69,11 +62,11 @@ class Testimony:
             raise EvidenceRejected("evidence-sender", f"The hub accepted the message from {accepted.sender}.")
         if accepted is None:
             at = min((one.occurred_at for one in receipts), default=self.gathered_at)
-            number = self.history.number_at(at)
+            number = self.trust.number_at(at)
         else:
             at = accepted.occurred_at
-            number = accepted.directory_version or self.history.number_at(at)
-        return opened.bind(self.history.anchors(number), self.history.binding(opened.sender, number), at)
+            number = accepted.directory_version or self.trust.number_at(at)
+        return self.trust.bind(opened, version=number, at=at)
 
     def issuer_of(self, receipt: Receipt) -> str:
         """The issuer as people know it."""
@@ -83,12 +76,7 @@ class Testimony:
 
     def agency_named(self, code: AgencyCode) -> str:
         """A code with the name that the directory has for it."""
-        entry = self.history.agency(code, self.history.newest)
-        return f"{code} {entry.name}" if entry is not None else str(code)
-
-    def _is_one_agency(self, code: AgencyCode, other: AgencyCode) -> bool:
-        entry = self.history.agency(other, self.history.newest)
-        return code == other or (entry is not None and code in (entry.code, *entry.older_codes))
+        return f"{code} {self.names[code]}" if code in self.names else str(code)
 
 
 def acceptance_in(receipts: Sequence[Receipt]) -> Receipt | None:

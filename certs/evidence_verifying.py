@@ -17,12 +17,13 @@ from pathlib import Path
 from cryptography import x509
 
 from certs.errors import EvidenceRejected
-from certs.evidence_directory import DirectoryHistory, is_complete
+from certs.evidence_directory import agency_names, certificates_named, is_complete
 from certs.evidence_format import FileKind, ListedFile, names_of
 from certs.evidence_reading import EvidenceFiles, open_evidence
 from certs.evidence_report import EvidenceReport, Finding, Findings
 from certs.evidence_testimony import Testimony, acceptance_in, attested_refusal
 from certs.evidence_writing import certificates_in
+from certs.historic_trust import HistoricTrust
 from certs.keys import fingerprint, parse_certificates
 from certs.signed_directory import VerifiedVersion, verify_single_version
 from certs.verified import Verified
@@ -67,16 +68,19 @@ class _Judgement:
         anchors = self._anchors()
         # 3. The directory, under the hub's authority.
         versions = self._directory(anchors)
-        history = DirectoryHistory([one.version for one in versions])
+        trust = HistoricTrust(anchors)
+        for version in versions:
+            trust.put(version)
         manifest = self.files.manifest
-        testimony = Testimony(manifest.message_id, manifest.gathered_at, anchors, history)
+        names = agency_names(one.version for one in versions)
+        testimony = Testimony(manifest.message_id, manifest.gathered_at, trust, names)
         # 4. Receipts, the hub's acceptance first: it says from whom, when and under which version the message entered.
         receipts = self._receipts(testimony)
         # 5. The seal, at the time of the acceptance.
         envelope = self._envelope(testimony, receipts)
         # 6. Attachments, by their names in the envelope; certificates, by what they are shown for.
         self._attachments(envelope)
-        self._certificates(anchors, history)
+        self._certificates(anchors, versions)
         return EvidenceReport(
             message_id=manifest.message_id,
             gathered_by=manifest.gathered_by,
@@ -208,8 +212,8 @@ class _Judgement:
             elif not self.findings.speak_against(file.name):
                 self.findings.made.append(Finding(file=file.name, what=file.kind))
 
-    def _certificates(self, anchors: Sequence[x509.Certificate], history: DirectoryHistory) -> None:
-        used = {fingerprint(anchor) for anchor in anchors} | set(history.seal_certificates())
+    def _certificates(self, anchors: Sequence[x509.Certificate], versions: Sequence[VerifiedVersion]) -> None:
+        used = {fingerprint(anchor) for anchor in anchors} | certificates_named(one.version for one in versions)
         for _, content in (*self._here(FileKind.PROOF), *self._here(FileKind.ENVELOPE)):
             try:
                 used.update(map(fingerprint, certificates_in(content)))

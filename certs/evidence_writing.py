@@ -16,9 +16,10 @@ from typing import BinaryIO, Final
 from cryptography import x509
 
 from certs.errors import EvidenceRejected
-from certs.evidence_directory import DirectoryHistory
+from certs.evidence_directory import agency_names
 from certs.evidence_format import MANIFEST, MEDIA_TYPE, MIMETYPE, FileKind, ListedFile, Manifest, write_manifest
 from certs.evidence_summary import summary_of
+from certs.historic_trust import STORED_LIMITS
 from certs.keys import certificates_pem, fingerprint, parse_certificate
 from certs.signature_form import decoded
 from certs.signature_profile import ds
@@ -26,16 +27,15 @@ from certs.signed_directory import version_in
 from certs.unsealing import claimed_identity
 from runtime.files import storage_errors, writing
 from schemas.codes import AgencyCode
+from schemas.directory import DirectoryVersion
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
-from schemas.limits import MIB, Limits
+from schemas.limits import MIB
 from schemas.receipt_codec import PROOF_LIMITS, read_receipt
 from schemas.receipts import IssuerKind, SignedReceipt
 from schemas.times import VIETNAM
 from schemas.xml import parse
 
-#: Wide enough for any envelope that a store holds.
-_LIMITS: Final = Limits(envelope_bytes=64 * MIB)
 _CHUNK: Final = 1 * MIB
 
 
@@ -96,7 +96,7 @@ def write_evidence(path: Path, contents: EvidenceContents) -> Manifest:
 def agencies_concerned(receipts: Sequence[SignedReceipt], envelope: bytes | None) -> set[AgencyCode]:
     """The agencies whose keys the directory must name: the sender's, and those that issued a receipt."""
     codes: set[AgencyCode] = set()
-    if envelope is not None and (claimed := claimed_identity(envelope, _LIMITS)) is not None:
+    if envelope is not None and (claimed := claimed_identity(envelope, STORED_LIMITS)) is not None:
         codes.add(claimed.sender)
     for signed in receipts:
         receipt = read_receipt(signed.receipt)
@@ -108,7 +108,7 @@ def agencies_concerned(receipts: Sequence[SignedReceipt], envelope: bytes | None
 
 def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates that the signature in an envelope or a proof brings along; none of them is believed for it."""
-    root = parse(data, PROOF_LIMITS if len(data) <= PROOF_LIMITS.envelope_bytes else _LIMITS)
+    root = parse(data, PROOF_LIMITS if len(data) <= PROOF_LIMITS.envelope_bytes else STORED_LIMITS)
     return tuple(parse_certificate(decoded(element)) for element in root.iter(ds("X509Certificate")))
 
 
@@ -119,8 +119,8 @@ class _Packing:
 
     def add_all(self, contents: EvidenceContents) -> Iterator[ListedFile]:
         """Every file but the mimetype and the manifest, as it is listed."""
-        history = DirectoryHistory([version_in(data) for data in contents.directory])
-        yield self.add("summary.txt", FileKind.SUMMARY, summary_of(contents, history).encode())
+        versions = [version_in(data) for data in contents.directory]
+        yield self.add("summary.txt", FileKind.SUMMARY, summary_of(contents, agency_names(versions)).encode())
         if contents.envelope is not None:
             yield self.add("envelope.xml", FileKind.ENVELOPE, contents.envelope)
         for number, signed in enumerate(contents.receipts, 1):
@@ -129,10 +129,10 @@ class _Packing:
         for proof in dict.fromkeys(signed.proof for signed in contents.receipts):
             yield self.add(f"proofs/{_digest(proof)}.xml", FileKind.PROOF, proof)
         yield self.add("authority.pem", FileKind.AUTHORITY, certificates_pem(contents.authority))
-        for name, certificate in _signers(contents, history).items():
+        for name, certificate in _signers(contents, versions).items():
             yield self.add(f"certificates/{name}.pem", FileKind.CERTIFICATE, certificates_pem([certificate]))
-        for data in contents.directory:
-            yield self.add(f"directory/{version_in(data).number:06}.json", FileKind.DIRECTORY, data)
+        for version, data in zip(versions, contents.directory, strict=True):
+            yield self.add(f"directory/{version.number:06}.json", FileKind.DIRECTORY, data)
         for attachment in contents.attachments:
             yield self.add_attachment(attachment)
 
@@ -167,7 +167,7 @@ def _opened(content: bytes | Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _signers(contents: EvidenceContents, history: DirectoryHistory) -> dict[Sha256Hex, x509.Certificate]:
+def _signers(contents: EvidenceContents, versions: Sequence[DirectoryVersion]) -> dict[Sha256Hex, x509.Certificate]:
     """What signed here, and what may have been issued it: by fingerprint, so that a person can look at it."""
     signed = [signed.proof for signed in contents.receipts]
     if contents.envelope is not None:
@@ -178,8 +178,8 @@ def _signers(contents: EvidenceContents, history: DirectoryHistory) -> dict[Sha2
             found.update({fingerprint(certificate): certificate for certificate in certificates_in(data)})
         except Rejected:
             continue  # an envelope that was refused for its form
-    anchors = {fingerprint(anchor.certificate): anchor.certificate for anchor in history.anchors(history.newest)}
-    return found | anchors
+    anchors = [parse_certificate(anchor.certificate) for version in versions for anchor in version.anchors]
+    return found | {fingerprint(anchor): anchor for anchor in anchors}
 
 
 def _digest(content: bytes) -> Sha256Hex:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from cryptography import x509
 
 from certs.keys import fingerprint, parse_certificate
 from certs.receipts import ReceiptTrust, verify_receipt
-from certs.signed_directory import AppliedVersion, verify_version
+from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
 from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.unsealing import OpenedSeal
 from certs.verified import Verified
@@ -64,6 +64,7 @@ class HistoricTrust:
     def __init__(self, authority: Sequence[x509.Certificate]) -> None:
         self.head: AppliedVersion | None = None
         self._authority = tuple(authority)
+        self._issued: list[tuple[datetime, int]] = []
         self._agencies: defaultdict[str, _Changes[AgencyEntry]] = defaultdict(_Changes)
         self._named_by: defaultdict[str, set[str]] = defaultdict(set)
         self._connections: defaultdict[str, _Changes[tuple[EntryStatus, frozenset[Sha256Hex]]]] = defaultdict(_Changes)
@@ -77,13 +78,21 @@ class HistoricTrust:
 
         Raises what `certs.signed_directory.verify_version` does; then nothing of it is taken.
         """
-        verified = verify_version(data, self._authority, issued_at, after=self.head)
+        self.put(verify_version(data, self._authority, issued_at, after=self.head))
+
+    def put(self, verified: VerifiedVersion) -> None:
+        """Take a version that was verified, the next or a later one: of what stands between nothing is known."""
         self._put(verified.version)
+        self._issued.append((verified.version.issued_at, verified.version.number))
         self.head = verified.applied
 
     def skip(self, number: int, digest: Sha256Hex) -> None:
         """Go on after a version that does not verify; what it brought is not believed."""
         self.head = AppliedVersion(number, digest)
+
+    def number_at(self, at: datetime) -> int:
+        """The version that was the newest at the time `at`; 0 before the first."""
+        return max((number for issued_at, number in self._issued if issued_at <= at), default=0)
 
     def codes_of(self, code: AgencyCode) -> frozenset[str]:
         """Every code, today's or older, that at any time named the agency that `code` names."""
@@ -132,6 +141,20 @@ class HistoricTrust:
             except Rejected:
                 continue
         return verify_receipt(signed, trust, final)
+
+    def verify_as_of(self, signed: SignedReceipt, versions: Collection[int], at: datetime) -> Verified[Receipt]:
+        """The receipt, if its issuer signed it with a key that the directory named for it at one of `versions`.
+
+        Raises as `certs.receipts.verify_receipt`.
+        """
+
+        def binding_of(code: AgencyCode) -> SignerBinding | None:
+            known = [found for number in sorted(versions) if (found := self._binding(code, number)) is not None]
+            fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
+            return replace(known[-1], fingerprints=fingerprints) if known else None
+
+        anchors = dict.fromkeys(anchor for number in versions for anchor in self._anchors_of(number))
+        return verify_receipt(signed, ReceiptTrust(self._authority, Trust(tuple(anchors), binding_of)), at)
 
     def _put(self, version: DirectoryVersion) -> None:
         for agency in version.agencies:

@@ -14,7 +14,7 @@ from runtime.terminal import say, show_json
 
 def evidence(
     message: Annotated[
-        str, typer.Argument(metavar="MESSAGE", help="The message id, or 8 digits of its beginning or more.")
+        str, typer.Argument(metavar="MESSAGE", help="Its message id, 8 digits of it or more, or the DocumentId.")
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from hub.store.directory_tables import directory_versions
 from hub.store.exchange_tables import blobs, envelopes, message_blobs, messages, proofs, receipts
 from hub.store.metadata import Transaction
-from hub.store.rejection_tables import rejections
 from schemas.envelope import Sha256Hex
 from schemas.receipts import SignedReceipt
 
@@ -33,16 +32,6 @@ class HeldMessage:
     purged_at: datetime | None
     receipts: Sequence[SignedReceipt]
     attachments: Sequence[HeldAttachment]
-
-
-def ids_beginning(transaction: Transaction, digits: str, *, limit: int) -> list[Sha256Hex]:
-    """Up to `limit` ids, of accepted or refused messages, that begin with `digits`."""
-    found: set[Sha256Hex] = set()
-    for column in (messages.c.message_id, rejections.c.message_id):
-        # `g` comes after every hexadecimal digit: a range, which the index answers.
-        within = select(column).where(column >= digits, column < digits + "g").limit(limit)
-        found.update(transaction.scalars(within))
-    return sorted(found)[:limit]
 
 
 def of_message(transaction: Transaction, message_id: Sha256Hex) -> HeldMessage | None:

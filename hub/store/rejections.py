@@ -68,3 +68,11 @@ def of_message(transaction: Transaction, message_id: Sha256Hex) -> list[StoredRe
         )
         for row in rows
     ]
+
+
+def ids_beginning(transaction: Transaction, digits: str, *, limit: int) -> list[Sha256Hex]:
+    """Up to `limit` ids of refused messages that begin with `digits`."""
+    column = rejections.c.message_id
+    # `g` comes after every hexadecimal digit: a range, which the index answers.
+    within = select(column).where(column >= digits, column < digits + "g").distinct().order_by(column).limit(limit)
+    return list(transaction.scalars(within))

@@ -17,13 +17,14 @@ from certs.evidence_writing import EvidenceAttachment, EvidenceContents, agencie
 from hub.store import evidence, rejections
 from hub.store.evidence import HeldAttachment, HeldMessage
 from hub.store.metadata import Transaction
+from hub.usecases.naming import message_named
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 
-_NAME: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+_DIGITS: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Evidence:
     clock: Clock
 
     async def write(self, message: str, path: Path, *, attachments: bool = False) -> Manifest:
-        """Write the evidence of `message` (its id, or 8 digits of its beginning or more) to `path`.
+        """Write the evidence of `message` (its id, 8 digits of its beginning or more, or a DocumentId) to `path`.
 
         Raises:
             Rejected: `message-unknown`, `message-ambiguous`; with `attachments`, `payload-purged`.
@@ -50,7 +51,8 @@ class Evidence:
         message_id = _named(transaction, name)
         held = evidence.of_message(transaction, message_id) or HeldMessage(None, None, (), ())
         refusals = [refusal.signed for refusal in rejections.of_message(transaction, message_id)]
-        receipts = [*refusals, *held.receipts]
+        # What was attested once more in a later round of a delivery is one receipt.
+        receipts = list(dict.fromkeys([*refusals, *held.receipts]))
         if attachments and held.purged_at is not None:
             raise Rejected(
                 "payload-purged",
@@ -79,13 +81,13 @@ class Evidence:
 
 
 def _named(transaction: Transaction, name: str) -> Sha256Hex:
-    found = evidence.ids_beginning(transaction, name, limit=2) if _NAME.fullmatch(name) else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Rejected("message-ambiguous", f"Several messages begin with {name}.", mend="Give more digits of its id.")
-    raise Rejected(
-        "message-unknown",
-        f"No message {name!r} was accepted here, nor is a refusal of it kept.",
-        mend="Give the message id, or 8 digits of its beginning or more.",
-    )
+    """An accepted message by any of its names; one that was refused, and never accepted, by its id alone."""
+    try:
+        return message_named(transaction, name).message_id
+    except Rejected as error:
+        if error.code != "message-unknown":
+            raise
+        refused = rejections.ids_beginning(transaction, name, limit=2) if _DIGITS.fullmatch(name) else []
+        if len(refused) != 1:
+            raise
+        return refused[0]

@@ -22,7 +22,10 @@ class _Asked:
 
 
 class ReceiptSigner:
-    """Signs as the hub `name` with its receipts key. A signature costs a millisecond, whatever it covers."""
+    """Signs as the hub `name` with its receipts key. A signature costs a millisecond, whatever it covers.
+
+    Of 160 submissions, 16 at a time, the acceptances share 63 proofs of some 4 KiB; one at a time, each has its own.
+    """
 
     def __init__(self, name: str, key: SealingKey, clock: Clock) -> None:
         self.issuer = Issuer(IssuerKind.HUB, name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.samples import entries
+from certs.evidence_report import EvidenceReport
+from certs.evidence_verifying import NamedAuthority, verify_evidence
+from certs.keys import read_certificates
+from hub.foundation import open_foundation as open_hub
+from hub.settings import HubFolder
+from node.foundation import open_foundation as open_node
+from node.settings import NodeFolder
+from schemas.errors import Rejected
+from tests.evidence.samples import entries, spoil
 from tests.programs import exchange
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +31,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A site that has run dry and stopped, and the one document that went through it."""
+    """A site that has run dry and stopped: one document went through it, another was refused by the hub."""
 
     folder: Path
     message_id: str
+    refused_id: str
 
     @property
     def authority(self) -> Path:
@@ -35,18 +46,33 @@ class Settled:
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Settled:
     folder = tmp_path_factory.mktemp("site")
 
-    async def run() -> str:
+    async def run() -> tuple[str, str]:
         site = exchange.site(folder, (exchange.G22, exchange.H23, exchange.H31))
+        # The least that the setting takes: the node would send more.
+        site.environment["CONGVAN_HUB__EXCHANGE__SUBMISSIONS__ATTACHMENT_BYTES"] = str(2**20)
         await site.set_up()
         try:
             await site.start_nodes()
             exchange.drop(site, 1, to=("H23", "H31"))
             (story,) = await exchange.settled(site, 1)
-            return story.message.message_id
+            exchange.drop(site, 2, content=bytes(2**20))
+            return story.message.message_id, await refused(folder / "node-G22")
         finally:
             await site.stop()
 
-    return Settled(folder, asyncio.run(run()))
+    return Settled(folder, *asyncio.run(run()))
+
+
+async def refused(folder: Path) -> str:
+    """Wait until the hub has refused a message of the node in `folder`; gives its id."""
+    async with open_node(NodeFolder(folder)) as node:
+
+        async def one() -> bool:
+            return bool(await node.queries.outbox(refused=True))
+
+        await exchange.until(one, "the hub's refusal")
+        (row,) = await node.queries.outbox(refused=True)
+        return row.message.message_id
 
 
 def congvan(*arguments: str | Path) -> tuple[int, str]:
@@ -56,13 +82,28 @@ def congvan(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def gathered(settled: Settled, folder: Path, side: str) -> Path:
+def gathered(settled: Settled, folder: Path, side: str, message: str | None = None, **options: bool) -> Path:
     """The evidence from the store of `side`: `hub`, or a node's code."""
     out = folder / f"{side}.zip"
-    program, place = ("hub", "hub") if side == "hub" else ("node", f"node-{side}")
-    status, _ = congvan(program, "evidence", settled.message_id, "-o", out, "--dir", settled.folder / place)
-    assert status == 0
+    name = message or settled.message_id
+
+    async def write() -> None:
+        if side == "hub":
+            async with open_hub(HubFolder(settled.folder / "hub")) as hub:
+                await hub.evidence.write(name, out, **options)
+        else:
+            async with open_node(NodeFolder(settled.folder / f"node-{side}")) as node:
+                await node.evidence.write(name, out, **options)
+
+    asyncio.run(write())
     return out
+
+
+def verified(settled: Settled, path: Path) -> EvidenceReport:
+    """The verdict under the hub's authority, which must be that all holds."""
+    report = verify_evidence(path, NamedAuthority(certificates=read_certificates(settled.authority)))
+    assert report.holds
+    return report
 
 
 def receipts_in(path: Path) -> set[tuple[bytes, bytes]]:
@@ -75,14 +116,14 @@ def receipts_in(path: Path) -> set[tuple[bytes, bytes]]:
 def test_each_side_holds_what_concerns_it_and_each_proves_it(settled: Settled, tmp_path: Path) -> None:
     """Hub and sender hold the same five receipts, each recipient the acceptance and its own two; all verify offline."""
     sides = {side: gathered(settled, tmp_path, side) for side in ("hub", "G22", "H23", "H31")}
-    events = {}
-    for side, path in sides.items():
-        status, told = congvan("evidence", "verify", path, "--authority", settled.authority, "--json")
-        report = json.loads(told)
-        assert (status, report["holds"], report["anchored"]) == (0, True, True)
-        events[side] = sorted(
-            (one["event"], one["who"].split()[0]) for one in report["findings"] if one["file"].startswith("receipts/")
+    events = {
+        side: sorted(
+            (one.what, str(one.who).split()[0])
+            for one in verified(settled, path).findings
+            if one.file.startswith("receipts/")
         )
+        for side, path in sides.items()
+    }
     accepted = ("SubmissionAcceptance", "hub.congvan.example")
     at_h23 = [("ContentConsignment", "H23"), ("ContentHandover", "H23")]
     at_h31 = [("ContentConsignment", "H31"), ("ContentHandover", "H31")]
@@ -93,14 +134,47 @@ def test_each_side_holds_what_concerns_it_and_each_proves_it(settled: Settled, t
     assert held["hub"] == held["G22"] == held["H23"] | held["H31"]
 
 
-def test_a_spoilt_file_ends_with_status_1(settled: Settled, tmp_path: Path) -> None:
-    """What does not hold is shown first, with its rule, and the command fails; so does a file that is none."""
-    path = gathered(settled, tmp_path, "hub")
-    data = bytearray(path.read_bytes())
-    place = data.index(b"envelope.xml") + 200
-    data[place] ^= 1
-    path.write_bytes(data)
-    assert congvan("evidence", "verify", path, "--authority", settled.authority)[0] == 1
+def test_a_refusal_is_proven_from_both_sides(settled: Settled, tmp_path: Path) -> None:
+    """Hub and sender hold the same signed refusal; the sender its envelope, too, whose seal was good."""
+    sides = {side: gathered(settled, tmp_path, side, settled.refused_id) for side in ("hub", "G22")}
+    at_hub, at_sender = (verified(settled, path).findings for path in sides.values())
+    assert receipts_in(sides["hub"]) == receipts_in(sides["G22"])
+    assert [one.what for one in at_hub] == ["SubmissionRejection"]
+    assert [one.what for one in at_sender] == ["SubmissionRejection", "seal"]
+    assert "attachment-too-large" in str(at_hub[0].note)
+
+
+@pytest.mark.parametrize("side", ["hub", "H31"])
+def test_after_the_payload_was_dropped_the_receipts_prove_the_rest(settled: Settled, tmp_path: Path, side: str) -> None:
+    """Once the retention rule took the bytes, attachments are refused with its date, and the receipts still hold."""
+    place, program = ("hub", "hub") if side == "hub" else (f"node-{side}", "node")
+    shutil.copytree(settled.folder / place, tmp_path / place)
+    dropped = Settled(tmp_path, settled.message_id, settled.refused_id)
+    (database,) = (tmp_path / place).rglob(f"{program}.db")
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM envelopes")
+        connection.execute("UPDATE messages SET purged_at = 1795000000000000")
+    with pytest.raises(Rejected) as refusal:
+        gathered(dropped, tmp_path, side, attachments=True)
+    assert refusal.value.code == "payload-purged"
+    report = verified(settled, gathered(dropped, tmp_path, side))
+    assert not report.has_envelope
+    assert report.dropped_at is not None
+    assert report.findings[0].what == "SubmissionAcceptance"
+
+
+def test_the_commands_tell_what_holds_by_their_exit_status(settled: Settled, tmp_path: Path) -> None:
+    """A file of evidence made by the command verifies with 0 and says who said what; spoilt, with 1 and its rule."""
+    out = tmp_path / "evidence.zip"
+    assert congvan("hub", "evidence", settled.message_id[:12], "-o", out, "--dir", settled.folder / "hub")[0] == 0
+    status, told = congvan("evidence", "verify", out, "--authority", settled.authority, "--json")
+    report = json.loads(told)
+    assert (status, report["holds"], report["anchored"]) == (0, True, True)
+    name = next(one["file"] for one in report["findings"] if one["event"] == "ContentHandover")
+    spoilt = spoil(out, {name: entries(out)[name].replace(b"Handover", b"Handyver")}, cover_up=False)
+    status, told = congvan("evidence", "verify", spoilt)
+    assert status == 1
+    assert "evidence-changed" in told
 
 
 def test_the_documented_commands_verify_with_tools_of_others(settled: Settled, tmp_path: Path) -> None:
