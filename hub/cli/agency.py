@@ -12,7 +12,7 @@ from rich.markup import escape
 from hub.cli.options import Code, Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
 from hub.foundation import Foundation
-from hub.usecases.agencies import AddedAgency, AgencyView, NewAgency
+from hub.usecases.agencies import AddedAgency, AgencyView, Moved, NewAgency
 from hub.usecases.connections import Change
 from runtime.terminal import say, show_json, show_table
 from schemas.codes import AgencyCode
@@ -133,6 +133,43 @@ def retire(code: Code, folder: Dir = Path(), as_json: Json = False) -> None:
     Example: [bold]congvan hub agency retire H23.12[/bold]
     """
     _set_status(code, EntryStatus.RETIRED, folder, as_json)
+
+
+@app.command()
+def move(
+    code: Code,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="CONNECTION", help="The connection that serves it from now on.")],
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Let another connection serve an agency. What waits for it goes along.
+
+    What its former node still has in its outbox under this agency is refused from now on: let that run dry first.
+
+    Example: [bold]congvan hub agency move H23.12 --to H23[/bold]
+    """
+
+    async def order(hub: Foundation) -> Moved:
+        return await hub.agencies.move(code, to, actor=actor())
+
+    moved = change_hub(folder, order)
+    if as_json:
+        show_json(
+            {
+                "subject": moved.subject,
+                "before": moved.before,
+                "connection": moved.connection,
+                "directory_version": moved.version,
+                "deliveries": moved.deliveries,
+            }
+        )
+        return
+    said = "was served by it already" if moved.version is None else f"(directory version {moved.version})"
+    say(
+        f"[green]{escape(moved.connection)} serves {moved.subject}[/green] {said}; "
+        f"{moved.deliveries} deliveries went along."
+    )
 
 
 def _set_status(code: AgencyCode, status: EntryStatus, folder: Path, as_json: bool) -> None:

@@ -91,6 +91,11 @@ def set_status(transaction: Transaction, code: AgencyCode, status: EntryStatus) 
     transaction.execute(update(agencies).where(agencies.c.code == code.value).values(status=status))
 
 
+def set_connection(transaction: Transaction, code: AgencyCode, connection: str) -> None:
+    """Let `connection` serve the agency whose code of today is `code`."""
+    transaction.execute(update(agencies).where(agencies.c.code == code.value).values(connection=connection))
+
+
 def find(transaction: Transaction, code: AgencyCode) -> AgencyEntry | None:
     """The agency that `code`, of today or older, names."""
     agency = resolve(transaction, [code.value]).get(code.value)

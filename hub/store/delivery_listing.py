@@ -17,8 +17,8 @@ from schemas.envelope import Sha256Hex
 #: Delivered ones are looked for among so many messages, the newest: of all that a hub ever delivered there is no index.
 NEWEST: Final = 100_000
 
-# Spelt as in the indices: a database takes a partial index only for a condition that it can see to be implied.
-_UNDELIVERED: Final[ColumnElement[bool]] = literal_column("deliveries.state <> 'delivered'")
+#: Spelt as in the indices: a database takes a partial index only for a condition that it can see to be implied.
+UNDELIVERED: Final[ColumnElement[bool]] = literal_column("deliveries.state <> 'delivered'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def find(transaction: Transaction, question: DeliveryQuestion, *, at: datetime, 
     else:
         statement = (
             _listed(question)
-            .where(_UNDELIVERED, deliveries.c.state == _stored(question.state), *_lease(question.state, at))
+            .where(UNDELIVERED, deliveries.c.state == _stored(question.state), *_lease(question.state, at))
             .order_by(deliveries.c.updated_at)
         )
     return list(_rows(transaction, statement.limit(limit), at))

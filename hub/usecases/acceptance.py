@@ -11,9 +11,9 @@ from datetime import datetime
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
-from hub.store import blobs, deliveries, marks, messages, receipts, submissions
+from hub.store import agencies, blobs, deliveries, directory, marks, messages, receipts, submissions
 from hub.store.blobs import Blob, NamedBlob
-from hub.store.deliveries import Consignment, FanoutStep
+from hub.store.deliveries import Consignment, FanoutStep, Target
 from hub.store.messages import NewMessage
 from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt
@@ -21,6 +21,7 @@ from hub.store.submissions import Upload
 from hub.usecases.judgement import Judged
 from hub.usecases.meters import Meters
 from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.routing import Route
 from hub.usecases.waking import FANOUT, wake_mailboxes
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
@@ -151,7 +152,7 @@ class Acceptances:
         step = deliveries.begin_fanout(
             transaction,
             consignment,
-            judged.route.targets,
+            _served_now(transaction, judged.route),
             batch=self._settings.deliveries.batch,
             at=new.accepted_at,
         )
@@ -221,6 +222,17 @@ class Acceptances:
             recipients_count=len(judged.route.targets),
             directory_version=judged.route.directory_version,
         )
+
+
+def _served_now(transaction: Transaction, route: Route) -> Sequence[Target]:
+    """The targets, each at the connection that serves it now: one may have moved since the message was routed."""
+    if directory.directory_version(transaction) == route.directory_version:
+        return route.targets
+    known = agencies.resolve(transaction, [target.recipient for target in route.targets])
+    return [
+        Target(known[target.recipient].connection, target.recipient) if target.recipient in known else target
+        for target in route.targets
+    ]
 
 
 def recipients_digest(recipients: Iterable[str]) -> Sha256Hex:

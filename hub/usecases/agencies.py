@@ -1,4 +1,4 @@
-"""Agencies: added, suspended, resumed, retired; each change is one version of the directory."""
+"""Agencies: added, suspended, resumed, retired, moved; each change is one version of the directory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Final
 
-from hub.store import agencies, audit_log, connections
+from hub.store import agencies, audit_log, connections, moves
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.metadata import Transaction
@@ -30,6 +31,9 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, ConnectionEntry, EntryStatus
 from schemas.errors import Rejected
+
+#: Deliveries that go along in one transaction.
+_MOVED_TOGETHER: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,17 @@ class AgencyView:
     connection: ConnectionRow
     enrolment: EnrolmentState
     history: tuple[AuditEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a move did: the directory's version that tells of it (None if it stood so), the deliveries gone along."""
+
+    subject: str
+    before: str
+    connection: str
+    version: int | None
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +133,43 @@ class AgencyRegister:
             return self._change(transaction, entry, status, now, actor)
 
         return await self.database.write(work)
+
+    async def move(self, code: AgencyCode, connection: str, *, actor: str) -> Moved:
+        """Let another connection serve an agency. What waits for the agency goes along, and so does every lease's end.
+
+        It goes in several transactions once the directory says so; after a crash between them the same order goes on.
+
+        Raises `agency-unknown`, `agency-retired`, `connection-unknown`.
+        """
+
+        def order(transaction: Transaction) -> Moved:
+            now = self.clock()
+            entry = _existing_agency(transaction, code)
+            existing(transaction, connection)
+            if entry.status is EntryStatus.RETIRED:
+                raise Rejected(
+                    "agency-retired",
+                    f"{entry.code} is retired: nothing more goes to it.",
+                    mend="Name the agency that succeeded it.",
+                )
+            version = None
+            if entry.connection != connection:
+                agencies.set_connection(transaction, entry.code, connection)
+                version = self.publisher.publish(transaction, now, agencies=(replace(entry, connection=connection),))
+                detail = {"from": entry.connection, "to": connection, "version": version}
+                audit_log.note(transaction, AuditEntry(now, actor, "agency.moved", entry.code.value, detail))
+            moves.finish_fanouts_to(transaction, entry.code.value, at=now)
+            return Moved(entry.code.value, entry.connection, connection, version, 0)
+
+        moved = await self.database.write(order)
+        count = 0
+        while some := await self.database.write(
+            lambda transaction: moves.move_queued(
+                transaction, moved.subject, connection, most=_MOVED_TOGETHER, at=self.clock()
+            )
+        ):
+            count += some
+        return replace(moved, deliveries=count)
 
     def _change(
         self, transaction: Transaction, entry: AgencyEntry, status: EntryStatus, now: datetime, actor: str
