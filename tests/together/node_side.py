@@ -16,6 +16,7 @@ from yarl import URL
 from adapters.sdk import Accepted, Delivery, Guarantee, Health, Outcome, OutgoingAttachment, Submission
 from node.foundation import Foundation, open_foundation
 from node.settings import NodeFolder
+from node.usecases.intake import Intake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.reporting import Reporting
 from node.workers import services
@@ -58,6 +59,7 @@ class RunningNode:
     hub: HubClient
     software: Software
     parts: ExchangeParts
+    intake: Intake
 
     async def submit(
         self, message: Document | StatusMessage, *files: Path, key: str, about: tuple[str, ...] = ()
@@ -85,15 +87,15 @@ class RunningNode:
 
     async def fetch(self) -> int:
         """Fetch one answer of the mailbox and take it in whole; gives how many entries it had."""
-        receiver = services._receiver(self.parts, self._verifier)
         try:
-            answer = await receiver._asked(asyncio.Event())
-        except Unavailable:
+            answer = await self.hub.mailbox(wait=0.0, limit=self.parts.settings.receiver.batch)
+        except CongvanError:
             return 0
-        assert answer is not None
-        with contextlib.suppress(CongvanError):
+        try:
             async with asyncio.TaskGroup() as downloads:
-                await receiver._take(answer, downloads)
+                await self.intake.take(answer, downloads)
+        except* CongvanError:
+            pass
         return len(answer.entries)
 
     async def report(self) -> bool:
@@ -130,9 +132,6 @@ async def running_node(
     ):
         await foundation.directory.load()
         client = HubClient(session, hub)
-        settings = foundation.settings.exchange
-        # Nobody waits here: a step takes what there is.
-        settings = settings.model_copy(update={"receiver": settings.receiver.model_copy(update={"wait": 0.0})})
         parts = ExchangeParts(
             database=foundation.database,
             blobs=foundation.blobs,
@@ -142,8 +141,8 @@ async def running_node(
             hub=client,
             route=lambda _code: software,
             wakeups=foundation.wakeups,
-            settings=settings,
+            settings=foundation.settings.exchange,
             clock=clock,
             chance=chance,
         )
-        yield RunningNode(foundation, client, software, parts)
+        yield RunningNode(foundation, client, software, parts, services.intake_of(parts))

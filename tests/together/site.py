@@ -44,6 +44,10 @@ class Site:
     _nodes: dict[str, RunningNode] = field(default_factory=dict)
 
     @property
+    def is_open(self) -> bool:
+        return bool(self._open)
+
+    @property
     def hub(self) -> RunningHub:
         assert self._hub is not None
         return self._hub
