@@ -29,6 +29,7 @@ from certs.usage import RECEIPTS
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
+from schemas.errors import Unavailable
 from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
 from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, ReceiptEvent, SignedReceipt
 
@@ -65,7 +66,10 @@ def sign_receipts(
     Raises:
         ValueError: there is none, or they have more than one issuer, or `issued_at` is naive.
         Rejected: a receipt holds what its form does not admit.
+        Unavailable: `clock-beyond-certificate`, if the key's certificate is not valid at `issued_at`: nobody would ever
+            believe what is signed then, and a receipt is not signed a second time.
     """
+    _require_valid(key.certificates[0], issued_at)
     issuers = {receipt.issuer for receipt in receipts}
     if len(issuers) != 1:
         raise ValueError(f"a proof has one issuer, not {len(issuers)}")
@@ -74,6 +78,17 @@ def sign_receipts(
     unsigned = write_proof([_digest(data) for data in written], issuer=issuer, issued_at=issued_at)
     proof, _ = sign_enveloped(unsigned, parse_proof(unsigned), key, issued_at)
     return tuple(SignedReceipt(data, proof) for data in written)
+
+
+def _require_valid(certificate: x509.Certificate, at: datetime) -> None:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= at <= ends:
+        raise Unavailable(
+            "clock-beyond-certificate",
+            f"It is {at.isoformat()} by this machine's clock, and the certificate that receipts are signed with is "
+            f"valid from {begins.isoformat()} to {ends.isoformat()}.",
+            mend="Correct the clock; if it is right, renew the certificate.",
+        )
 
 
 def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> Verified[Receipt]:

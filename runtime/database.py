@@ -173,7 +173,8 @@ def _driver_errors() -> Iterator[None]:
 
 
 def _translated(error: DBAPIError) -> CongvanError:
-    text = str(error.orig)
+    name = getattr(error.orig, "sqlite_errorname", None)
+    text = f"{error.orig} ({name})" if name else str(error.orig)
     if "disk is full" in text or "disk I/O error" in text:
         return Unavailable(
             "storage-full",

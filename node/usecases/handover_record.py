@@ -85,17 +85,10 @@ class HandoverRecord:
         await self._together(attempt)
 
     async def _record(self, attempts: list[Attempt]) -> None:
-        now = self._clock()
-        ended = await asyncio.to_thread(self._made, attempts, now)
-
-        def enter(transaction: Transaction) -> None:
-            for attempt in attempts:
-                self._enter(transaction, attempt, ended, now)
-
         failures = 0
         while True:
             try:
-                await self._database.write(enter)
+                await self._enter_all(attempts)
                 break
             except Unavailable as error:
                 failures += 1
@@ -105,6 +98,16 @@ class HandoverRecord:
             self._wakeups.wake(work)
         for attempt in attempts:
             _log(attempt)
+
+    async def _enter_all(self, attempts: Sequence[Attempt]) -> None:
+        now = self._clock()
+        ended = await asyncio.to_thread(self._made, attempts, now)
+
+        def enter(transaction: Transaction) -> None:
+            for attempt in attempts:
+                self._enter(transaction, attempt, ended, now)
+
+        await self._database.write(enter)
 
     def _made(self, attempts: Sequence[Attempt], now: datetime) -> Mapping[ReadyHandover, _Ended]:
         """Receipts, signed together, and statuses, sealed, for the hand-overs that have ended."""

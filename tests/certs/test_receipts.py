@@ -21,7 +21,7 @@ from certs.trust import SignerBinding, Trust
 from certs.verified import Verified
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
-from schemas.errors import Rejected
+from schemas.errors import Rejected, Unavailable
 from schemas.receipt_codec import write_receipt
 from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 from tests.certs import xmlsec
@@ -83,6 +83,14 @@ def test_a_receipt_comes_back_verified(h23: SealingKey, trust: ReceiptTrust) -> 
     assert isinstance(verified, Verified)
     assert (verified.value, verified.data, verified.message_id) == (receipt(), one.receipt, receipt().message_id)
     assert (verified.signer_fingerprint, verified.signed_at) == (h23.fingerprint, AT)
+
+
+@pytest.mark.parametrize("years", [-1, 30])
+def test_nothing_is_signed_by_a_clock_beyond_the_certificate(h23: SealingKey, years: int) -> None:
+    """A clock before or after the time of its own certificate signs nothing: it would hold nowhere, for good."""
+    with pytest.raises(Unavailable) as refusal:
+        sign_receipts([receipt()], h23, issued_at=AT + timedelta(days=365 * years))
+    assert refusal.value.code == "clock-beyond-certificate"
 
 
 def test_an_rsa_seal_key_signs_receipts(workshop: Workshop, trust: ReceiptTrust) -> None:
