@@ -20,8 +20,9 @@ from schemas.codes import AgencyCode
 #: Leaf first, then what stands above it, without the root.
 Chain: TypeAlias = tuple[x509.Certificate, ...]
 
-#: A certificate is valid from a little before its making, so that a peer whose clock is behind can use it at once.
-BACKDATED = timedelta(minutes=5)
+#: A certificate is valid from a day before its making: a peer whose clock is hours behind, by a wrong time zone or a
+#: dead battery, can use it at once, and what it attests by that clock can be verified.
+BACKDATED = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from runtime.locks import exclusive
 from runtime.migrations import upgrade
 from runtime.passphrases import read_secret
 from runtime.readiness import Readiness
+from runtime.supervision import Supervisor
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
 
@@ -55,6 +56,8 @@ log = structlog.get_logger()
 
 #: Seconds that services have to end after the HTTP server's own grace is over.
 _LAST_GRACE: Final = 5.0
+#: Services that cannot start where something else listens: then there is no hub.
+_LISTENERS: Final = frozenset({"http", "operations"})
 #: At a start, certificates that have less than this left are renewed; the log warns of those that cannot be.
 _SOON: Final = timedelta(days=30)
 
@@ -98,13 +101,15 @@ async def serve(
         exchange = await _exchange(foundation, meters, stop)
         rung = asyncio.Event()
         await stack.enter_async_context(doorbell(folder.doorbell, rung))
+        supervisor = Supervisor(meters.service_restarts, Random())
         services = {
-            **_admission(foundation, exchange, registry, announce),
+            **_admission(foundation, exchange, registry, supervisor, announce),
             **exchange_services(exchange, foundation.keys.push_tls()),
             **await _webhook(foundation, exchange, meters, stack),
             "doorbell": _doorbell(rung, exchange.wakeups),
         }
-        await run_services(services, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
+        kept = {name: supervisor.keep(name, run, must_start=name in _LISTENERS) for name, run in services.items()}
+        await run_services(kept, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
     log.info("hub.stopped", name=hub.name)
 
 
@@ -164,13 +169,14 @@ def _admission(
     foundation: Foundation,
     exchange: Exchange,
     registry: CollectorRegistry,
+    supervisor: Supervisor,
     announce: Callable[[HubSettings, Address], None],
 ) -> dict[str, Service]:
     """The listeners, and what keeps the directory valid."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
     measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
-    readiness = Readiness(trials_of(database, foundation.folder.data, keys, clock))
+    readiness = Readiness({**trials_of(database, foundation.folder.data, keys, clock), "services": supervisor.all_run})
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock)),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from certs.keys import read_certificates
 from certs.tls import push_server_context
@@ -27,7 +27,6 @@ from node.usecases.intake import Intake
 from node.usecases.push_contact import PushContact
 from node.workers.doorbell import doorbell_service
 from node.workers.services import ExchangeParts, exchange_services, intake_of
-from node.workers.supervision import supervised
 from runtime.addresses import Address
 from runtime.clock import Clock, utc_now
 from runtime.files import make_private_folder
@@ -35,6 +34,7 @@ from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
 from runtime.readiness import Readiness
+from runtime.supervision import Supervisor
 from schemas.errors import Unavailable
 from transport.client import HubClient
 
@@ -95,16 +95,30 @@ def _services(
         node.clock, trust=timedelta(seconds=push.trust_seconds), interval=timedelta(seconds=push.poll_seconds)
     )
     intake = intake_of(parts)
+    registry = CollectorRegistry()
+    restarts = Counter(
+        "congvan_node_service_restarts",
+        "Services of this process that failed and were started again.",
+        ("service",),
+        registry=registry,
+    )
+    supervisor = Supervisor(restarts, Random())
+    # Adapters answer for themselves: a part of readiness asks each.
+    foreign = Supervisor(restarts, Random())
     services = {
-        **exchange_services(parts, intake, contact),
-        "doorbell": doorbell_service(node.folder.doorbell, node.wakeups),
-        **{f"adapter {name}": supervised(name, adapter) for name, adapter in adapters.adapters.items()},
+        **{name: supervisor.keep(name, run) for name, run in exchange_services(parts, intake, contact).items()},
+        "doorbell": supervisor.keep("doorbell", doorbell_service(node.folder.doorbell, node.wakeups)),
+        **{
+            f"adapter {name}": foreign.keep(f"adapter {name}", adapter.run)
+            for name, adapter in adapters.adapters.items()
+        },
     }
     if push.address is not None:
-        services["push"] = _push(node, intake, contact, push.address)
+        services["push"] = supervisor.keep("push", _push(node, intake, contact, push.address), must_start=True)
     address = node.settings.node.operations.address
     if address is not None:
-        services["operations"] = _operations(node, adapters, certificates, address)
+        operations = _operations(node, adapters, certificates, supervisor, registry)
+        services["operations"] = supervisor.keep("operations", operations(address), must_start=True)
     return services
 
 
@@ -124,28 +138,38 @@ def _push(node: Foundation, intake: Intake, contact: PushContact, address: Addre
 
 
 def _operations(
-    node: Foundation, adapters: OpenAdapters, certificates: Mapping[str, datetime], address: Address
-) -> Service:
-    registry = CollectorRegistry()
+    node: Foundation,
+    adapters: OpenAdapters,
+    certificates: Mapping[str, datetime],
+    supervisor: Supervisor,
+    registry: CollectorRegistry,
+) -> Callable[[Address], Service]:
     gauges = NodeGauges(node.queries, certificates, node.clock, registry)
     readiness = Readiness(
-        trials_of(
-            node.database,
-            node.folder.data,
-            certificates=certificates,
-            queries=node.queries,
-            adapters=adapters.adapters,
-            clock=node.clock,
-        )
+        {
+            "services": supervisor.all_run,
+            **trials_of(
+                node.database,
+                node.folder.data,
+                certificates=certificates,
+                queries=node.queries,
+                adapters=adapters.adapters,
+                clock=node.clock,
+                clock_tolerance=node.settings.exchange.receiver.clock_tolerance,
+            ),
+        }
     )
 
-    async def run(stop: asyncio.Event) -> None:
-        application = operations_application(readiness, gauges, registry)
-        async with listening(application, address, table="node.operations") as bound:
-            log.info("operations.ready", address=str(bound))
-            await stop.wait()
+    def listener(address: Address) -> Service:
+        async def run(stop: asyncio.Event) -> None:
+            application = operations_application(readiness, gauges, registry)
+            async with listening(application, address, table="node.operations") as bound:
+                log.info("operations.ready", address=str(bound))
+                await stop.wait()
 
-    return run
+        return run
+
+    return listener
 
 
 def _expiries(node: Foundation) -> dict[str, datetime]:

@@ -69,6 +69,9 @@ class ReceiverSettings(Settings):
     clock_tolerance: float = Field(60.0, gt=0)
     """A clock that differs from the hub's by more seconds than this is an alert in the log."""
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
+    spread: float = Field(5.0, ge=0, le=600)
+    """Within how many seconds after contact with the hub was lost, and after it is back, this node asks it again: at
+    random, so that the nodes of a hub that returns do not all come at once."""
 
 
 class HandoverSettings(Settings):

@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from runtime.clock import utc_now
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Rejected, Unavailable
 from transport import paths
@@ -43,6 +44,12 @@ SILENCE_TIMEOUT = 60.0
 
 #: Bytes of JSON that an answer may have: a full mailbox batch, with a margin.
 ANSWER_LIMIT = 256 * 1024 * 1024
+
+
+#: OpenSSL's codes for certificates that are not valid yet, and that have expired.
+_OF_VALIDITY = frozenset({9, 10})
+#: Seconds for the question what time it is at a hub.
+_DATE_TIMEOUT = 5.0
 
 
 class HubClient:
@@ -162,12 +169,33 @@ class HubClient:
                     raise _with_retry_after(error_of(answer.status, await _read_at_most(answer.content, 65536)), answer)
                 yield answer
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            if _is_of_validity(error):
+                raise await self._untimely(error) from error
             raise _unreachable(self._hub, error) from error
         except RuntimeError as error:
             # uvloop refuses a new socket whose number a dying connection still holds; the next try gets another.
             if "is used by transport" not in str(error):
                 raise
             raise _unreachable(self._hub, error) from error
+
+    async def _untimely(self, error: Exception) -> CongvanError:
+        """The error for a hub whose certificate is not valid by this machine's clock; with the hub's time, if it says.
+
+        That time is shown to people and believed by nobody: it comes over a connection that proves nothing.
+        """
+        time_there = ""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            timeout = aiohttp.ClientTimeout(total=_DATE_TIMEOUT)
+            address = self._hub.join(URL(paths.LIVENESS))
+            async with self._session.get(address, ssl=_unverified(), allow_redirects=False, timeout=timeout) as answer:
+                time_there = f" The hub's own clock says {answer.headers.get('Date', 'nothing')}."
+        return Unavailable(
+            "hub-certificate",
+            f"By this machine's clock ({utc_now():%a, %d %b %Y %H:%M:%S} GMT) the certificate of {self._hub} is "
+            f"not valid: {error}.{time_there}",
+            mend="Correct this machine's clock if it is wrong; else the hub's operator renews the certificate. "
+            "All waits, and nothing is lost.",
+        )
 
 
 class FixedAddress(AbstractResolver):
@@ -252,6 +280,13 @@ async def _read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
         if limit < 0:
             raise Unavailable("hub-answer", "The hub's answer is longer than any answer can be.")
     return b"".join(parts)
+
+
+def _is_of_validity(error: BaseException) -> bool:
+    """Whether TLS failed for the time alone: a certificate that is not valid yet, or no longer."""
+    # aiohttp puts OpenSSL's error into one of its own.
+    cause: BaseException | None = getattr(error, "certificate_error", error)
+    return getattr(cause, "verify_code", None) in _OF_VALIDITY
 
 
 def _unreachable(hub: URL, error: Exception) -> CongvanError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import Final
 
 import structlog
@@ -18,6 +19,11 @@ log = structlog.get_logger()
 #: Set once an answer's head is on its way: from then on no other answer can be given.
 STARTED: Final = web.RequestKey("started", bool)
 
+#: Seconds that who is answered so waits at least: too many at a time, a part that is down, a full disk.
+_WAITS: Final = {429: 2.0, 503: 4.0, 507: 6.0}
+#: Middleware belongs to the process, not to a use case; tests of the spread bring their own.
+_CHANCE: Final = Random()
+
 #: aiohttp's own answers, and what they are in our words.
 _WORDS: Final = {
     404: ("not-found", "There is nothing at this address."),
@@ -27,12 +33,24 @@ _WORDS: Final = {
 }
 
 
+def retry_after(error: CongvanError, status: int, chance: Random) -> int | None:
+    """The seconds that a peer is asked to wait: what the error says, else what its status does; None if neither does.
+
+    They are spread, up to twice as long: all who are turned away in one moment must not come back in one.
+    """
+    if not isinstance(error, Unavailable):
+        return None
+    if error.retry_after is not None:
+        return math.ceil(error.retry_after)
+    least = _WAITS.get(status)
+    return None if least is None else math.ceil(chance.uniform(least, 2 * least))
+
+
 def problem_response(error: CongvanError) -> web.Response:
     """The problem document that tells of `error`."""
     problem = problem_of(error)
-    headers = {}
-    if isinstance(error, Unavailable) and error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    wait = retry_after(error, problem.status, _CHANCE)
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     return web.Response(
         body=problem.model_dump_json(exclude_none=True).encode(),
         status=problem.status,

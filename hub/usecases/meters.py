@@ -9,6 +9,12 @@ class Meters:
     """The counters of one hub process, in `registry`; they begin at nothing with each start."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.service_restarts = Counter(
+            "congvan_hub_service_restarts",
+            "Services of this process that failed and were started again.",
+            ("service",),
+            registry=registry,
+        )
         self.accepted = Counter(
             "congvan_hub_messages_accepted", "Messages accepted, by lane; 0 is express.", ("lane",), registry=registry
         )

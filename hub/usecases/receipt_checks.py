@@ -18,7 +18,7 @@ from runtime.clock import Clock
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-from schemas.errors import Rejected
+from schemas.errors import Rejected, Unavailable
 from schemas.receipt_codec import read_receipt
 from schemas.receipts import IssuerKind, Receipt, SignedReceipt
 from transport.wire import ReceiptRef
@@ -51,7 +51,10 @@ class ReceiptChecks:
         self._clock = clock
 
     async def check(self, refs: Sequence[ReceiptRef], proofs: Mapping[str, bytes]) -> list[CheckedReceipt | Rejected]:
-        """Each receipt verified, or why it does not hold, in the order given; `proofs` are the bytes that they name."""
+        """Each receipt verified, or why it does not hold, in the order given; `proofs` are the bytes that they name.
+
+        Raises Unavailable (`proof-certificate-not-yet-valid`) if that cannot be said by this clock.
+        """
         if not refs:
             return []
         claimed = await asyncio.to_thread(_claimed, refs)
@@ -74,6 +77,9 @@ class ReceiptChecks:
         try:
             verified = verify_receipt(signed, known.trust, self._clock())
         except Rejected as error:
+            if error.code == "proof-certificate-not-yet-valid":
+                # As for seals: a clock is wrong, and no receipt is refused for that.
+                raise Unavailable(error.code, error.message, mend="Check the hub's clock.") from error
             return error
         receipt = verified.value
         if receipt.recipient is None or receipt.issuer.name != receipt.recipient.value:

@@ -31,7 +31,9 @@ from node.foundation import Foundation
 from node.store.records import BalanceRow, DueRow, MessageStory, NodeStatus, OutboxRow
 from node.store.states import DeadlineStage, HandoverState, OutboxState
 from node.usecases.deadlines import stage_at
+from node.usecases.health import require_clock
 from runtime.terminal import local_time, say, show_json, show_table
+from schemas.errors import Unavailable
 
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
 Waiting: TypeAlias = Annotated[bool, typer.Option("--waiting", help="Only what still waits.")]
@@ -167,16 +169,20 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
     Example: [bold]congvan node status[/bold]
     """
 
-    async def ask(node: Foundation) -> tuple[NodeStatus, tuple[BalanceRow, ...], bool]:
-        return await node.queries.status(), await node.queries.balance(), wake_daemon(node)
+    async def ask(node: Foundation) -> tuple[NodeStatus, tuple[BalanceRow, ...], bool, str | None]:
+        found = await node.queries.status()
+        tolerance = node.settings.exchange.receiver.clock_tolerance
+        return found, await node.queries.balance(), wake_daemon(node), _clock_fault(found, tolerance)
 
-    found, balance, is_running = with_node(folder, ask)
+    found, balance, is_running, clock_fault = with_node(folder, ask)
     if as_json:
         show_json(plain(found) | {"daemon_running": is_running, "balance": plain(balance)})
         return
     say(f"[bold]{escape(found.connection)}[/bold] serves {', '.join(map(str, found.served_codes)) or 'no agency'}")
     say(f"Daemon:    {'runs' if is_running else 'does not run'}")
     say(f"Hub:       {escape(found.hub)}, {_contact(found)}")
+    if clock_fault:
+        say(f"Clock:     [red]{escape(clock_fault)}[/red]")
     expiry = f", valid until {local_time(found.directory.expires_at)}" if found.directory.expires_at else ""
     say(f"Directory: version {found.directory.version} of {found.directory.latest}{expiry}")
     say(f"Outbox:    {_counts(found.outbox)}")
@@ -194,6 +200,14 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
             for row in balance
         ),
     )
+
+
+def _clock_fault(found: NodeStatus, tolerance: float) -> str | None:
+    try:
+        require_clock(found.contact, tolerance)
+    except Unavailable as error:
+        return f"{error.message} {error.mend}"
+    return None
 
 
 def _contact(found: NodeStatus) -> str:

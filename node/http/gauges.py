@@ -73,6 +73,11 @@ class NodeGauges(Collector):
             status.resubmissions_waiting,
         )
         yield GaugeMetricFamily(
+            "congvan_node_clock_ahead_seconds",
+            "By how much this machine's clock is ahead of the hub's; below 0 it is behind.",
+            status.contact.clock_ahead or 0.0,
+        )
+        yield GaugeMetricFamily(
             "congvan_node_hub_reachable", "1 while the hub answers.", status.contact.unreachable_since is None
         )
         silent_since = status.contact.unreachable_since

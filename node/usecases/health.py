@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from cryptography import x509
 
 from adapters.sdk import Adapter
 from node.store import contact
+from node.store.records import HubContact
 from node.usecases.queries import Queries
 from runtime.clock import Clock
 from runtime.database import Database
@@ -18,7 +19,7 @@ from runtime.readiness import Trial, try_folder
 from schemas.errors import Unavailable
 
 #: Parts that lie outside: while they fail, the node still takes documents and keeps them, so it is ready all the same.
-OUTSIDE: Final = frozenset({"hub", "directory"})
+OUTSIDE: Final = frozenset({"hub", "directory", "clock"})
 
 ADAPTER_PREFIX: Final = "adapter-"
 
@@ -26,6 +27,21 @@ ADAPTER_PREFIX: Final = "adapter-"
 def is_needed(part: str) -> bool:
     """Whether the node can do nothing while `part` fails."""
     return part not in OUTSIDE and not part.startswith(ADAPTER_PREFIX)
+
+
+def require_clock(contact: HubContact, tolerance: float) -> None:
+    """Pass if this machine's clock and the hub's agreed when the hub was last met; else `clock-differs`.
+
+    Nothing is refused for it; but times in receipts are wrong, and what is due comes late or early.
+    """
+    ahead = contact.clock_ahead
+    if ahead is not None and abs(ahead) > tolerance:
+        side = "ahead of" if ahead > 0 else "behind"
+        raise Unavailable(
+            "clock-differs",
+            f"This machine's clock is {timedelta(seconds=round(abs(ahead)))} {side} the hub's.",
+            mend="Correct it, or tell the hub's operator if it is right: NTP on every machine.",
+        )
 
 
 def expiries(tls: x509.Certificate, seal: x509.Certificate) -> dict[str, datetime]:
@@ -41,8 +57,12 @@ def trials_of(
     queries: Queries,
     adapters: Mapping[str, Adapter],
     clock: Clock,
+    clock_tolerance: float,
 ) -> dict[str, Trial]:
-    """The parts of a node: its record, its disk, its certificates, its adapters; the hub and the directory's copy."""
+    """The parts of a node: its record, disk, certificates and adapters; the hub, the directory's copy, the clock.
+
+    `clock_tolerance` is by how many seconds this clock and the hub's may differ.
+    """
 
     async def read() -> None:
         await database.read(contact.last_contact)
@@ -70,6 +90,9 @@ def trials_of(
         if copy.expires_at is None or copy.expires_at <= clock():
             raise Unavailable("directory-expired", "The copy of the directory has expired, or has not come yet.")
 
+    async def same_time() -> None:
+        require_clock((await queries.status()).contact, clock_tolerance)
+
     def adapter(one: Adapter) -> Trial:
         async def ask() -> None:
             health = await one.health()
@@ -85,5 +108,6 @@ def trials_of(
         "certificates": valid_certificates,
         "hub": hub,
         "directory": directory,
+        "clock": same_time,
         **{ADAPTER_PREFIX + name: adapter(one) for name, one in adapters.items()},
     }

@@ -10,7 +10,7 @@ import structlog
 from node.settings_exchange import DirectorySettings
 from node.usecases.directory import DirectoryCopy
 from runtime.lifecycle import sleep_unless
-from schemas.errors import CongvanError
+from schemas.errors import CongvanError, Unavailable
 from transport.client import HubClient
 
 log = structlog.get_logger()
@@ -29,9 +29,12 @@ class DirectorySync:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            seconds = self._interval * self._chance.uniform(0.9, 1.1)
             try:
                 await self._directory.sync(self._hub)
                 await self._directory.warn_if_expired()
             except CongvanError as error:
                 log.warning("directory.not-synced", rule=error.code, reason=error.message)
-            await sleep_unless(stop, self._interval * self._chance.uniform(0.9, 1.1))
+                if isinstance(error, Unavailable) and error.retry_after is not None:
+                    seconds = max(seconds, error.retry_after * self._chance.uniform(1.0, 1.2))
+            await sleep_unless(stop, seconds)

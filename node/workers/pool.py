@@ -16,6 +16,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import structlog
 
 from node.settings_exchange import BackoffSettings
+from node.store.records import Trouble
 from node.usecases.backoff import wait_after
 from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.work import Work
@@ -35,6 +36,9 @@ class InLane(Protocol):
 
 
 RowT = TypeVar("RowT", bound=InLane)
+
+#: An exception may say anything, of any length.
+_TROUBLE_CHARACTERS: Final = 500
 
 #: A wake-up can be lost, so the queue is looked at again now and then (seconds).
 _RECHECK: Final = 15.0
@@ -74,12 +78,18 @@ class WorkQueue(Protocol[RowT]):
     def admits(self, row: RowT, running: Collection[RowT]) -> bool:
         """Whether a worker may take `row` while `running` are being worked on."""
 
+    async def put_off(self, row: RowT, trouble: Trouble) -> None:
+        """Let a row rest with which this program itself did not come to terms."""
+
     async def do(self, row: RowT) -> None:
         """Work on a row and note what became of it. Raises Unavailable if others would fail as well."""
 
 
 class Pool(Generic[RowT]):
-    """Works on a queue until it is stopped; what is under way then is finished, or cancelled by the lifecycle."""
+    """Works on a queue until it is stopped; what is under way then is finished, or cancelled by the lifecycle.
+
+    When the hub is back, work for it begins within `spread` seconds.
+    """
 
     def __init__(
         self,
@@ -88,12 +98,14 @@ class Pool(Generic[RowT]):
         *,
         clock: Clock,
         backoff: BackoffSettings,
+        spread: float,
         chance: Random,
     ) -> None:
         self._queue = queue
         self._wakeups = wakeups
         self._clock = clock
         self._backoff = backoff
+        self._spread = spread
         self._chance = chance
         self._running: dict[Hashable, RowT] = {}
         self._probes: dict[Hashable, RowT] = {}
@@ -143,10 +155,10 @@ class Pool(Generic[RowT]):
             await self._queue.do(row)
         except Unavailable as error:
             self._fail(error)
-        except Exception:
-            # A fault of ours: one message must not end the daemon that carries all the others.
+        except Exception as error:
+            # A fault of ours: one message must neither end the daemon nor hold up those that it carries beside it.
             log.exception(f"{self._queue.name}.failed", row=str(row))
-            self._fail(None)
+            await self._put_off(row, error)
         else:
             self._failures = 0
             self._paused_until = 0.0
@@ -155,23 +167,34 @@ class Pool(Generic[RowT]):
             self._probes.pop(key, None)
             work.set()
 
-    def _fail(self, error: Unavailable | None) -> None:
+    async def _put_off(self, row: RowT, error: Exception) -> None:
+        trouble = Trouble(
+            code="internal",
+            text=f"This program failed on it: {type(error).__name__}: {error}"[:_TROUBLE_CHARACTERS],
+            mend="Report it with the traceback from the log; it is tried again by itself.",
+        )
+        try:
+            await self._queue.put_off(row, trouble)
+        except Unavailable as unavailable:
+            self._fail(unavailable)
+
+    def _fail(self, error: Unavailable) -> None:
         self._failures += 1
-        seconds = wait_after(self._failures, self._backoff, self._chance, asked=error.retry_after if error else None)
+        seconds = wait_after(self._failures, self._backoff, self._chance, asked=error.retry_after)
         self._paused_until = asyncio.get_running_loop().time() + seconds
         log.warning(
             f"{self._queue.name}.paused",
             seconds=round(seconds, 1),
-            rule=error.code if error else "internal",
-            reason=error.message if error else None,
+            rule=error.code,
+            reason=error.message,
         )
 
     async def _recover(self, recovery: asyncio.Event, work: asyncio.Event) -> None:
         while True:
             await recovery.wait()
             recovery.clear()
-            # Every node of the hub sees it come back at the same moment.
-            await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+            # Every node of the hub may see it come back at the same moment.
+            await asyncio.sleep(self._chance.uniform(0.0, self._spread))
             try:
                 await self._queue.recover()
             except Unavailable as error:

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from node.settings_exchange import ReceiverSettings
-from node.usecases.backoff import wait_after
+from node.usecases.backoff import reconnect_after
 from node.usecases.hub_watch import HubWatch
 from node.usecases.intake import Intake
 from node.usecases.push_contact import PushContact
@@ -71,11 +71,12 @@ class Receiver:
                     failures, self._polled_at = 0, self._clock()
                     if not answer.entries and loop.time() - asked_at < _HASTE:
                         # A hub that is stopping, or a proxy, answers at once with nothing: not to be asked in a circle.
-                        await sleep_unless(stop, _HASTE)
+                        await sleep_unless(stop, _HASTE * self._chance.uniform(0.5, 1.5))
                 except Exception as error:
                     failures += 1
                     asked_for = error.retry_after if isinstance(error, Unavailable) else None
-                    seconds = wait_after(failures, self._settings.backoff, self._chance, asked=asked_for)
+                    spread = self._settings.spread if self._watch.silent_since is not None else 0.0
+                    seconds = reconnect_after(failures, self._settings.backoff, spread, self._chance, asked=asked_for)
                     if isinstance(error, CongvanError):
                         log.warning("receiver.paused", seconds=round(seconds, 1), rule=error.code, reason=error.message)
                     else:

@@ -12,6 +12,7 @@ from node.usecases.backoff import wait_after
 from node.usecases.reporting import Reporting
 from node.usecases.work import Work
 from node.workers.stopping import woken_by
+from runtime.lifecycle import sleep_unless
 from runtime.wakeups import Wakeups, wait_for_event
 from schemas.errors import Unavailable
 
@@ -22,12 +23,15 @@ _RECHECK = 15.0
 
 
 class Reporter:
-    """A service."""
+    """A service. When the hub is back, it goes on within `spread` seconds."""
 
-    def __init__(self, reporting: Reporting, wakeups: Wakeups, *, backoff: BackoffSettings, chance: Random) -> None:
+    def __init__(
+        self, reporting: Reporting, wakeups: Wakeups, *, backoff: BackoffSettings, spread: float, chance: Random
+    ) -> None:
         self._reporting = reporting
         self._wakeups = wakeups
         self._backoff = backoff
+        self._spread = spread
         self._chance = chance
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -43,4 +47,5 @@ class Reporter:
                         failures += 1
                         seconds = wait_after(failures, self._backoff, self._chance, asked=error.retry_after)
                         log.warning("reporter.paused", seconds=round(seconds, 1), rule=error.code, reason=error.message)
-                        await wait_for_event(recovery, seconds)
+                        if await wait_for_event(recovery, seconds):
+                            await sleep_unless(stop, self._chance.uniform(0.0, self._spread))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from functools import partial
+from random import Random
 
 from node.settings_exchange import SenderSettings
 from node.store import resubmissions
 from node.store.metadata import Transaction
+from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
-from node.usecases.backoff import longest_rest
+from node.usecases.backoff import longest_rest, wait_after
 from node.usecases.resubmitting import Resubmitting
 from node.usecases.work import Work
 from node.workers.pool import Found
@@ -25,9 +28,17 @@ class ResubmissionQueue:
     work = Work.RESUBMITTING
 
     def __init__(
-        self, database: Database, resubmitting: Resubmitting, *, settings: SenderSettings, clock: Clock
+        self,
+        database: Database,
+        resubmitting: Resubmitting,
+        *,
+        settings: SenderSettings,
+        clock: Clock,
+        chance: Random,
     ) -> None:
         self._database = database
+        self._backoff = settings.backoff
+        self._chance = chance
         self._resubmitting = resubmitting
         self._clock = clock
         self.parallel = max(1, settings.parallel // 2)
@@ -50,6 +61,12 @@ class ResubmissionQueue:
 
     def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:  # noqa: ARG002 - a WorkQueue
         return True
+
+    async def put_off(self, row: ReadyMessage, trouble: Trouble) -> None:
+        due_at = self._clock() + timedelta(seconds=wait_after(row.attempts + 1, self._backoff, self._chance))
+        await self._database.write(
+            partial(resubmissions.put_off, message_id=row.message_id, trouble=trouble, due_at=due_at)
+        )
 
     async def do(self, row: ReadyMessage) -> None:
         await self._resubmitting.submit(row)

@@ -6,13 +6,16 @@ Express documents have workers of their own, so that no number of large ordinary
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from functools import partial
+from random import Random
 
 from node.settings_exchange import SenderSettings
 from node.store import sending_queue
 from node.store.metadata import Transaction
+from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
-from node.usecases.backoff import longest_rest
+from node.usecases.backoff import longest_rest, wait_after
 from node.usecases.hub_watch import HUB_TROUBLES
 from node.usecases.lanes import has_room
 from node.usecases.sending import Sending
@@ -29,8 +32,12 @@ class OutboxQueue:
     name = "sender"
     work = Work.SENDING
 
-    def __init__(self, database: Database, sending: Sending, *, settings: SenderSettings, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, sending: Sending, *, settings: SenderSettings, clock: Clock, chance: Random
+    ) -> None:
         self._database = database
+        self._backoff = settings.backoff
+        self._chance = chance
         self._sending = sending
         self._express_reserve = settings.express_reserve
         self._clock = clock
@@ -55,6 +62,13 @@ class OutboxQueue:
     def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:
         lanes = (other.lane for other in running)
         return has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve)
+
+    async def put_off(self, row: ReadyMessage, trouble: Trouble) -> None:
+        now = self._clock()
+        due_at = now + timedelta(seconds=wait_after(row.attempts + 1, self._backoff, self._chance))
+        await self._database.write(
+            partial(sending_queue.put_off, message_id=row.message_id, trouble=trouble, at=now, due_at=due_at)
+        )
 
     async def do(self, row: ReadyMessage) -> None:
         await self._sending.send(row)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from node.settings_exchange import ExchangeSettings
+from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.handovers import ReadyHandover
 from node.store.sending_queue import ReadyMessage
 from node.usecases.attachments import Attachments
@@ -38,7 +38,7 @@ from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
 from node.workers.handover import InboxQueue
 from node.workers.holds import HoldWatcher
-from node.workers.pool import Pool
+from node.workers.pool import Pool, RowT, WorkQueue
 from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
 from node.workers.resubmitter import ResubmissionQueue
@@ -90,6 +90,7 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
             Reporting(parts.database, parts.hub, parts.settings.reports),
             parts.wakeups,
             backoff=parts.settings.reports.backoff,
+            spread=parts.settings.receiver.spread,
             chance=parts.chance,
         ).run,
         "directory": DirectorySync(
@@ -104,10 +105,17 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
     }
 
 
+def _pool(parts: ExchangeParts, queue: WorkQueue[RowT], backoff: BackoffSettings) -> Pool[RowT]:
+    spread = parts.settings.receiver.spread
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=backoff, spread=spread, chance=parts.chance)
+
+
 def _sender(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
     settings = parts.settings.sender
-    queue = OutboxQueue(parts.database, _sending(parts, verifier), settings=settings, clock=parts.clock)
-    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+    queue = OutboxQueue(
+        parts.database, _sending(parts, verifier), settings=settings, clock=parts.clock, chance=parts.chance
+    )
+    return _pool(parts, queue, settings.backoff)
 
 
 def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
@@ -120,8 +128,8 @@ def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyM
         clock=parts.clock,
         chance=parts.chance,
     )
-    queue = ResubmissionQueue(parts.database, resubmitting, settings=settings, clock=parts.clock)
-    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+    queue = ResubmissionQueue(parts.database, resubmitting, settings=settings, clock=parts.clock, chance=parts.chance)
+    return _pool(parts, queue, settings.backoff)
 
 
 def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
@@ -205,5 +213,6 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
         ),
         settings=settings,
         clock=parts.clock,
+        chance=parts.chance,
     )
-    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=settings.backoff, chance=parts.chance)
+    return _pool(parts, queue, settings.backoff)

@@ -165,7 +165,7 @@ def test_no_certificate_outlives_its_issuer(tmp_path: Path) -> None:
 def test_a_certificate_is_valid_for_a_peer_whose_clock_is_behind(authority: Authority) -> None:
     """It begins a little before its making."""
     leaf = authority.issue_client(new_p256_key().public_key(), "c", AT)[0]
-    assert leaf.not_valid_before_utc == AT - timedelta(minutes=5)
+    assert leaf.not_valid_before_utc == AT - timedelta(days=1)
 
 
 def test_no_authority_can_be_put_below_those_that_issue(authority: Authority) -> None:

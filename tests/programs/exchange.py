@@ -31,6 +31,7 @@ PATIENCE = 150.0
 #: What a killed node had leased is offered again soon, and who was cut off tries again soon.
 IMPATIENT = {
     "CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "2",
+    "CONGVAN_NODE__EXCHANGE__RECEIVER__SPREAD": "0.2",
     **{
         f"CONGVAN_NODE__EXCHANGE__{part}__BACKOFF__{bound}": seconds
         for part in ("SENDER", "RECEIVER", "HANDOVER", "REPORTS")

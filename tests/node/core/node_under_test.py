@@ -47,7 +47,7 @@ QUICK = BackoffSettings(first=0.02, longest=0.5)
 
 SETTINGS = ExchangeSettings(
     sender=SenderSettings(backoff=QUICK),
-    receiver=ReceiverSettings(wait=5.0, reserve_bytes=0, backoff=QUICK),
+    receiver=ReceiverSettings(wait=5.0, reserve_bytes=0, backoff=QUICK, spread=0.1),
     handover=HandoverSettings(backoff=QUICK),
     reports=ReportSettings(backoff=QUICK),
 )

@@ -56,7 +56,7 @@ class SlowQueue:
 async def test_a_row_that_ends_while_the_queue_is_looked_at_is_not_begun_again() -> None:
     """A look that began before a row's end shows the row as it was; it was handed over, and is not once more."""
     queue, wakeups, stop = SlowQueue(), Wakeups(), asyncio.Event()
-    pool = Pool(queue, wakeups, clock=Clock(), backoff=QUICK, chance=Random(1))
+    pool = Pool(queue, wakeups, clock=Clock(), backoff=QUICK, spread=0.1, chance=Random(1))
     running = asyncio.create_task(pool.run(stop))
     await eventually(lambda: bool(queue.begun))
     wakeups.wake(Work.HANDOVER)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import contextlib
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
 import pytest
 
-from node.settings_exchange import BackoffSettings
-from node.usecases.backoff import wait_after
+from node.settings_exchange import BackoffSettings, ReceiverSettings
+from node.store.records import Trouble
+from node.usecases.backoff import longest_rest, reconnect_after, wait_after
 from node.usecases.lanes import lane_of
 from node.usecases.together import Together
 from node.usecases.work import Work
@@ -38,6 +40,26 @@ def test_the_wait_that_was_asked_for_is_never_cut() -> None:
     assert 120 <= min(waits) < 125
     assert 135 < max(waits) <= 144
     assert wait_after(1, BackoffSettings(), Random(1), asked=1e9) <= 3600 * 1.2
+    short = BackoffSettings(longest=2.0)
+    assert wait_after(1, short, Random(1), asked=300.0) >= 300
+    assert timedelta(seconds=wait_after(1, short, Random(1), asked=1e9)) <= longest_rest(short)
+
+
+@pytest.mark.parametrize("away", [3.0, 90.0, 3600.0])
+def test_the_nodes_of_a_hub_that_returns_do_not_come_at_once(away: float) -> None:
+    """200 nodes lose their hub in one moment; when it is back, no second brings more than a third of them."""
+    settings = ReceiverSettings()
+
+    def first_request(node: int) -> float:
+        chance, at, failures = Random(node), 0.0, 0
+        while at < away:
+            failures += 1
+            at += reconnect_after(failures, settings.backoff, settings.spread, chance)
+        return at
+
+    requests = sorted(first_request(node) for node in range(200))
+    busiest = max(sum(1 for at in requests if second <= at < second + 1) for second in requests)
+    assert busiest <= 67
 
 
 @pytest.mark.parametrize(
@@ -128,6 +150,7 @@ class Numbers:
         self.done: list[Number] = []
         self.running = 0
         self.at_starts: list[int] = []
+        self.put_off_rows: list[tuple[int, str]] = []
         self._faults = faults
 
     async def look(self, limit: int) -> Found[Number]:
@@ -142,6 +165,10 @@ class Numbers:
 
     def admits(self, row: Number, running: Collection[Number]) -> bool:
         return row not in running
+
+    async def put_off(self, row: Number, trouble: Trouble) -> None:
+        self.put_off_rows.append((row.value, trouble.code))
+        self.left.remove(row)
 
     async def do(self, row: Number) -> None:
         self.running += 1
@@ -158,23 +185,38 @@ class Numbers:
 
 
 async def test_a_pool_outlives_faults_and_keeps_its_measure() -> None:
-    """Neither a fault of ours nor an absent peer ends a pool; all is done, never more at once than allowed."""
-    queue = Numbers(20, {0: RuntimeError("a fault of ours"), 7: Unavailable("hub-unreachable", "Gone.")})
-    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, chance=Random(3))
-    stop = asyncio.Event()
-    running = asyncio.create_task(pool.run(stop))
-    await eventually(lambda: len(queue.done) == 20)
-    stop.set()
-    await asyncio.wait_for(running, 5)
+    """An absent peer does not end a pool; all is done, never more at once than allowed."""
+    queue = Numbers(20, {7: Unavailable("hub-unreachable", "Gone.")})
+    async with at_work(queue):
+        await eventually(lambda: len(queue.done) == 20)
     assert sorted(done.value for done in queue.done) == list(range(20))
     assert max(queue.at_starts) == 3
+
+
+async def test_a_row_that_this_program_fails_on_rests_and_stops_no_other() -> None:
+    """A fault of ours puts its row off, saying so; the others go on side by side as if it were not there."""
+    queue = Numbers(9, {row: RuntimeError("a fault of ours") for row in (0, 1, 2)})
+    async with at_work(queue):
+        await eventually(lambda: len(queue.done) == 6)
+    assert queue.put_off_rows == [(0, "internal"), (1, "internal"), (2, "internal")]
+    assert queue.at_starts[3:6] == [1, 2, 3], "the pool paused, though nothing is wrong with the hub"
+
+
+@contextlib.asynccontextmanager
+async def at_work(queue: Numbers) -> AsyncIterator[None]:
+    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, spread=0.1, chance=Random(3))
+    stop = asyncio.Event()
+    running = asyncio.create_task(pool.run(stop))
+    yield
+    stop.set()
+    await asyncio.wait_for(running, 5)
 
 
 async def test_after_a_failure_one_probes_before_the_others_follow() -> None:
     """While the peer is away a pool tries one row at a time, not all of them."""
     away: dict[int, Exception] = {number: Unavailable("hub-unreachable", "Gone.") for number in range(3)}
     queue = Numbers(6, away)
-    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, chance=Random(3))
+    pool = Pool(queue, Wakeups(), clock=Clock(), backoff=QUICK, spread=0.1, chance=Random(3))
     stop = asyncio.Event()
     running = asyncio.create_task(pool.run(stop))
     await eventually(lambda: len(queue.done) == 6)
@@ -198,7 +240,7 @@ async def test_express_probes_beside_an_ordinary_probe() -> None:
 
     queue.do = probe  # type: ignore[method-assign]  # the first row's second try is long
     wakeups = Wakeups()
-    pool = Pool(queue, wakeups, clock=Clock(), backoff=QUICK, chance=Random(3))
+    pool = Pool(queue, wakeups, clock=Clock(), backoff=QUICK, spread=0.1, chance=Random(3))
     running = asyncio.create_task(pool.run(stop))
     await asyncio.wait_for(stuck.wait(), 5)
     express = Number(1, lane=0)
