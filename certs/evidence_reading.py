@@ -5,7 +5,9 @@ Nothing is unpacked onto the disk and no name is ever a path: a name only joins 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -89,7 +91,9 @@ def open_evidence(path: Path) -> Iterator[EvidenceFiles]:
     """
     with storage_errors(path), path.open("rb") as file:
         _require_short_directory(file)
-        with _zip_errors(), zipfile.ZipFile(file) as archive:
+        with _zip_errors():
+            archive = zipfile.ZipFile(file)
+        with archive:
             entries = _entries(archive)
             manifest = read_manifest(_read(archive, entries[MANIFEST], LONGEST_MANIFEST))
             _require_distinct(manifest)
@@ -164,7 +168,12 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
 def _zip_errors() -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise _form(f"it is damaged: {error}") from error
+    except (ValueError, OverflowError, OSError) as error:
+        # Places before the beginning, or beyond any file: what hostile figures lead to.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise _form(f"it is damaged: {error}") from error
 
 

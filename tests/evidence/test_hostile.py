@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import struct
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from certs.evidence_verifying import NamedAuthority, verify_evidence
 from schemas.errors import Rejected
@@ -131,3 +134,32 @@ def test_a_name_is_never_a_path(container: Path, named: NamedAuthority, tmp_path
     before = sorted(tmp_path.rglob("*"))
     assert verify_evidence(tmp_path / "named.zip", named).holds
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damage_anywhere_is_refused_or_named(
+    container: Path, named: NamedAuthority, places: list[tuple[float, int]]
+) -> None:
+    """Whatever bytes are overwritten, the answer is a refusal by a rule or a report, never another error."""
+    data = bytearray(container.read_bytes())
+    for place, byte in places:
+        data[int(place * len(data))] = byte
+    damaged = container.with_name("damaged.zip")
+    damaged.write_bytes(data)
+    with contextlib.suppress(Rejected):
+        verify_evidence(damaged, named)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(part=st.integers(0, 30), place=st.floats(0, 1, exclude_max=True), byte=st.integers(1, 255))
+def test_no_changed_byte_goes_unnoticed(
+    container: Path, named: NamedAuthority, part: int, place: float, byte: int
+) -> None:
+    """One other byte in any file but the manifest is named, by the file that it is in."""
+    files = entries(container)
+    name = [name for name in files if name not in ("mimetype", "META-INF/manifest.json")][part % (len(files) - 2)]
+    changed = bytearray(files[name])
+    changed[int(place * len(changed))] ^= byte
+    report = verify_evidence(spoil(container, {name: bytes(changed)}, cover_up=False), named)
+    assert (name, "evidence-changed") in {(one.file, one.fault.code) for one in report.findings if one.fault}

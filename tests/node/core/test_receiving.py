@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from certs.evidence_verifying import NamedAuthority, verify_evidence
 from node.store import refusals
 from node.store.states import HandoverState
+from node.usecases.evidence import Evidence
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Envelope, SecrecyLevel, Selector, SelectorKind
@@ -181,6 +184,21 @@ async def test_a_refusal_is_kept_and_a_repeat_is_answered_with_it(node: Node, hu
         ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE,
     ]
     assert told == {kept[1]}
+
+
+async def test_what_was_refused_here_can_be_proven(node: Node, hub: HubSimulator, world: World, tmp_path: Path) -> None:
+    """Evidence of a refused message holds the hub's acceptance and our signed failure; its bytes were not kept."""
+    data, recipients = REFUSALS["seal-digest"](world)
+    message_id = world.sealed(envelope(document(G22, H23))).message_id
+    hub.deliver(data, recipients, message_id=message_id)
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: len(hub.receipts_reported()) == 1)
+    evidence = Evidence(node.database, node.blobs, node.identity, node.clock)
+    await evidence.write(message_id, tmp_path / "evidence.zip")
+    report = verify_evidence(tmp_path / "evidence.zip", NamedAuthority(certificates=world.hub_authority))
+    assert report.holds
+    assert not report.has_envelope
+    assert [finding.what for finding in report.findings] == ["SubmissionAcceptance", "ContentConsignmentFailure"]
 
 
 async def test_bytes_of_another_message_are_refused(node: Node, hub: HubSimulator, world: World) -> None:
