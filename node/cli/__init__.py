@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import amending, audit, evidence, listing, node_commands, responding, retrying, sending
+from node.cli import amending, audit, evidence, listing, node_commands, responding, retrying, sending, tracing
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("retry")(retrying.retry)
 app.command("outbox")(listing.outbox)
 app.command("inbox")(listing.inbox)
 app.command("show")(listing.show)
+app.command("trace")(tracing.trace)
 app.command("evidence")(evidence.evidence)
 app.command("status")(listing.status)
 app.command("audit")(audit.audit)

@@ -23,7 +23,6 @@ from node.cli.showing import (
     short,
     show_due,
     standing_words,
-    story_lines,
     trouble_text,
     what,
 )
@@ -134,7 +133,7 @@ def show(
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
-    """All that is known of one message: where it is, its receipts, what happened when.
+    """What a message is and how it stands: its recipients, attachments, receipts. `congvan node trace` tells its story.
 
     Example: [bold]congvan node show 3fa2b1c0[/bold]
     """
@@ -160,7 +159,7 @@ def _tell(story: MessageStory) -> None:
         attachment_lines(story.attachments)
     if story.receipts:
         receipts_table(story.receipts)
-    story_lines(story.events)
+    say(f"What happened to it: congvan node trace {short(story.message.message_id)}")
 
 
 def status(folder: Dir = Path(), as_json: Json = False) -> None:

@@ -55,6 +55,34 @@ def test_a_document_goes_and_its_answers_come_back(
     (shown,) = json.loads(congvan("node", "inbox", "--dir", recipient.root, "--json").out)
     assert (shown["message_id"], shown["handovers"][0]["state"]) == (message, "handed-over")
 
+    traced = json.loads(congvan("node", "trace", message[:8], "--hub", "--dir", sender.root, "--json").out)
+    events = [event["event"] for event in traced["events"]]
+    assert events[0] == "message.submitted"
+    assert {"receipt.ContentConsignment", "receipt.ContentHandover", "status.03"} <= set(events)
+    assert [(each["recipient"], each["state"]) for each in traced["hub"]["deliveries"]] == [
+        (recipient.code, "delivered")
+    ]
+    for ran in (congvan("node", "trace", message, "--hub", "--dir", side.root) for side in exchange):
+        assert "message.accepted" in ran.out or "message.submitted" in ran.out
+        assert "delivered" in ran.out
+
+
+def test_a_trace_says_what_it_knows_while_the_hub_is_away(
+    congvan: Congvan, new_node: Callable[..., EnrolledNode], tmp_path: Path
+) -> None:
+    """A hub that does not know the message, or cannot be asked, leaves the node's own story; the exit says so."""
+    node = new_node("Sở Tư pháp")
+    (tmp_path / "thu.pdf").write_bytes(b"%PDF-1.4")
+    sent = json.loads(
+        congvan("node", "send", tmp_path / "thu.pdf", "--to", node.code, *FACTS, "--dir", node.root, "--json").out
+    )
+    ran = congvan("node", "trace", sent["message_id"], "--hub", "--dir", node.root, "--json")
+    traced = json.loads(ran.out)
+    assert (ran.status, traced["hub"]) == (1, None)
+    assert "message-unknown" in traced["hub_trouble"]
+    assert [event["event"] for event in traced["events"]] == ["message.submitted"]
+    assert congvan("node", "trace", sent["message_id"], "--dir", node.root).status == 0
+
 
 def test_what_is_dropped_into_out_arrives(exchange: tuple[EnrolledNode, EnrolledNode]) -> None:
     """A folder in one node's out/ becomes a folder in the other's in/; the note beside it names the message."""
