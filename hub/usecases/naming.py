@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from hub.store import messages
+from hub.store import messages, rejections
 from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from schemas.errors import Rejected
@@ -29,7 +29,7 @@ def messages_named(transaction: Transaction, text: str) -> Sequence[KnownMessage
     if not found:
         raise Rejected(
             "message-unknown",
-            f"No message has the id or the DocumentId {name[:80]!r}.",
+            _refusal(transaction, name.lower()) or f"No message has the id or the DocumentId {name[:80]!r}.",
             mend="Give a message id, 8 digits or more of its beginning, or a DocumentId as it was sent.",
         )
     return found
@@ -45,3 +45,12 @@ def message_named(transaction: Transaction, text: str) -> KnownMessage:
             mend="`congvan hub trace` lists them. Name the one that is meant by its message id.",
         )
     return first
+
+
+def _refusal(transaction: Transaction, digits: str) -> str | None:
+    """What became of a message that was refused and never accepted, if its id begins with `digits`."""
+    ids = rejections.ids_beginning(transaction, digits, limit=1) if _PREFIX.fullmatch(digits) else []
+    for refusal in rejections.of_message(transaction, ids[0]) if ids else ():
+        when = f"{refusal.rejected_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"The message {ids[0]} of {refusal.key.from_code} was refused on {when} by the rule {refusal.rule}."
+    return None

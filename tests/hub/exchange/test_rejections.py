@@ -9,6 +9,7 @@ from certs.sealing import Sealed
 from certs.trust import Trust
 from hub.settings_exchange import ExchangeSettings
 from hub.store import rejections
+from hub.usecases.naming import message_named
 from schemas.errors import Rejected, Unavailable
 from schemas.receipts import IssuerKind, Receipt, ReceiptEvent
 from tests.hub.exchange.conftest import HUB, World
@@ -118,3 +119,15 @@ async def test_a_message_refused_first_is_accepted_when_it_may_be(world: World, 
     await world.join("hungyen", "H31")
     answer = await g22.client.submit(sealed.data, {})
     assert answer.acknowledgement is not None
+
+
+async def test_the_operator_is_told_that_a_message_was_refused(world: World, g22: Node, h23: Node) -> None:
+    """Whoever asks for a message that was never accepted learns when it was refused, and by which rule."""
+    sealed = g22.seal(document("G22", "H99"))
+    await refused(g22, sealed)
+    with pytest.raises(Rejected) as unknown:
+        await world.database.read(lambda transaction: message_named(transaction, sealed.message_id[:12]))
+    assert unknown.value.code == "message-unknown"
+    assert f"{sealed.message_id} of G22 was refused on 2026-11-21 02:30:00 UTC by the rule recipient-unknown" in str(
+        unknown.value
+    )
