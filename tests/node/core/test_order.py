@@ -27,7 +27,7 @@ NEW, RECALL, UPDATE, REPLACE = BusinessType
 CHAINS: dict[str, Sequence[Link]] = {
     "taken back and recalled": [(NEW, ()), (StatusCode.TAKEN_BACK, (0,)), (RECALL, (0,))],
     "updated, replaced, recalled": [(NEW, ()), (UPDATE, (0,)), (REPLACE, (0,)), (RECALL, (2,))],
-    "two replaced by one": [(NEW, ()), (NEW, ()), (REPLACE, (0, 1)), (UPDATE, (2,))],
+    "two replaced by one": [(NEW, ()), (NEW, ()), (REPLACE, (0, 1))],
     "each about the one before": [(NEW, ()), (REPLACE, (0,)), (RECALL, (1,))],
 }
 
