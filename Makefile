@@ -18,7 +18,7 @@ DEBIAN_PACKAGES := xmlsec1 strace faketime
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: demo test crash lint format bench lock wheel clean
+.PHONY: demo test crash lint format bench bench-growth lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.program
@@ -42,6 +42,9 @@ format: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-growth: $(VENV)/.development
+	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 wheel: $(VENV)/.development
 	$(BIN)/python -m build --no-isolation --wheel

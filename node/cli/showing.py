@@ -78,6 +78,8 @@ def facts(message: MessageFacts) -> None:
     say(f"[bold]{escape(what(message))}[/bold]")
     say(f"Message:  {message.message_id}")
     say(f"From:     {message.sender} {escape(message.sender_name or '')}".rstrip())
+    if message.purged_at is not None:
+        say(f"Bytes:    dropped {local_time(message.purged_at)} by the retention rule")
     if message.document_id:
         say(f"Document: {escape(message.document_id)}")
     if message.due_date:

@@ -174,6 +174,7 @@ def facts_of(row: Row[tuple[object, ...]], spoken_of: tuple[Sha256Hex, ...]) -> 
         due_date=row.due_date,
         about=spoken_of,
         sealed_bytes=row.sealed_bytes,
+        purged_at=row.purged_at,
     )
 
 

@@ -34,7 +34,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFacts:
-    """What a message is. `subject` is a document's; `status` a status message's; `about` whom it speaks of."""
+    """What a message is. `subject` is a document's; `status` a status message's; `about` whom it speaks of.
+
+    `purged_at` is when its bytes were dropped by the retention rule.
+    """
 
     message_id: Sha256Hex
     kind: MessageKind
@@ -49,6 +52,7 @@ class MessageFacts:
     due_date: str | None
     about: tuple[Sha256Hex, ...]
     sealed_bytes: int
+    purged_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
