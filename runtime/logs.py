@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -38,6 +39,7 @@ def configure_logs(form: LogFormat, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         hide_secrets,
+        write_instants,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -68,4 +70,12 @@ def configure_logs(form: LogFormat, level: str) -> None:
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for field in SECRET_FIELDS & event.keys():
         event[field] = "(hidden)"
+    return event
+
+
+def write_instants(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Instants in ISO 8601, where a renderer would show objects of Python."""
+    for field, value in event.items():
+        if isinstance(value, datetime):
+            event[field] = value.isoformat()
     return event

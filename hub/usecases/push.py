@@ -86,16 +86,18 @@ class Push:
     async def step(self) -> float:
         """Push one batch if there is one to push now; gives the seconds until the next step has anything to do."""
         now = self._parts.clock()
-        if self._not_before is not None and self._not_before > now:
+        if self._not_before is not None and now < self._not_before <= now + _LONGEST_BUSY:
             return (self._not_before - now).total_seconds()
         row = await self._parts.database.read(partial(pushing.find, connection=self._connection))
         if row is None:
             return self._parts.settings.greeting_seconds
         if row.breaker.state is not BreakerState.CLOSED:
-            if row.breaker.probe_at is not None and row.breaker.probe_at > now:
-                return (row.breaker.probe_at - now).total_seconds()
+            probe_at = row.breaker.probe_at or now
+            if now < probe_at <= now + self._furthest:
+                return (probe_at - now).total_seconds()
+            # A probe further away than any wait was put there by a clock that has been set back since: it is due.
             until = now + timedelta(seconds=self._parts.settings.timeout_seconds) + _MARGIN
-            claim = partial(pushing.claim_probe, connection=self._connection, at=now, until=until)
+            claim = partial(pushing.claim_probe, connection=self._connection, at=max(now, probe_at), until=until)
             if not await self._parts.database.write(claim):
                 return self._parts.settings.first_seconds
             log.info("push.probes", connection=self._connection, openings=row.breaker.openings)
@@ -187,6 +189,12 @@ class Push:
         self, transaction: Transaction, event: AlertEvent, at: datetime, since: datetime, reason: str | None
     ) -> list[Alert]:
         return [self._parts.alerts.raise_in(transaction, event, self._connection, at=at, since=since, reason=reason)]
+
+    @property
+    def _furthest(self) -> timedelta:
+        """No wait of a breaker is longer."""
+        settings = self._parts.settings
+        return timedelta(seconds=max(settings.longest_seconds * 1.2, settings.timeout_seconds)) + _MARGIN
 
     def _until_greeting(self, now: datetime) -> float:
         """Seconds until the node is to hear of the hub again, whether or not anything waits."""

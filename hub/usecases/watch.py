@@ -19,6 +19,8 @@ from runtime.database import Database
 
 #: A connection that goes on fetching is written down this often.
 NOTE_EVERY: Final = timedelta(seconds=30)
+#: Connections that are written down in one transaction: others wait for it.
+_TOGETHER: Final = 200
 #: Without a look for so long the hub was down: silence counts anew from the next look on.
 GAP: Final = timedelta(minutes=2)
 
@@ -49,14 +51,18 @@ class Watch:
         }
         if not due and _is_recent(self._looked_at, now):
             return
-        raised = await self._database.write(partial(self._note, fetched=due, now=now))
+        noting = list(due.items())
+        for start in range(0, len(noting), _TOGETHER):
+            part = dict(noting[start : start + _TOGETHER])
+            self._alerts.tell(await self._database.write(partial(self._note, fetched=part, now=now)))
+            self._noted |= part
+            for connection, at in part.items():
+                # Unless it has fetched again while this was written.
+                if self._fetched[connection] == at:
+                    del self._fetched[connection]
+        # Only now, when all that is known of who fetched is written down.
+        self._alerts.tell(await self._database.write(partial(self._judge, seen=dict(self._fetched), now=now)))
         self._looked_at = now
-        self._noted |= due
-        for connection, at in due.items():
-            # Unless it has fetched again while this was written.
-            if self._fetched[connection] == at:
-                del self._fetched[connection]
-        self._alerts.tell(raised)
 
     def _note(self, transaction: Transaction, fetched: Mapping[str, datetime], now: datetime) -> list[Alert]:
         raised = []
@@ -66,12 +72,18 @@ class Watch:
                 raised.append(
                     self._alerts.raise_in(transaction, AlertEvent.AGENCY_BACK, connection, at=now, since=since)
                 )
+        return raised
+
+    def _judge(self, transaction: Transaction, seen: Mapping[str, datetime], now: datetime) -> list[Alert]:
+        raised: list[Alert] = []
         if watching.look(transaction, at=now, gap=GAP) > now - self._silence:
             return raised
         for connection, since in watching.ceased(transaction, before=now - self._silence):
-            if watching.mark_silent(transaction, connection, since=since):
+            # Its last fetch may have been too soon after the one before to be written down.
+            last = max(since, seen.get(connection, since))
+            if last <= now - self._silence and watching.mark_silent(transaction, connection, since=last):
                 raised.append(
-                    self._alerts.raise_in(transaction, AlertEvent.AGENCY_SILENT, connection, at=now, since=since)
+                    self._alerts.raise_in(transaction, AlertEvent.AGENCY_SILENT, connection, at=now, since=last)
                 )
         return raised
 

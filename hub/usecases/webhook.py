@@ -73,10 +73,12 @@ class Webhook:
         """Try to send the oldest alert that is due; False if none is."""
         now = self._clock()
         due = await self._database.read(alerts.next_due)
-        if due is None or due > now:
+        # One that is due later than any wait was put off by a clock that has been set back since.
+        furthest = max(self._terms.longest * 1.2, self._terms.timeout) + _MARGIN
+        if due is None or now < due <= now + furthest:
             return False
         held_until = now + self._terms.timeout + _MARGIN
-        alert = await self._database.write(partial(alerts.claim, at=now, until=held_until))
+        alert = await self._database.write(partial(alerts.claim, at=max(now, due), until=held_until))
         if alert is None:
             return False
         fault = await self._post(alert)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import structlog
@@ -41,6 +42,16 @@ def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().err
     assert "hunter2" not in output
     assert json.loads(output.splitlines()[1])["logger"] == "foreign"
+
+
+@pytest.mark.parametrize("form", LogFormat)
+def test_instants_are_written_in_iso_8601(capsys: pytest.CaptureFixture[str], form: LogFormat) -> None:
+    """A machine can read them, and a person."""
+    configure_logs(form, "info")
+    structlog.get_logger().info("hub.back", silent_since=datetime(2026, 11, 22, 2, 30, tzinfo=UTC))
+    output = capsys.readouterr().err
+    assert "2026-11-22T02:30:00+00:00" in output
+    assert "datetime" not in output
 
 
 def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:

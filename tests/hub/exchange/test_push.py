@@ -148,6 +148,20 @@ async def test_the_breaker_opens_is_probed_and_closes_and_each_is_told_once(
     assert await told(world) == [("push.opened", "haiduong"), ("push.closed", "haiduong")]
 
 
+async def test_a_clock_that_goes_back_keeps_no_endpoint_waiting(world: World, pushed: PushedNode) -> None:
+    """Neither a pause nor an open breaker lasts longer than the longest wait, whatever the clock did."""
+    async with pushed.pushing() as push:
+        await steps(push, world, 1)
+        world.clock.advance(hours=-5)
+        assert await push.step() == 0
+        await steps(push, world, 3)
+        assert (await pushed.breaker()).state is BreakerState.OPEN
+        world.clock.advance(hours=-5)
+        async with pushed.up():
+            assert await push.step() == 0
+    assert (await pushed.breaker()).state is BreakerState.CLOSED
+
+
 async def test_a_restart_finds_the_breaker_as_it_was(running: Running, keys: Keys) -> None:
     """An open breaker stays open, half-open ones are probed again, and nothing is told a second time."""
     port = free_port("127.0.0.1")

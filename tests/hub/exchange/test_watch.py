@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from hub.settings_alerts import AlertSettings
-from hub.store import watching
+from hub.store import agencies, connections, watching
 from hub.usecases.alerts import Alerts
 from hub.usecases.meters import Meters
 from hub.usecases.watch import Watch
 from schemas.codes import AgencyCode
-from schemas.directory import EntryStatus
+from schemas.directory import AgencyEntry, EntryStatus
 from tests.hub.exchange.conftest import HUB, Running, World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import NOW, Node
@@ -177,6 +178,25 @@ async def test_a_poll_costs_no_commit(world: World, h23: Node) -> None:
     assert await noted() == world.clock()
 
 
+async def test_the_last_fetch_counts_though_it_is_not_written_down(world: World, h23: Node) -> None:
+    """Silence is counted from the last fetch, not from the last one that was worth a commit."""
+    await pass_by(world, 1, fetching=(h23,))
+    world.clock.advance(seconds=25)
+    await h23.fetch()
+    last = world.clock()
+    await world.exchange.watch.look()
+    await pass_by(world, 14)
+    world.clock.advance(seconds=55)
+    await world.exchange.watch.look()
+    assert await told(world) == []
+    world.clock.advance(seconds=5)
+    await world.exchange.watch.look()
+    world.clock.advance(seconds=30)
+    await world.exchange.watch.look()
+    (alert,) = await documents(world)
+    assert alert["since"] == last.isoformat()
+
+
 async def test_a_poll_that_waits_is_a_fetch_all_the_while(world: World, h23: Node) -> None:
     """A node in a long poll is in touch: the watch hears of it at each of its looks."""
     waiting = asyncio.create_task(h23.fetch(wait=50))
@@ -210,6 +230,29 @@ class TestBounds:
         ten = [alert["id"] for alert in await documents(world)]
         assert (len(nine), len(ten)) == (9, 10)
         assert ten[:8] == nine[1:]
+
+
+async def test_many_connections_are_written_down_in_parts(world: World) -> None:
+    """However many fetch at once, none is missed and none is called silent before all are written down."""
+    names = [f"c{number}" for number in range(250)]
+
+    def admit(transaction: Connection) -> None:
+        for number, name in enumerate(names):
+            connections.add(transaction, name, name, at=NOW)
+            entry = AgencyEntry(code=AgencyCode(f"H23.{number}"), name=name, older_codes=(), connection=name)
+            agencies.add(transaction, entry, at=NOW)
+            watching.begin(transaction, name, at=NOW)
+
+    await world.database.write(admit)
+    # The watch looks, but nobody fetches until a moment before they would all be silent.
+    for _ in range(8):
+        await world.exchange.watch.look()
+        world.clock.advance(minutes=2)
+    for name in names:
+        world.exchange.watch.fetched(name)
+    await world.exchange.watch.look()
+    assert await told(world) == []
+    assert await world.count("connection_watch WHERE fetched_at IS NOT NULL") == 250
 
 
 async def test_the_first_codes_stand_for_many(world: World) -> None:

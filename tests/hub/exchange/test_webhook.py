@@ -187,6 +187,16 @@ async def test_an_alert_outlives_the_process_that_was_sending_it(desk: Desk, mon
     assert monitoring.ids == [alert_id]
 
 
+async def test_a_clock_that_goes_back_holds_no_alert_up(desk: Desk, monitoring: Monitoring) -> None:
+    """What was put off by a clock hours ahead is sent at once, not hours later."""
+    monitoring.answers = [500]
+    alert_id = await desk.raise_one()
+    await desk.send_all()
+    desk.world.clock.advance(hours=-5)
+    await desk.send_all()
+    assert (monitoring.ids, await desk.waiting()) == ([alert_id, alert_id], 0)
+
+
 async def test_neither_log_nor_database_tells_the_address_or_the_secret(desk: Desk, monitoring: Monitoring) -> None:
     """Whatever goes wrong, no line holds the password, the path or the secret; a repr does not either."""
     monitoring.answers = [500, "cut", "redirect"]
