@@ -64,9 +64,7 @@ def _verified(row: KeptReceipt, trust: HistoricTrust) -> Receipt | ReceiptFault:
     if hashlib.sha256(row.proof_body).hexdigest() != row.proof:
         return ReceiptFault(FindingCode.RECEIPT_INVALID, f"{row.name} is signed by a proof that was changed.")
     try:
-        claimed = read_receipt(row.body)
-        times = (row.stored_at, claimed.occurred_at)
-        receipt = trust.verify(SignedReceipt(row.body, row.proof_body), since=row.since, times=times).value
+        receipt = _attested(row, SignedReceipt(row.body, row.proof_body), trust)
         require_witness(receipt)
     except Rejected as error:
         return ReceiptFault(
@@ -76,6 +74,15 @@ def _verified(row: KeptReceipt, trust: HistoricTrust) -> Receipt | ReceiptFault:
     if fault is not None:
         return ReceiptFault(FindingCode.RECEIPT_FOREIGN, f"{row.name} does not belong where it stands: {fault}.")
     return receipt
+
+
+def _attested(row: KeptReceipt, signed: SignedReceipt, trust: HistoricTrust) -> Receipt:
+    """What the receipt says, if its signer might sign when it was stored; or else when it happened, by its own word."""
+    try:
+        return trust.verify(signed, since=row.since, times=(row.stored_at,)).value
+    except Rejected:
+        claimed = read_receipt(row.body)
+        return trust.verify(signed, since=row.since, times=(claimed.occurred_at,)).value
 
 
 def _mismatch(row: KeptReceipt, receipt: Receipt) -> str | None:
