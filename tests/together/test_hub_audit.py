@@ -144,6 +144,28 @@ async def test_what_is_deleted_or_changed_by_hand_is_named(
     assert all(finding.sentence and finding.mend for finding in named)
 
 
+async def test_a_handover_told_before_its_consignment_is_on_its_way(folder: Path, exchanged: Exchanged) -> None:
+    """While the entry is open the consignment's receipt is still to come: delivered, and nothing is missing."""
+    number = _number(exchanged, "circular")
+    consignment = f"message = {number} AND recipient = 'H31' AND event = 'ContentConsignment'"
+    by_hand(
+        _database(folder),
+        f"DELETE FROM mailbox_entries WHERE receipt = (SELECT receipt FROM receipts WHERE {consignment})",
+        f"DELETE FROM receipts WHERE {consignment}",
+    )
+    found = await _audit(folder)
+    assert FindingCode.RECEIPT_MISSING in _codes(found)
+    by_hand(
+        _database(folder),
+        f"UPDATE mailbox_entries SET open = 1, codes = 'H31' WHERE message = {number} AND receipt IS NULL"
+        f" AND connection = (SELECT connection FROM deliveries WHERE message = {number} AND recipient = 'H31')",
+    )
+    again = await _audit(folder)
+    assert _codes(again) <= _codes(found) - {FindingCode.RECEIPT_MISSING}
+    assert FindingCode.STATE_DIFFERS not in _codes(again)
+    assert again.balance.balances
+
+
 async def test_a_message_of_which_nothing_is_left_is_found_by_its_number(folder: Path, exchanged: Exchanged) -> None:
     """Who deletes a message with all that belongs to it leaves a gap in the numbers."""
     number = asked(_database(folder), f"SELECT {_number(exchanged, 'circular')}")

@@ -66,7 +66,9 @@ async def test_nothing_expires_before_its_time_or_while_it_is_leased(world: Worl
 
 async def test_a_document_expires_when_its_sender_said(world: World, g22: Node, h23: Node) -> None:
     """The sender's own expiry ends a delivery before the hub's time to live does, and never after it."""
-    await g22.send(document("G22", "H23", expires_at=world.clock() + timedelta(hours=2)))
+    expires_at = world.clock() + timedelta(hours=2)
+    answer = await g22.send(document("G22", "H23", expires_at=expires_at))
+    assert (await g22.client.message(answer.message_id)).expires_at == expires_at
     await g22.send(document("G22", "H23", expires_at=world.clock() + timedelta(days=300)))
     world.clock.advance(hours=2)
     await world.exchange.expiry.run()
