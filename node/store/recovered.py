@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
+from node.store import business
 from node.store import messages as message_store
 from node.store.message_tables import outbox, outbox_recipients
 from node.store.messages import RecordedMessage
@@ -73,7 +74,16 @@ def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) 
     ]
     if values:
         transaction.execute(insert(outbox_recipients), values)
+    business.enter_sent(transaction, message, [code for code, _ in recovered.recipients], at=recovered.sealed_at)
     return True
+
+
+def is_claimable(transaction: Transaction, submission_id: str) -> bool:
+    """Whether a recovered message with that submission id waits for its key."""
+    found = transaction.scalar(
+        select(outbox.c.message_id).where(outbox.c.submission_id == submission_id, outbox.c.adapter == RECOVERED)
+    )
+    return found is not None
 
 
 def claim(

@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from adapters.sdk import Submission, Submitted
 from certs.sealing import seal
-from node.store import companions, outbox
+from node.store import companions, outbox, recovered
 from node.store import messages as message_store
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -27,6 +28,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
+from node.usecases.submission_ids import submission_id_of
 from node.usecases.transitions import require_transition
 from node.usecases.work import Work
 from runtime.clock import Clock
@@ -95,7 +97,20 @@ class Submitter:
 
         Raises Rejected: `key-conflict`.
         """
-        known = await self._database.read(lambda transaction: outbox.known_key(transaction, adapter, sender, key))
+        submission_id = submission_id_of(adapter, sender, key)
+
+        def look(transaction: Transaction) -> tuple[KnownKey | None, bool]:
+            known = outbox.known_key(transaction, adapter, sender, key)
+            return known, known is None and recovered.is_claimable(transaction, submission_id)
+
+        known, is_claimable = await self._database.read(look)
+        if is_claimable:
+            # Fetched back after a restore: it is judged by nothing that it has itself brought about since.
+            claim = partial(
+                recovered.claim, submission_id=submission_id, adapter=adapter, key=key, fingerprint=fingerprint
+            )
+            message_id = await self._database.write(claim)
+            known = KnownKey(message_id, fingerprint) if message_id else None
         return None if known is None else _repeated(known, key, fingerprint)
 
     def _sealed(

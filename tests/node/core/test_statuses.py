@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
+from sqlalchemy import Connection, update
 
+from node.store.message_tables import outbox
+from node.store.recovered import RECOVERED
 from node.store.states import HandoverState, Standing
 from schemas.errors import Rejected
 from schemas.message import StatusCode
@@ -56,6 +60,22 @@ async def test_an_adapter_is_held_to_the_same_order(node: Node, hub: HubSimulato
     assert error.code == "status-transition"
     accepted = await node.submit(status(H23, original), key="accept")
     assert await node.submit(status(H23, original), key="accept") == accepted
+
+
+async def test_a_status_that_was_fetched_back_is_no_second_one(node: Node, hub: HubSimulator, world: World) -> None:
+    """After a restore the record has what the hub had; software that hands it in again under its key gets its id."""
+    original = document(G22, H23)
+    await arrived(node, hub, world.sealed(envelope(original)).data)
+    accepted = await node.submit(status(H23, original), key="accept")
+    await node.database.write(partial(_forget_key, message_id=accepted))
+    assert await node.submit(status(H23, original), key="accept") == accepted
+    assert await node.submit(status(H23, original), key="accept") == accepted
+
+
+def _forget_key(connection: Connection, message_id: str) -> None:
+    """Leave a message of ours as `node.store.recovered.add` writes it."""
+    of_message = outbox.c.message_id == message_id
+    connection.execute(update(outbox).where(of_message).values(adapter=RECOVERED, key=message_id))
 
 
 @pytest.mark.parametrize("code", [StatusCode.REFUSED, StatusCode.REQUEST_REFUSED])
