@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -59,7 +60,9 @@ reports = Table(
     Column("entry", RowNumber),
     Column("lease", Text),
     Column("outcome", String(16)),
+    Column("lane", SmallInteger, nullable=False, server_default="3"),
     Index("uq_reports_entry", "entry", unique=True),
+    Index("ix_reports_lane_report", "lane", "report"),
 )
 
 report_receipts = Table(

@@ -1,4 +1,4 @@
-"""Reports: what the hub is still to be told, in order. A row goes when the hub has answered it."""
+"""Reports: what the hub is still to be told, the most urgent lane first. A row goes when the hub has answered it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def add_outcome(
     lease: str,
     outcome: str,
     *,
+    lane: int,
     receipts: Sequence[int],
 ) -> None:
     """Queue what became of an entry. A later word on the same entry replaces an earlier one that was not sent yet."""
@@ -40,13 +41,13 @@ def add_outcome(
         insert_or(transaction, reports)
         .on_conflict_do_nothing(index_elements=[reports.c.entry])
         .returning(reports.c.report),
-        {"entry": entry, "lease": lease, "outcome": outcome},
+        {"entry": entry, "lease": lease, "outcome": outcome, "lane": lane},
     )
     if number is None:
         number = transaction.execute(
             update(reports)
             .where(reports.c.entry == entry)
-            .values(lease=lease, outcome=outcome)
+            .values(lease=lease, outcome=outcome, lane=lane)
             .returning(reports.c.report)
         ).scalar_one()
         transaction.execute(delete(report_receipts).where(report_receipts.c.report == number))
@@ -55,16 +56,16 @@ def add_outcome(
         transaction.execute(insert(report_receipts), links)
 
 
-def add_receipts(transaction: Transaction, receipts: Sequence[int]) -> None:
+def add_receipts(transaction: Transaction, receipts: Sequence[int], *, lane: int) -> None:
     """Queue receipts, each by itself."""
     for receipt in receipts:
-        number: int = transaction.execute(insert(reports).returning(reports.c.report), {"outcome": None}).scalar_one()
+        number: int = transaction.execute(insert(reports).returning(reports.c.report), {"lane": lane}).scalar_one()
         transaction.execute(insert(report_receipts), {"report": number, "receipt": receipt})
 
 
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
-    """The oldest reports, with at most `receipts` receipts in all (one report may have more by itself)."""
-    rows = transaction.execute(select(reports).order_by(reports.c.report).limit(receipts)).all()
+    """The most urgent reports, with at most `receipts` receipts in all (one report may have more by itself)."""
+    rows = transaction.execute(select(reports).order_by(reports.c.lane, reports.c.report).limit(receipts)).all()
     if not rows:
         return ()
     numbers: defaultdict[int, list[int]] = defaultdict(list)

@@ -170,11 +170,11 @@ class Consigning:
             _note_status(transaction, message, message.envelope.value.message, now)
         repeated = [code for code in message.codes if code not in added]
         numbers += [_number(transaction, message.message_id, code) for code in repeated]
-        reports.add_outcome(
-            transaction, message.entry.entry, message.entry.lease, OutcomeKind.CONSIGNED, receipts=numbers
-        )
+        entry, lane = message.entry, message.lane
+        reports.add_outcome(transaction, entry.entry, entry.lease, OutcomeKind.CONSIGNED, lane=lane, receipts=numbers)
         # A hub that offers it again may have been restored: then it lacks what was attested of it later, too.
-        reports.add_receipts(transaction, receipt_store.handed_over(transaction, message.message_id, repeated))
+        attested = receipt_store.handed_over(transaction, message.message_id, repeated)
+        reports.add_receipts(transaction, attested, lane=lane)
 
 
 def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:

@@ -18,6 +18,7 @@ from node.store import outbox, recovered, reports, resubmissions, standing
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
 from node.store.standing import HubStanding
+from node.usecases.lanes import LANES
 from node.usecases.own_messages import OwnMessages
 from node.usecases.work import Work
 from runtime.clock import Clock
@@ -148,5 +149,5 @@ def _begin_epoch(
         return 0, 0
     reports.forget_entries(transaction)
     issued = receipt_store.issued_since(transaction, receipt_store.HANDOVERS, since)
-    reports.add_receipts(transaction, issued)
+    reports.add_receipts(transaction, issued, lane=LANES - 1)
     return resubmissions.begin(transaction, since=since, at=at), len(issued)

@@ -159,7 +159,7 @@ class HandoverRecord:
         if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
             made = ended[row]
             numbers = receipt_store.add(transaction, [(made.receipt, made.signed)], at=now)
-            reports.add_receipts(transaction, numbers)
+            reports.add_receipts(transaction, numbers, lane=attempt.stored.lane)
             if made.status is not None:
                 outbox.add(transaction, made.status)
 

@@ -12,6 +12,7 @@ import structlog
 from certs.receipts import require_witness
 from node.store import outbox, reports, standing
 from node.store.metadata import Transaction
+from node.usecases.lanes import LANES
 from node.usecases.own_messages import OwnMessages
 from node.usecases.receipt_keeping import HeldReceipt, keep_receipt
 from node.usecases.receipts import ReceiptVerifier
@@ -68,7 +69,10 @@ class ReceiptIntake:
                 if isinstance(held, HeldReceipt):
                     keep_receipt(transaction, held, at=self._clock())
                 if not isinstance(held, Unavailable):
-                    reports.add_outcome(transaction, entry.entry, entry.lease, OutcomeKind.RECEIVED, receipts=())
+                    # Nobody waits for it but the mailbox.
+                    reports.add_outcome(
+                        transaction, entry.entry, entry.lease, OutcomeKind.RECEIVED, lane=LANES - 1, receipts=()
+                    )
 
         if len(later) < len(settled):
             await self._database.write(keep)

@@ -108,3 +108,24 @@ async def test_a_look_at_a_long_queue_costs_what_a_look_at_a_short_one_does(node
     few = await node.database.read(steps)
     await node.database.write(lambda connection: _multiply(connection, first, _OUTBOX))
     assert await node.database.read(steps) < few + 500
+
+
+async def test_what_is_said_of_an_express_document_overtakes_twenty_thousand_reports(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """The receipts of an express document are in the next call to the hub, however much is still to be told."""
+
+    def many(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {WAITING})"
+            " INSERT INTO reports (entry, lease, outcome, lane) SELECT 1000 + n, 'x', 'received', 3 FROM c"
+        )
+
+    await node.database.write(many)
+    express = world.sealed(envelope(document(G22, H23, priority=Priority.EXPRESS)))
+    entry = hub.deliver(express.data, [H23])
+    async with node.running("receiver"):
+        await arrives(node, express.message_id)
+    async with node.running("reporter"):
+        await eventually(lambda: bool(hub.reports))
+    assert hub.reports[0].outcomes[0].entry == entry

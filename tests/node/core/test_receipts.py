@@ -233,7 +233,7 @@ async def test_a_later_word_on_an_entry_is_sent_though_an_earlier_one_was_answer
     """When an entry comes again on a new lease while its report is on the way, the hub is told on the new lease too."""
 
     def queue(transaction: Connection, lease: str) -> None:
-        reports.add_outcome(transaction, 7, lease, OutcomeKind.RECEIVED, receipts=())
+        reports.add_outcome(transaction, 7, lease, OutcomeKind.RECEIVED, lane=3, receipts=())
 
     await node.database.write(partial(queue, lease="first"))
     sent = await node.database.read(partial(reports.next_batch, receipts=10))
