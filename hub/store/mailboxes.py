@@ -279,18 +279,20 @@ def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> No
 
 
 def close(transaction: Transaction, entries: Sequence[int], *, mark: int | None = None) -> None:
-    """Offer `entries` no more. `mark` is that of the report that says so, if one does."""
+    """Offer `entries` no more. `mark` is that of the report that says so; without one, that of an earlier one stays."""
     if entries:
-        transaction.execute(
-            update(mailbox_entries).where(_entries.entry.in_(entries)).values(open=False, lease=None, mark=mark)
-        )
+        closed = {"open": False, "lease": None} | _marked(mark)
+        transaction.execute(update(mailbox_entries).where(_entries.entry.in_(entries)).values(**closed))
 
 
 def narrow(transaction: Transaction, entry: int, codes: Sequence[str], *, mark: int | None = None) -> None:
     """Let `entry` hand its message over for `codes` alone: the others are served, as the report of `mark` says."""
-    transaction.execute(
-        update(mailbox_entries).where(_entries.entry == entry).values(codes="\n".join(codes), mark=mark)
-    )
+    narrowed = {"codes": "\n".join(codes)} | _marked(mark)
+    transaction.execute(update(mailbox_entries).where(_entries.entry == entry).values(**narrowed))
+
+
+def _marked(mark: int | None) -> dict[str, int]:
+    return {} if mark is None else {"mark": mark}
 
 
 def release(transaction: Transaction, releases: Sequence[Release]) -> None:

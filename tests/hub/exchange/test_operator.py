@@ -25,8 +25,8 @@ from schemas.errors import Rejected
 from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
-from tests.hub.exchange.nodes import Node, rejection
-from transport.wire import OutcomeKind, OutcomeResult, ReceiptEntry
+from tests.hub.exchange.nodes import Node, proofs_of, ref_of, rejection
+from transport.wire import Outcome, OutcomeKind, OutcomeResult, OutcomesRequest, ReceiptEntry
 
 H23 = AgencyCode("H23")
 
@@ -200,6 +200,18 @@ class TestCancellation:
         (entry,) = await h23.envelopes()
         assert entry.recipients == ("H23.12",)
         assert await tally(world) == Tally(2, 0, 0, 0, 1, 1)
+
+    async def test_forgets_nothing_that_a_node_has_reported(self, world: World, g22: Node, h23: Node) -> None:
+        """The mark of what was consigned stays with the entry, so that a node restored from a backup is offered it."""
+        message_id = (await g22.send(document("G22", "H23", "H23.12"))).message_id
+        (entry,) = await h23.envelopes()
+        signed = h23.receipt(message_id, "G22", "H23", ReceiptEvent.CONTENT_CONSIGNMENT)
+        outcome = Outcome(
+            entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.CONSIGNED, receipts=(ref_of(signed),)
+        )
+        await h23.client.report(OutcomesRequest(outcomes=(outcome,), proofs=proofs_of([signed]), mark=5))
+        await cancel(world, message_id)
+        assert await world.count("mailbox_entries WHERE receipt IS NULL AND mark = 5 AND open = 0") == 1
 
     async def test_is_superseded_by_a_consignment(self, world: World, g22: Node, h23: Node) -> None:
         """A node that held the lease and has the document durably is right: that counts, and the sender is told."""
