@@ -323,8 +323,8 @@ async def _beside_a_purge(hub: Hub, world: World, *, repeats: int, documents: in
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="1: a million messages; 0.01: ten thousand")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--documents", type=int, default=192, help="in each repeat, for each hub")
+    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--documents", type=int, default=32, help="in each repeat, for each hub")
     options = parser.parse_args()
     configure_logs(LogFormat.TEXT, "error")
     messages = max(2, int(1_000_000 * options.scale))
