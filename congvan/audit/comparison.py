@@ -183,6 +183,8 @@ def _fetched(sides: Sides, hub: HubRecord) -> Iterator[AuditFinding]:
             yield _lost(sides, receipt, f"the node {hub.connection}, which sent the message")
     known = {receipt.digest for receipt in hub.receipts}
     for receipt in sender.receipts:
+        if _was_accepted_anew(hub, receipt):
+            continue
         if receipt.digest not in known and _has(hub.receipts, receipt) and receipt.event not in _AT_RECIPIENT:
             yield _finding(
                 sides,
@@ -191,6 +193,16 @@ def _fetched(sides: Sides, hub: HubRecord) -> Iterator[AuditFinding]:
                 agency=receipt.recipient,
                 element=receipt.event,
             )
+
+
+def _was_accepted_anew(hub: HubRecord, receipt: ReceiptRecord) -> bool:
+    """Whether the hub's acceptance is younger than the sender's: a hub put back to a backup accepted once more.
+
+    Both hold; each side's own audit has verified its own. The sender keeps the first, which proves when it was in time.
+    """
+    return receipt.event == ReceiptEvent.SUBMISSION_ACCEPTANCE and any(
+        each.event == receipt.event and each.stored_at > receipt.stored_at for each in hub.receipts
+    )
 
 
 def _handed_over(sides: Sides) -> Iterator[AuditFinding]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adapters.sdk import Submission
+from congvan.cli import app
 from hub.app import restored
 from hub.foundation import open_foundation as open_hub
 from hub.settings import HubFolder
@@ -36,6 +39,13 @@ def put_back(backup: Path, database: Path) -> None:
     for rest in ("-wal", "-shm"):
         database.with_name(database.name + rest).unlink(missing_ok=True)
     database.write_bytes(backup.read_bytes())
+
+
+def audited(site: exchange.Site) -> None:
+    """Hub and nodes, each by itself and against each other, account for everything."""
+    folders = [site.hub_folder, *(site.node_folder(code) for code in site.nodes)]
+    result = CliRunner().invoke(app, ["audit", *map(str, folders), "--json"])
+    assert result.exit_code == 0, result.stdout
 
 
 async def sent(site: exchange.Site, code: str) -> dict[str, str]:
@@ -137,6 +147,8 @@ async def test_a_hub_put_back_to_a_backup_is_brought_all_that_it_had_accepted(tm
             return True
 
         await exchange.until(follow, "the nodes to follow the hub's directory")
+        await site.stop()
+        await asyncio.to_thread(audited, site)
     finally:
         await site.stop()
 

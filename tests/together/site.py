@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,15 +30,27 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class WrongClock:
+    """A clock that is ahead of the right one by so much."""
+
+    right: Clock
+    ahead: timedelta
+
+    def __call__(self) -> datetime:
+        return self.right() + self.ahead
+
+
 @dataclass(slots=True)
 class Site:
-    """All of it. Software outlives the restarts of its node."""
+    """All of it. Software outlives the restarts of its node; `ahead`: whose clock is wrong from its next opening."""
 
     folder: Path
     clock: Clock
     chance: Random
     network: Network = field(default_factory=Network)
     software: dict[str, Software] = field(default_factory=lambda: {name: Software() for name in NODES})
+    ahead: dict[str, timedelta] = field(default_factory=dict)
     _open: dict[str, contextlib.AsyncExitStack] = field(default_factory=dict)
     _hub: RunningHub | None = None
     _nodes: dict[str, RunningNode] = field(default_factory=dict)
@@ -55,6 +67,9 @@ class Site:
     def node(self, name: str) -> RunningNode:
         return self._nodes[name]
 
+    def clock_of(self, name: str) -> Callable[[], datetime]:
+        return WrongClock(self.clock, self.ahead[name]) if name in self.ahead else self.clock
+
     async def open(self) -> None:
         await self.open_hub()
         for name in NODES:
@@ -64,7 +79,9 @@ class Site:
         """(Re)open the hub; it then answers elsewhere, so that the nodes are opened anew as well."""
         await self._close("hub")
         stack = self._open["hub"] = contextlib.AsyncExitStack()
-        self._hub = await stack.enter_async_context(running_hub(self.folder / "hub", self.network, self.clock))
+        self._hub = await stack.enter_async_context(
+            running_hub(self.folder / "hub", self.network, self.clock_of("hub"))
+        )
 
     async def open_node(self, name: str) -> None:
         await self._close(name)
@@ -75,7 +92,7 @@ class Site:
                 name,
                 self.hub.url,
                 self.software[name],
-                clock=self.clock,
+                clock=self.clock_of(name),
                 chance=Random(self.chance.random()),
             )
         )
