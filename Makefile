@@ -3,6 +3,7 @@
 #   make demo               the main job on the embedded default (ARGS=--once to end after the table)
 #   make test               lint, then every test
 #   make crash              10,000 documents under 200 faults, then the audit (ARGS="--documents N --faults M --seed S --json")
+#   make kills              a kill at every commit, sync and rename of every way, one by one
 #   make lint               format, rules, types, import contracts
 #   make bench              the benchmark
 #   make lock               pin what pyproject.toml asks for in requirements/ (UPGRADE=--upgrade for newer versions)
@@ -18,7 +19,7 @@ DEBIAN_PACKAGES := xmlsec1 strace faketime
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: demo test crash lint format bench bench-growth lock wheel clean
+.PHONY: demo test crash kills lint format bench bench-growth lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.program
@@ -29,6 +30,9 @@ test: lint $(VENV)/.debian
 
 crash: $(VENV)/.development $(VENV)/.debian
 	$(BIN)/python -m tests.crash $(ARGS)
+
+kills: $(VENV)/.development $(VENV)/.debian
+	$(BIN)/python -m pytest -n 2 tests/programs/test_kills.py --every-kill $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

@@ -23,3 +23,7 @@ def logs_as_they_were() -> Iterator[None]:
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-kill", action="store_true", help="kill at every step of every way, not at some of them")

@@ -62,20 +62,37 @@ def order(site: Site, name: str, text: str) -> None:
 
 
 def drop(
-    site: Site, number: int, *, sender: str = "G22", to: Sequence[str] = ("H23",), content: bytes = b"%PDF-"
+    site: Site,
+    number: int,
+    *,
+    sender: str = "G22",
+    to: Sequence[str] = ("H23",),
+    content: bytes = b"%PDF-",
+    recalls: bool = False,
 ) -> None:
-    """Put a document with one attachment into the sender's out/, whole in one rename."""
+    """Put a document with one attachment into the sender's out/, whole in one rename; or the recall of it."""
     out = site.node_folder(sender) / "filedrop" / "out"
     making = out / f".{number}"
     making.mkdir(parents=True)
-    (making / "van-ban.pdf").write_bytes(content + f" {number}".encode())
     recipients = ", ".join(f'"{code}"' for code in to)
-    (making / "meta.toml").write_text(
-        f'subject = "Văn bản số {number}"\ncode = "{number}/TEST"\nplace = "Hà Nội"\nto = [{recipients}]\n'
-        '[signer]\nfull_name = "Nguyễn Thị Lan"\n',
-        encoding="utf-8",
+    subject = f"{'Thu hồi văn' if recalls else 'Văn'} bản số {number}"
+    about = document_id(number, sender)
+    metadata = (
+        f'subject = "{subject}"\ncode = "{number}/{"RECALL" if recalls else "TEST"}"\nplace = "Hà Nội"\n'
+        f'to = [{recipients}]\nsigner = "Nguyễn Thị Lan"\n'
     )
-    making.rename(out / f"document-{number}")
+    if recalls:
+        metadata += f'[business]\ntype = "recall"\nreason = "Nhầm"\n[[response_for]]\ndocument_id = "{about}"\n'
+    else:
+        (making / "van-ban.pdf").write_bytes(content + f" {number}".encode())
+        metadata = f'document_id = "{about}"\n{metadata}'
+    (making / "meta.toml").write_text(metadata, encoding="utf-8")
+    making.rename(out / f"{'recall' if recalls else 'document'}-{number}")
+
+
+def document_id(number: int, sender: str = "G22") -> str:
+    """The DocumentId of what `drop` drops."""
+    return f"{sender},2026/11/22,{number}/TEST"
 
 
 async def subjects(site: Site, code: str) -> list[str]:

@@ -1,116 +1,104 @@
-"""`kill -9` anywhere on a document's way, then a restart: it arrives once, its receipts arrive, the count balances."""
+"""`kill -9` at each step of a message's way, then a restart: it arrives once, its receipts arrive, the count balances.
+
+A step is a commit, a sync or a rename; the kill comes right before it or right after it. A run takes some of the steps,
+always the same; `--every-kill` takes all of them.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from congvan.demo.programs import Program
+from congvan.demo.site import Site
+from hub.foundation import open_foundation as open_hub
+from hub.settings import HubFolder
+from hub.usecases.balance import balance_of
 from tests.programs import exchange
+from tests.programs.ways import Walk, Way, open_walk
 
-#: More than a database keeps inline, so that the blob's way (upload, sync, rename) is walked as well.
-CONTENT = b"%PDF-" + bytes(100_000)
-
-
-async def kill_points(site: exchange.Site, name: str) -> int:
-    """How many commits, syncs and renames the program `name` makes for one document."""
-    steps = site.folder / "steps"
-    exchange.order(site, name, f"count {steps}")
-    exchange.drop(site, 0, content=CONTENT)
-    await exchange.settled(site, 1)
-    exchange.order(site, name, "")
-    return len(steps.read_text().splitlines())
-
-
-async def revive(site: exchange.Site, name: str) -> None:
-    exchange.order(site, name, "")
-    if name == "hub":
-        await site.start_hub()
-    else:
-        await exchange.program(site, name).start()
+#: Kills of each program on one way, unless every one is asked for.
+_SOME = 3
 
 
 @pytest.mark.programs
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["hub", "node-G22", "node-H23"])
-async def test_killed_at_each_commit_point(name: str, tmp_path: Path) -> None:
-    """Killed right before any commit, sync or rename of a document's way, a program loses and doubles nothing."""
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("way", list(Way))
+async def test_killed_at_each_step(way: Way, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Killed right before or after any commit, sync or rename of a way, no program on it loses or doubles anything."""
     site = exchange.site(tmp_path, faulty=True)
     await site.set_up()
     try:
         await site.start_nodes()
-        points = await kill_points(site, name)
-        assert points >= 5, "too few steps were seen: the launcher's wrapping does not work"
-        killed = 0
-        for point in range(1, points + 1):
-            exchange.order(site, name, f"before {point}")
-            exchange.drop(site, point, content=CONTENT)
-            program = exchange.program(site, name)
-            await exchange.until(
-                lambda point=point, program=program: died_or_arrived(site, program, point), f"step {point} of {name}"
-            )
-            if not program.is_running:
-                killed += 1
-                await revive(site, name)
-        assert killed >= points * 2 // 3, f"only {killed} of {points} kills struck"
-        exchange.order(site, name, "")
-        await everything_arrived_once(site, points + 1)
+        async with open_walk(site, way) as walk:
+            begun = 0
+            for name in ("hub", "node-G22", "node-H23"):
+                begun = await kill_along(walk, name, begun, every=request.config.getoption("--every-kill"))
+            await everything_arrived_once(walk, begun)
     finally:
         await site.stop()
 
 
-async def died_or_arrived(site: exchange.Site, program: exchange.Program, number: int) -> bool:
-    if not program.is_running:
-        return True
-    arrived = await exchange.subjects(site, "H23")
-    if f"Văn bản số {number}" not in arrived:
-        return False
-    # Receipts and status 01 are still on their way: give the fault its chance there.
-    for _ in range(20):
-        await asyncio.sleep(0.1)
+async def kill_along(walk: Walk, name: str, begun: int, *, every: bool) -> int:
+    """Walk on after the first `begun` messages, a kill of the program `name` on each; gives how many have begun now."""
+    program = walk.site.programs[name]
+    counted = await steps(walk, name, begun)
+    kills = [(moment, step) for step in range(1, counted + 1) for moment in ("before", "after")]
+    if not every:
+        kills = random.Random(f"{walk.way} {name}").sample(kills, _SOME)
+    first, end = begun + 1, begun + 1 + len(kills)
+    await walk.prepare(range(first, end))
+    struck = 0
+    for number, (moment, step) in zip(range(first, end), kills, strict=True):
+        exchange.order(walk.site, name, f"{moment} {step}")
+        walk.begin(number)
+        await exchange.until(partial(died_or_arrived, walk, program, number), f"{moment} step {step} of {name}")
         if not program.is_running:
-            break
-    return True
+            struck += 1
+            await revive(walk.site, name)
+        exchange.order(walk.site, name, "")
+    assert struck >= len(kills) // 2, f"only {struck} of {len(kills)} kills struck"
+    return end
 
 
-async def everything_arrived_once(site: exchange.Site, documents: int) -> None:
-    await exchange.until(
-        lambda: _arrived(site, documents), f"{documents} documents; there are {await exchange.subjects(site, 'H23')}"
-    )
-    stories = await exchange.settled(site, documents)
-    assert await exchange.subjects(site, "H23") == sorted(f"Văn bản số {number}" for number in range(documents))
-    assert len(stories) == documents
-    for story in stories:
-        assert story.outbox is not None
-        events = sorted(receipt.event for receipt in story.receipts)
-        assert events == ["ContentConsignment", "ContentHandover", "SubmissionAcceptance"]
-        assert [one.status for one in story.outbox.recipients] == ["01"]
+async def steps(walk: Walk, name: str, number: int) -> int:
+    """How many commits, syncs and renames the program `name` makes for one message, up to the last receipt."""
+    await walk.prepare(range(number, number + 1))
+    names = walk.site.folder / f"steps-{name}"
+    exchange.order(walk.site, name, f"count {names}")
+    walk.begin(number)
+    await everything_arrived_once(walk, number + 1)
+    exchange.order(walk.site, name, "")
+    counted = len(names.read_text().splitlines())
+    assert counted >= 5, "too few steps were seen: the launcher's wrapping does not work"
+    return counted
 
 
-async def _arrived(site: exchange.Site, documents: int) -> bool:
-    return len(await exchange.subjects(site, "H23")) >= documents
+async def revive(site: Site, name: str) -> None:
+    exchange.order(site, name, "")
+    if name == "hub":
+        await site.start_hub()
+    else:
+        await site.programs[name].start()
 
 
-@pytest.mark.programs
-@pytest.mark.timeout(600)
-async def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """Under a steady stream of documents, kills of any program at any moment lose nothing and double nothing."""
-    chance = random.Random(20261121)
-    site = exchange.site(tmp_path)
-    await site.set_up()
-    try:
-        await site.start_nodes()
-        documents = 24
-        for number in range(documents):
-            exchange.drop(site, number, content=CONTENT if number % 2 else b"%PDF-")
-            await asyncio.sleep(chance.uniform(0.0, 0.6))
-            if number % 3 == 0:
-                name = chance.choice(["hub", "node-G22", "node-H23"])
-                await exchange.program(site, name).kill()
-                await asyncio.sleep(chance.uniform(0.0, 0.3))
-                await revive(site, name)
-        await everything_arrived_once(site, documents)
-    finally:
-        await site.stop()
+async def died_or_arrived(walk: Walk, program: Program, number: int) -> bool:
+    """Whether the program died, or the message came all the way: to the last receipt, where the kill may strike too."""
+    return not program.is_running or await walk.is_complete(number)
+
+
+async def everything_arrived_once(walk: Walk, messages: int) -> None:
+    """Every message came out once, its sender has every receipt, and the hub's count balances with none pending."""
+    for number in range(messages):
+        await exchange.until(partial(walk.is_complete, number), walk.named(number))
+    assert await walk.arrived() == sorted(walk.named(number) for number in range(messages))
+    async with open_hub(HubFolder(walk.site.hub_folder)) as hub:
+
+        async def nothing_pending() -> bool:
+            balance = await balance_of(hub.database)
+            return balance.balances and balance.overall.pending == 0
+
+        await exchange.until(nothing_pending, "the hub to run dry")
