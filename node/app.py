@@ -22,6 +22,7 @@ from node.http.operations import operations_application
 from node.http.push import PushIntake, push_application
 from node.settings import NodeFolder
 from node.store.migrate import MIGRATIONS
+from node.usecases.downloads import Downloads
 from node.usecases.health import expiries, trials_of
 from node.usecases.intake import Intake
 from node.usecases.push_contact import PushContact
@@ -81,6 +82,7 @@ def _services(
         database=node.database,
         blobs=node.blobs,
         attachments=node.attachments,
+        downloads=Downloads(node.blobs, hub, reserve=node.settings.exchange.receiver.reserve_bytes),
         directory=node.directory,
         identity=node.identity,
         hub=hub,

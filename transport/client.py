@@ -119,9 +119,12 @@ class HubClient:
         return await self._json(OutcomesAnswer, "POST", paths.RECEIPTS, data=request.encode(), headers=headers)
 
     @contextlib.asynccontextmanager
-    async def blob(self, digest: Sha256Hex, *, start: int, lease: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An attachment's bytes from `start` on; `lease` (`<entry>:<lease>`) is renewed by the read."""
-        headers = {paths.LEASE_HEADER: lease}
+    async def blob(self, digest: Sha256Hex, *, start: int, lease: str | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An attachment's bytes from `start` on; `lease` (`<entry>:<lease>`), if one is held, is renewed by the read.
+
+        Raises Rejected: `blob-unknown`, `payload-purged`.
+        """
+        headers = {} if lease is None else {paths.LEASE_HEADER: lease}
         if start:
             headers["Range"] = f"bytes={start}-"
         async with self._call("GET", f"{paths.BLOBS}/{digest}", headers=headers, timeout=_while_moving()) as answer:

@@ -104,7 +104,10 @@ class SubmissionAnswer(Wire):
 
 
 class EnvelopeEntry(Wire):
-    """A sealed envelope for codes that the connection serves. `attachments` holds those short enough to come along."""
+    """A sealed envelope for codes that the connection serves. `attachments` holds those short enough to come along.
+
+    To a node that was put back to a backup it brings as `receipts` what those codes had attested of the message.
+    """
 
     kind: Literal["envelope"] = "envelope"
     entry: int
@@ -116,6 +119,7 @@ class EnvelopeEntry(Wire):
     acceptance: ReceiptRef
     envelope: bytes
     attachments: dict[str, bytes] = Field(default_factory=dict)
+    receipts: tuple[ReceiptRef, ...] = ()
 
 
 class ReceiptEntry(Wire):

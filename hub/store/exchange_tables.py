@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -167,7 +168,7 @@ receipts = Table(
 #: What waits for each connection, most urgent lane first, then in order. An entry hands over a message for the agencies
 #: in `codes` (one a line), or a receipt about one. `available_at` is when it may be leased: at once, when a lease ends,
 #: or after a release. `lapses` counts leases that ended without a word, `attempts` the releases. `mark` is the mark of
-#: the report that closed it, or told of a part.
+#: the report that closed it, or told of a part. `replayed`: opened again for a node that was put back to a backup.
 mailbox_entries = Table(
     "mailbox_entries",
     metadata,
@@ -186,6 +187,7 @@ mailbox_entries = Table(
     Column("last_error", Text),
     Column("expires_at", Instant),
     Column("mark", BigInteger),
+    Column("replayed", Boolean, nullable=False, server_default=false()),
 )
 # SQLite takes a partial index only for a condition that is spelt the same, and there a truth value is spelt `= 1`.
 Index(

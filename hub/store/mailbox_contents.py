@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Row, select
 
@@ -27,7 +28,10 @@ class WaitingReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingEnvelope:
-    """A message that an entry hands over: for whom, its acceptance, and the attachments that come along."""
+    """A message that an entry hands over: for whom, its acceptance, and the attachments that come along.
+
+    `attested` is there for an entry that was opened again for a restored node: what its agencies had attested.
+    """
 
     message_id: Sha256Hex
     recipients: tuple[str, ...]
@@ -35,6 +39,15 @@ class WaitingEnvelope:
     acceptance: WaitingReceipt
     envelope: bytes
     attachments: dict[Sha256Hex, bytes]
+    attested: tuple[WaitingReceipt, ...] = ()
+
+
+#: What agencies attest of a message that was delivered to them.
+_AT_RECIPIENT: Final = (
+    ReceiptEvent.CONTENT_CONSIGNMENT,
+    ReceiptEvent.CONTENT_HANDOVER,
+    ReceiptEvent.CONTENT_HANDOVER_FAILURE,
+)
 
 
 def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
@@ -43,6 +56,7 @@ def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, W
         select(
             mailbox_entries.c.entry,
             mailbox_entries.c.codes,
+            mailbox_entries.c.replayed,
             messages.c.message,
             messages.c.message_id,
             messages.c.accepted_at,
@@ -71,6 +85,8 @@ def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, W
             acceptance=_receipt(row),
             envelope=row.envelope,
             attachments=attachments.get(row.message, {}),
+            # Only for these: any other entry costs no query more.
+            attested=_attested(transaction, row.message, codes_in(row.codes)) if row.replayed else (),
         )
         for row in rows
     }
@@ -85,6 +101,16 @@ def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict
         .where(mailbox_entries.c.entry.in_(entries))
     )
     return {row.entry: _receipt(row) for row in rows}
+
+
+def _attested(transaction: Transaction, message: int, codes: Collection[str]) -> tuple[WaitingReceipt, ...]:
+    rows = transaction.execute(
+        select(receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
+        .join_from(receipts, proofs, proofs.c.digest == receipts.c.proof)
+        .where(receipts.c.message == message, receipts.c.recipient.in_(codes), receipts.c.event.in_(_AT_RECIPIENT))
+        .order_by(receipts.c.receipt)
+    )
+    return tuple(_receipt(row) for row in rows)
 
 
 def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:

@@ -39,7 +39,7 @@ def reopen(transaction: Transaction, connection: str, *, after: int, most: int, 
     """Offer again up to `most` entries of `connection` that were closed, or told of in part, under a later mark.
 
     A message's entry is for every agency of the connection that it was delivered to, and keeps its payload from now on
-    as if it had just been delivered; the deliveries stay as they are.
+    as if it had just been delivered; the deliveries stay as they are. What no agency has taken is not offered again.
     """
     rows = transaction.execute(
         select(_entries.entry, _entries.message, _entries.receipt, _entries.codes, _entries.open)
@@ -49,18 +49,23 @@ def reopen(transaction: Transaction, connection: str, *, after: int, most: int, 
     ).all()
     bodies = _with_bytes(transaction, [row.message for row in rows if row.receipt is None])
     purged: list[int] = []
+    opened = 0
     for row in rows:
         values: dict[str, object] = {"mark": None}
-        if row.receipt is not None or row.message in bodies:
-            values |= {"open": True, "lease": None, "lapses": 0, "available_at": at}
+        codes: list[str] = []
+        if row.receipt is None:
+            left = codes_in(row.codes) if row.open else ()
+            codes = _codes(transaction, connection, row.message, left)
+        if row.receipt is not None or (codes and row.message in bodies):
+            opened += 1
+            values |= {"open": True, "replayed": True, "lease": None, "lapses": 0, "available_at": at}
+            if row.receipt is None:
+                values["codes"] = "\n".join(codes)
             if not row.open:
                 # All of it is settled: it ends when the node says so, not by itself.
                 values["expires_at"] = None
-        else:
+        elif codes:
             purged.append(row.message)
-        if row.receipt is None and row.message in bodies:
-            left = codes_in(row.codes) if row.open else ()
-            values["codes"] = "\n".join(_codes(transaction, connection, row.message, left))
         transaction.execute(update(mailbox_entries).where(_entries.entry == row.entry).values(**values))
     if bodies:
         transaction.execute(
@@ -69,7 +74,7 @@ def reopen(transaction: Transaction, connection: str, *, after: int, most: int, 
             .values(kept_from=at)
         )
     names = transaction.scalars(select(messages.c.message_id).where(messages.c.message.in_(purged))).all()
-    return Reopened(len(rows) - len(purged), tuple(names), finished=len(rows) < most)
+    return Reopened(opened, tuple(names), finished=len(rows) < most)
 
 
 def _with_bytes(transaction: Transaction, numbers: Sequence[int]) -> frozenset[int]:

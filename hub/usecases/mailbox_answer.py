@@ -46,6 +46,7 @@ def _entry(batch: Batch, number: int, entry: HandedOut, proofs: dict[str, bytes]
                 acceptance=_ref(entry.acceptance, proofs),
                 envelope=entry.envelope,
                 attachments=entry.attachments,
+                receipts=tuple(_ref(receipt, proofs) for receipt in entry.attested),
             )
         case WaitingReceipt():
             return ReceiptEntry(entry=number, lease=batch.lease, leased_until=batch.until, receipt=_ref(entry, proofs))

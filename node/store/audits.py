@@ -40,10 +40,12 @@ _MESSAGES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class RecordedAttachment:
-    """`size` as the record has it; `kept` are bytes in the database, None where they are a file."""
+    """`size` as the record has it; `kept` are bytes in the database, None where they are a file. `purged`: they are not
+    kept for this message any more."""
 
     size: int
     kept: KeptBytes | None
+    purged: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +138,7 @@ def _batch(transaction: Transaction, after: int, *, contents: bool) -> list[Reco
             attachments.c.message_id,
             attachments.c.digest,
             attachments.c.size,
+            attachments.c.purged_at,
             func.length(small_blobs.c.content).label("held"),
             *content,
         )
@@ -144,7 +147,7 @@ def _batch(transaction: Transaction, after: int, *, contents: bool) -> list[Reco
     )
     for row in named:
         kept = None if row.held is None else KeptBytes(row.held, stored_bytes(row.content) if contents else None)
-        found[row.message_id].attachments[row.digest] = RecordedAttachment(row.size, kept)
+        found[row.message_id].attachments[row.digest] = RecordedAttachment(row.size, kept, row.purged_at is not None)
     return list(found.values())
 
 

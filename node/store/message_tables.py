@@ -92,7 +92,8 @@ about = Table(
     sqlite_with_rowid=False,
 )
 
-#: What messages name. `purged_at` is their message's: nobody needs the bytes for it any more.
+#: What messages name. `purged_at` is their message's: nobody needs the bytes for it any more; or, of a message that was
+#: fetched back, the hub had dropped them.
 attachments = Table(
     "attachments",
     metadata,

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
-from node.store import business
+from node.store import attachment_recoveries, business
 from node.store import messages as message_store
 from node.store.message_tables import outbox, outbox_recipients
 from node.store.messages import RecordedMessage
@@ -74,6 +74,8 @@ def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) 
     ]
     if values:
         transaction.execute(insert(outbox_recipients), values)
+    if message.envelope.extension.attachment_sizes:
+        attachment_recoveries.begin(transaction, message.message_id, lane=message.lane, sequence=sequence)
     business.enter_sent(transaction, message, [code for code, _ in recovered.recipients], at=recovered.sealed_at)
     return True
 

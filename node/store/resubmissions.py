@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, exists, func, literal, null, or_, select, update
 
-from node.store.message_tables import messages, outbox, outbox_recipients
+from node.store.message_tables import attachments, messages, outbox, outbox_recipients
 from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
@@ -27,10 +27,11 @@ def begin(transaction: Transaction, *, since: datetime, at: datetime) -> int:
         outbox_recipients.c.message_id == outbox.c.message_id,
         or_(outbox_recipients.c.delivery == DeliveryState.ACCEPTED, outbox_recipients.c.since >= since),
     )
+    incomplete = exists().where(attachments.c.message_id == outbox.c.message_id, attachments.c.purged_at.is_not(None))
     chosen = (
         select(outbox.c.message_id, outbox.c.lane, outbox.c.sequence, literal(0), null(), null(), null())
         .join(messages, messages.c.message_id == outbox.c.message_id)
-        .where(outbox.c.state == OutboxState.ACCEPTED, messages.c.purged_at.is_(None), lately)
+        .where(outbox.c.state == OutboxState.ACCEPTED, messages.c.purged_at.is_(None), ~incomplete, lately)
     )
     transaction.execute(delete(resubmissions))
     transaction.execute(

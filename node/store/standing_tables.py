@@ -45,3 +45,12 @@ resubmissions = Table(
     Column("trouble_text", Text),
     Index("ix_resubmissions_due_at_lane_sequence", "due_at", "lane", "sequence"),
 )
+
+#: Messages of ours that were fetched back, whose attachments are still to be.
+attachment_recoveries = Table(
+    "attachment_recoveries",
+    metadata,
+    Column("message_id", Digest, ForeignKey("messages.message_id"), primary_key=True),
+    Column("lane", SmallInteger, nullable=False),
+    Column("sequence", RowNumber, nullable=False),
+)

@@ -165,7 +165,7 @@ class _Run:
                 f"No row names the attachment {attachment.digest}.",
                 element=attachment.digest,
             )
-        elif fault := self.attachments.fault(attachment, row.kept):
+        elif not row.purged and (fault := self.attachments.fault(attachment, row.kept)):
             finding = AuditFinding(
                 code=fault.code,
                 sentence=fault.sentence,

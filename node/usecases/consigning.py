@@ -160,6 +160,8 @@ class Consigning:
         added = inbox.add(transaction, received, hold_until=now + self._hold)
         message_store.add_small_blobs(transaction, arrival.short)
         fresh = [made[message.message_id, code] for code in added]
+        # What was attested before this node was put back to a backup comes first, and so answers for its event.
+        receipt_store.add(transaction, [(held.receipt, held.signed) for held in message.attested], at=now)
         # The hub's word for it, which every later look at this message rests on.
         receipt_store.add(transaction, [(message.acceptance.receipt, message.acceptance.signed)], at=now)
         numbers = receipt_store.add(transaction, [(each.receipt, each.signed) for each in fresh], at=now)

@@ -1,4 +1,4 @@
-"""Fetching the long attachments of a leased message, from where an earlier try broke off."""
+"""Fetching attachments: of a leased message, or of one of ours; from where an earlier try broke off."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Downloads:
         self._reserve = reserve
         self._fetching: WeakValueDictionary[Sha256Hex, asyncio.Lock] = WeakValueDictionary()
 
-    async def fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
-        """Have the bytes of `attachment` here, durable when this returns.
+    async def fetch(self, attachment: AttachmentSize, lease: Lease | None) -> None:
+        """Have the bytes of `attachment` here, durable when this returns. No lease is needed for a message of ours.
 
         Raises Unavailable: `storage-full`, what the hub or the way to it gives, `attachment-digest` if the hub's bytes
         are others. Nothing of this is the sender's fault: the hub accepted the message with its attachments.
@@ -62,7 +62,7 @@ class Downloads:
                     error.code, error.message, mend="Tell the hub's operator: its store may be damaged."
                 ) from error
 
-    async def _fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
+    async def _fetch(self, attachment: AttachmentSize, lease: Lease | None) -> None:
         upload_id = _upload_id(attachment)
         while True:
             began = self._blobs.upload_offset(upload_id)
@@ -77,14 +77,15 @@ class Downloads:
             else:
                 return
 
-    async def _complete(self, attachment: AttachmentSize, lease: Lease) -> None:
+    async def _complete(self, attachment: AttachmentSize, lease: Lease | None) -> None:
         failures = 0
         upload_id = _upload_id(attachment)
         while (offset := self._blobs.upload_offset(upload_id)) < attachment.size:
             broken: Unavailable | None = None
             try:
-                async with self._hub.blob(attachment.digest, start=offset, lease=lease.name) as chunks:
-                    timely = _for_seconds(chunks, lease.renew_every)
+                name = lease.name if lease else None
+                async with self._hub.blob(attachment.digest, start=offset, lease=name) as chunks:
+                    timely = _for_seconds(chunks, lease.renew_every) if lease else chunks
                     await self._blobs.append(upload_id, offset, timely, limit=attachment.size)
             except Unavailable as error:
                 if error.code != "hub-unreachable":

@@ -1,7 +1,8 @@
 """What hand-overs came to, entered into the record: state, receipt, and status 02 where the software refused.
 
 A message that the adapter can never take is receipted as a failure, too; if a person drives it again and the software
-takes it, the hand-over is receipted then.
+takes it, the hand-over is receipted then. What is attested as handed over stays so, whatever is said of a
+repeat.
 
 What several came to while the last commit was under way commits together, with one signature for an agency's receipts.
 An outcome that cannot be recorded is kept and tried again, rather than handing the message over once more.
@@ -40,7 +41,7 @@ from runtime.wakeups import Wakeups
 from schemas.errors import Unavailable
 from schemas.message import Document, StatusCode
 from schemas.reasons import plain_reason
-from schemas.receipts import Reason, Receipt, ReceiptEvent, SignedReceipt
+from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 
 log = structlog.get_logger()
 
@@ -156,6 +157,16 @@ class HandoverRecord:
                 state, trouble = HandoverState.REFUSED, Trouble(code=_REFUSED, text=plain_reason(reason))
             case Accepted():
                 state = HandoverState.HANDED_OVER
+        if state is not HandoverState.HANDED_OVER and _was_handed_over(transaction, row):
+            # This node was put back to a backup: its software had taken the message, and its sender was told so.
+            handovers.finish(transaction, row.message_id, row.code, HandoverState.HANDED_OVER, trouble=None, at=now)
+            log.error(
+                "handover.not-repeated",
+                message=row.message_id,
+                recipient=str(row.code),
+                reason=trouble.text if trouble else None,
+            )
+            return
         if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
             made = ended[row]
             numbers = receipt_store.add(transaction, [(made.receipt, made.signed)], at=now)
@@ -165,6 +176,12 @@ class HandoverRecord:
 
     def _wait(self, row: ReadyHandover) -> float:
         return wait_after(row.attempts + 1, self._backoff, self._chance)
+
+
+def _was_handed_over(transaction: Transaction, row: ReadyHandover) -> bool:
+    issuer = Issuer(IssuerKind.AGENCY, row.code.value)
+    event = ReceiptEvent.CONTENT_HANDOVER
+    return receipt_store.number_of(transaction, row.message_id, event, issuer, row.code) is not None
 
 
 def _receipt(attempt: Attempt, now: datetime) -> Receipt:

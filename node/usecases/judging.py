@@ -23,6 +23,8 @@ from node.store.metadata import Transaction
 from node.usecases.addressing import addressed, require_admissible, require_speaker
 from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.lanes import LANES, lane_of
+from node.usecases.own_receipts import own_receipts
+from node.usecases.receipt_keeping import HeldReceipt
 from node.usecases.receipts import ReceiptVerifier
 from runtime.database import Database
 from schemas.codes import AgencyCode
@@ -58,6 +60,7 @@ class Arrived:
     """A leased message that may enter. `sender` is the agency in From by the directory under which it was accepted.
 
     `codes` are those of our agencies that it is for, with their entries; `new` those for which it had not come before.
+    `attested` is what they had attested of it before this node was put back to a backup.
     """
 
     entry: EnvelopeEntry
@@ -68,6 +71,7 @@ class Arrived:
     codes: Mapping[AgencyCode, AgencyEntry]
     new: tuple[AgencyCode, ...]
     lane: int
+    attested: tuple[HeldReceipt, ...]
 
     @property
     def message_id(self) -> Sha256Hex:
@@ -113,8 +117,11 @@ class Judge:
                 raise Rejected(
                     "message-id-mismatch", f"The hub accepted {entry.message_id}; these bytes are {opened.message_id}."
                 )
+            attested = await own_receipts(
+                entry.receipts, proofs, self._verifier, message_id=entry.message_id, codes=codes
+            )
             return await self._database.read(
-                partial(self._judged, entry=entry, acceptance=acceptance, codes=codes, opened=opened)
+                partial(self._judged, entry=entry, acceptance=acceptance, codes=codes, opened=opened, attested=attested)
             )
         except Rejected as error:
             if error.code in _TRUST_RULES:
@@ -150,6 +157,7 @@ class Judge:
         acceptance: Acceptance,
         codes: tuple[AgencyCode, ...],
         opened: OpenedSeal,
+        attested: tuple[HeldReceipt, ...],
     ) -> Arrived:
         newest = self._directory.version
         version = acceptance.receipt.directory_version or newest
@@ -178,6 +186,7 @@ class Judge:
             codes={receiver.code: receiver for receiver in receivers},
             new=tuple(receiver.code for receiver in receivers if receiver.code not in come),
             lane=_lane(transaction, envelope.value),
+            attested=attested,
         )
 
     def _receiver(self, transaction: Transaction, code: AgencyCode, version: int) -> AgencyEntry:

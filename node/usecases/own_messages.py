@@ -23,8 +23,10 @@ from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.lanes import LANES, lane_of
 from node.usecases.receipt_keeping import HeldReceipt, keep_receipt
 from node.usecases.receipts import ReceiptVerifier
+from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Rejected, Unavailable
@@ -56,6 +58,7 @@ class OwnMessages:
         hub: HubClient,
         directory: DirectoryCopy,
         verifier: ReceiptVerifier,
+        wakeups: Wakeups,
         *,
         limits: Limits,
         clock: Clock,
@@ -64,6 +67,7 @@ class OwnMessages:
         self._hub = hub
         self._directory = directory
         self._verifier = verifier
+        self._wakeups = wakeups
         self._limits = limits
         self._clock = clock
 
@@ -71,7 +75,7 @@ class OwnMessages:
         """Record a message of ours that the hub of `epoch` has, with its receipts, as accepted; False if it cannot be.
 
         It cannot if the hub does not know it as ours, has dropped its bytes, or what it gives back does not hold: that
-        is said in the log. Its attachments stay at the hub. Raises Unavailable if the hub cannot be asked now.
+        is said in the log. Its attachments follow by themselves. Raises Unavailable if the hub cannot be asked now.
         """
         try:
             fetched = await self._fetched(message_id)
@@ -79,6 +83,7 @@ class OwnMessages:
         except Rejected as error:
             log.error("own-message.not-recovered", message=message_id, rule=error.code, reason=error.message)
             return False
+        self._wakeups.wake(Work.OWN_ATTACHMENTS)
         log.warning("own-message.recovered", message=message_id, sender=str(fetched.opened.sender))
         return True
 

@@ -27,8 +27,9 @@ from schemas.errors import CongvanError, Unavailable
 
 log = structlog.get_logger()
 
-#: The bytes are not here any more: nothing can be submitted, now or later.
-_GONE: Final = frozenset({"message-unknown", "payload-purged"})
+#: Nothing can be submitted, now or later: the bytes are not here any more, or the sender had set a time that is over.
+#: What was attested of the message before holds, and stands in the outbox.
+_NEVER: Final = frozenset({"message-unknown", "payload-purged", "already-expired"})
 
 
 class Resubmitting:
@@ -66,7 +67,7 @@ class Resubmitting:
 
     async def _note_failure(self, message: ReadyMessage, error: CongvanError) -> None:
         hubs = is_the_hubs(error)
-        if not (isinstance(error, Unavailable) or hubs) and (error.code in _GONE or await self._is_over()):
+        if not (isinstance(error, Unavailable) or hubs) and (error.code in _NEVER or await self._is_over()):
             await self._database.write(partial(resubmissions.end, message_id=message.message_id, epoch=None))
             log.error("resubmission.refused", message=message.message_id, rule=error.code, reason=error.message)
             return

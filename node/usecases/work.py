@@ -16,6 +16,7 @@ class Work(StrEnum):
     REPORTING = "reporting"
     DIRECTORY = "directory"
     RESUBMITTING = "resubmitting"
+    OWN_ATTACHMENTS = "own-attachments"
     RECOVERY = "recovery"
 
 

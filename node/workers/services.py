@@ -10,6 +10,7 @@ from random import Random
 from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.handovers import ReadyHandover
 from node.store.sending_queue import ReadyMessage
+from node.usecases.attachment_recovery import AttachmentRecovery
 from node.usecases.attachments import Attachments
 from node.usecases.consigning import Consigning
 from node.usecases.continuity import Continuity
@@ -34,6 +35,7 @@ from node.usecases.resubmitting import Resubmitting
 from node.usecases.retention import Retention
 from node.usecases.returns import Returns
 from node.usecases.sending import Sending
+from node.workers.attachment_recovery import AttachmentFetcher
 from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
 from node.workers.handover import InboxQueue
@@ -60,6 +62,7 @@ class ExchangeParts:
     database: Database
     blobs: BlobStore
     attachments: Attachments
+    downloads: Downloads
     directory: DirectoryCopy
     identity: NodeIdentity
     hub: HubClient
@@ -95,6 +98,12 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
         ).run,
         "directory": DirectorySync(
             parts.directory, parts.hub, settings=parts.settings.directory, chance=parts.chance
+        ).run,
+        "own-attachments": AttachmentFetcher(
+            AttachmentRecovery(parts.database, parts.attachments, parts.downloads, parts.clock),
+            parts.wakeups,
+            backoff=parts.settings.receiver.backoff,
+            chance=parts.chance,
         ).run,
         "sweeper": Sweeper(leavings, parts.chance).run,
         "retention": Purger(retention).run,
@@ -150,10 +159,12 @@ def intake_of(parts: ExchangeParts) -> Intake:
     settings = parts.settings.receiver
     verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
     limits = parts.settings.limits.limits()
-    own = OwnMessages(parts.database, parts.hub, parts.directory, verifier, limits=limits, clock=parts.clock)
+    own = OwnMessages(
+        parts.database, parts.hub, parts.directory, verifier, parts.wakeups, limits=limits, clock=parts.clock
+    )
     receiving = Receiving(
         parts.attachments,
-        Downloads(parts.blobs, parts.hub, reserve=settings.reserve_bytes),
+        parts.downloads,
         judge=Judge(parts.database, parts.directory, verifier, limits),
         consigning=Consigning(
             parts.database,

@@ -16,6 +16,7 @@ from yarl import URL
 from adapters.sdk import Accepted, Delivery, Guarantee, Health, Outcome, OutgoingAttachment, Submission
 from node.foundation import Foundation, open_foundation
 from node.settings import NodeFolder
+from node.usecases.downloads import Downloads
 from node.usecases.intake import Intake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.reporting import Reporting
@@ -136,6 +137,7 @@ async def running_node(
             database=foundation.database,
             blobs=foundation.blobs,
             attachments=foundation.attachments,
+            downloads=Downloads(foundation.blobs, client, reserve=foundation.settings.exchange.receiver.reserve_bytes),
             directory=foundation.directory,
             identity=foundation.identity,
             hub=client,

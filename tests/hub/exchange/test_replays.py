@@ -54,6 +54,36 @@ async def test_what_was_closed_under_a_later_mark_comes_again_and_the_balance_ho
     assert (await balance_of(world.database)).overall == Tally(3, 3, 0, 0, 0, 0)
 
 
+async def test_what_was_attested_comes_along_to_a_restored_node_alone(g22: Node, h23: Node) -> None:
+    """A replayed entry brings its agencies' receipts, byte for byte; an entry that was never closed brings none."""
+    sent = (await g22.send(document("G22", "H23"))).message_id
+    (entry,) = await h23.envelopes()
+    assert entry.receipts == ()
+    await consign(h23, entry, "H23", mark=1)
+    await h23.hand_over(sent, "G22", "H23")
+    told = [receipt.receipt.receipt for receipt in await g22.receipts()]
+    await h23.client.replays(0)
+    answer = await h23.fetch()
+    (again,) = answer.entries
+    assert isinstance(again, EnvelopeEntry)
+    assert [receipt.receipt for receipt in again.receipts] == told
+    assert len(told) == 2
+    assert {receipt.proof for receipt in again.receipts} <= set(answer.proofs)
+
+
+async def test_what_was_refused_is_not_offered_again(world: World, g22: Node, h23: Node) -> None:
+    """A refusal that a restored node does not remember stands: for no agency is there anything to take in."""
+    sent = (await g22.send(document("G22", "H23"))).message_id
+    (entry,) = await h23.envelopes()
+    signed = h23.receipt(sent, "G22", "H23", ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE)
+    outcome = Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.REFUSED, receipts=(ref_of(signed),))
+    await h23.client.report(OutcomesRequest(outcomes=(outcome,), proofs=proofs_of([signed]), mark=3))
+    answer = await h23.client.replays(0)
+    assert (answer.reopened, answer.finished) == (0, True)
+    assert await h23.envelopes() == []
+    assert (await balance_of(world.database)).overall.refused == 1
+
+
 async def test_receipts_come_again_to_the_sender_that_lost_them(g22: Node, h23: Node) -> None:
     """A receipt entry that the sender had ended is offered again, byte for byte."""
     await g22.send(document("G22", "H23"))

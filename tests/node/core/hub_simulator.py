@@ -32,6 +32,7 @@ from tests.node.core.hub_parts import (
     json_answer,
     submission_in,
 )
+from tests.node.core.hub_replays import Remembered
 from tests.node.core.world import HUB, World, digest_of
 from transport import paths
 from transport.problems import problem_of
@@ -76,6 +77,8 @@ class HubSimulator:
         self._pending: dict[str, Submission] = {}
         self._uploads: dict[str, tuple[str, str]] = {}
         self._blobs: dict[str, bytes] = {}
+        self.purged_blobs: set[str] = set()
+        self.remembered = Remembered(self.accepted, self._acknowledgements)
         self._entries = itertools.count(1)
         self._news = asyncio.Event()
         self.url = ""
@@ -115,8 +118,9 @@ class HubSimulator:
         inline: bool = True,
         message_id: str | None = None,
         acceptance: SignedReceipt | None = None,
+        attested: Sequence[SignedReceipt] = (),
     ) -> int:
-        """Put an envelope into the node's mailbox; gives the entry's number."""
+        """Put an envelope into the node's mailbox; gives the entry's number. `attested` come along."""
         opened = open_seal(data) if message_id is None else None
         name = message_id or (opened.message_id if opened else "")
         sender = opened.sender if opened else AgencyCode("G22")
@@ -132,8 +136,9 @@ class HubSimulator:
             acceptance=ReceiptRef(receipt=signed.receipt, proof=digest_of(signed.proof)),
             envelope=data,
             attachments={digest_of(content): content for content in attachments} if inline else {},
+            receipts=tuple(ReceiptRef(receipt=each.receipt, proof=digest_of(each.proof)) for each in attested),
         )
-        self._put(Waiting(entry, {digest_of(signed.proof): signed.proof}))
+        self._put(Waiting(entry, {digest_of(each.proof): each.proof for each in (signed, *attested)}))
         return entry.entry
 
     def deliver_receipt(self, signed: SignedReceipt) -> int:
@@ -184,6 +189,7 @@ class HubSimulator:
             web.post(paths.RECEIPTS, self._report),
             web.get(paths.DIRECTORY, self._directory),
             web.get(f"{paths.MESSAGES}/{{id}}", self._trace),
+            *self.remembered.routes(),
         ])  # fmt: skip
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -312,6 +318,8 @@ class HubSimulator:
         return web.Response(status=204, headers={"Upload-Offset": str(len(here))})
 
     async def _trace(self, request: web.Request) -> web.Response:
+        if request.match_info["id"] in self.accepted:
+            return json_answer(self.remembered.trace(request.match_info["id"]))
         if request.match_info["id"] not in self.traces:
             raise Rejected("message-unknown", "There is no such message.")
         return json_answer(self.traces[request.match_info["id"]])
@@ -342,6 +350,8 @@ class HubSimulator:
                 epoch=self.epoch,
                 hub_time=self.clock(),
                 directory_version=len(self.world.versions),
+                reported=self.remembered.reported,
+                newest_sent=self.remembered.newest_sent,
                 entries=tuple(entries),
                 proofs=proofs,
             )
@@ -349,9 +359,12 @@ class HubSimulator:
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:
         digest = request.match_info["digest"]
-        content = self.faults.wrong_blobs.get(digest) or self._blobs[digest]
+        if digest in self.purged_blobs:
+            raise Rejected("payload-purged", "The attachment was dropped by the retention rule.")
+        own = {name: content for sent in self.accepted.values() for name, content in sent.brought.items()}
+        content = self.faults.wrong_blobs.get(digest) or (own | self._blobs)[digest]
         start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        self.blob_reads.append((start, request.headers[paths.LEASE_HEADER]))
+        self.blob_reads.append((start, request.headers.get(paths.LEASE_HEADER, "")))
         response = web.StreamResponse(
             status=206 if start else 200, headers={"Content-Length": str(len(content) - start)}
         )

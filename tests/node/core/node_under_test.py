@@ -25,6 +25,7 @@ from node.store.migrate import MIGRATIONS
 from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
+from node.usecases.downloads import Downloads
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
@@ -127,6 +128,7 @@ class Node:
             database=self.database,
             blobs=self.blobs,
             attachments=self.attachments,
+            downloads=Downloads(self.blobs, self.hub, reserve=self.settings.receiver.reserve_bytes),
             directory=self.directory,
             identity=self.identity,
             hub=self.hub,
