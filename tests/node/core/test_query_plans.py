@@ -35,6 +35,7 @@ _SMALL = {
     "hub_contact",
     "hub_standing",
     "resubmissions",
+    "attachment_recoveries",
     "directory_anchors",
     "directory_versions",
     "reports",
