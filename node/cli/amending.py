@@ -57,7 +57,8 @@ def recall(
     Example: [bold]congvan node recall 3fa2b1c0 --reason 'Ban hành nhầm'[/bold]
     """
     change = Change(reason=_reason(reason), key=_key(key))
-    _order(folder, lambda amendments: amendments.recall(document, change, to=_codes(to)), as_json=as_json)
+    chosen = _codes("--to", to)
+    _order(folder, lambda amendments: amendments.recall(document, change, to=chosen), as_json=as_json)
 
 
 def update(
@@ -93,11 +94,8 @@ def update(
     [bold]congvan node update 3fa2b1c0 --reason 'Bổ sung nơi nhận' --add H31 --remove H29[/bold]
     """
     change = _change(reason, files or (), meta, {"subject": subject, "due_date": due}, key)
-    _order(
-        folder,
-        lambda amendments: amendments.update(document, change, add=_codes(add), remove=_codes(remove)),
-        as_json=as_json,
-    )
+    added, removed = _codes("--add", add) or (), _codes("--remove", remove) or ()
+    _order(folder, lambda amendments: amendments.update(document, change, add=added, remove=removed), as_json=as_json)
 
 
 def replace(
@@ -130,7 +128,8 @@ def replace(
     """
     options = {"subject": subject, "due_date": due, "code": code_of(number, None)}
     change = _change(reason, files, meta, options, key)
-    _order(folder, lambda amendments: amendments.replace(documents, change, to=_codes(to)), as_json=as_json)
+    chosen = _codes("--to", to)
+    _order(folder, lambda amendments: amendments.replace(documents, change, to=chosen), as_json=as_json)
 
 
 def _order(folder: Path, order: Callable[[Amendments], Awaitable[Submitted]], *, as_json: bool) -> None:
@@ -205,6 +204,19 @@ def _key(key: str | None) -> str | None:
     return key
 
 
-def _codes(words: Sequence[str] | None) -> list[AgencyCode]:
-    """Codes as given: one an option, or several with commas between."""
-    return [AgencyCode.parse(code.strip()) for word in words or () for code in word.split(",") if code.strip()]
+def _codes(option: str, words: Sequence[str] | None) -> list[AgencyCode] | None:
+    """Codes as given: one an option, or several with commas between; None if `option` was not given.
+
+    An empty word is an error: a script whose variable was empty must not mean everybody.
+    """
+    if not words:
+        return None
+    codes = [code.strip() for word in words for code in word.split(",")]
+    if not all(codes):
+        raise Rejected(
+            "option-missing",
+            f"{option} {','.join(words)!r} has an empty place where a code is to stand.",
+            element=option,
+            mend=f"Give each agency's code, as in {option} H23,H31; or leave {option} out.",
+        )
+    return [AgencyCode.parse(code) for code in codes]

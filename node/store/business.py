@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from node.store import deadlines, requests
 from node.store import messages as message_store
+from node.store.business_tables import companions
 from node.store.message_tables import about, messages, outbox
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import RequestRow
-from node.store.states import OutboxState, RequestState
+from node.store.states import CompanionRole, OutboxState, RequestState
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType, StatusCode, StatusMessage
@@ -67,21 +68,38 @@ def enter_received(
     deadlines.set_for(transaction, message, codes)
 
 
-def updates_of(transaction: Transaction, document: Sha256Hex) -> tuple[Sha256Hex, ...]:
-    """Updates of ours that speak of `document`, the oldest first; without those that the hub refused."""
-    return tuple(
-        transaction.scalars(
-            select(messages.c.message_id)
-            .join(about, about.c.message_id == messages.c.message_id)
-            .join(outbox, outbox.c.message_id == messages.c.message_id)
-            .where(
-                about.c.about == document,
-                messages.c.business == BusinessType.UPDATE,
-                outbox.c.state != OutboxState.REFUSED,
-            )
-            .order_by(messages.c.sequence)
+def restatements_of(transaction: Transaction, document: Sha256Hex) -> tuple[Sha256Hex, ...]:
+    """Messages of ours that say what `document` says since: its updates, and its copies, the oldest first.
+
+    Each order counts once, with the first of its messages that the hub did not refuse: where a document is held under
+    a copy, an update names the copy alone, and where nobody keeps it, the copies alone say what it has become.
+    """
+    copies = select(companions.c.message_id).where(
+        companions.c.document == document, companions.c.role == CompanionRole.COPY
+    )
+    updates = (
+        select(messages.c.message_id)
+        .join(about, about.c.message_id == messages.c.message_id)
+        .where(
+            messages.c.business == BusinessType.UPDATE,
+            or_(about.c.about == document, about.c.about.in_(copies)),
         )
     )
+    order = func.coalesce(companions.c.leader, messages.c.message_id).label("leader")
+    found = transaction.execute(
+        select(messages.c.message_id, order)
+        .outerjoin(companions, companions.c.message_id == messages.c.message_id)
+        .join(outbox, outbox.c.message_id == messages.c.message_id)
+        .where(
+            or_(messages.c.message_id.in_(updates), messages.c.message_id.in_(copies)),
+            outbox.c.state != OutboxState.REFUSED,
+        )
+        .order_by(messages.c.sequence)
+    )
+    first: dict[Sha256Hex, Sha256Hex] = {}
+    for row in found:
+        first.setdefault(row.leader, row.message_id)
+    return tuple(first.values())
 
 
 def last_status(transaction: Transaction, document: Sha256Hex, code: AgencyCode) -> StatusCode | None:

@@ -75,12 +75,14 @@ class Amendments:
         self._node = node
         self._clock = clock
 
-    async def recall(self, name: str, change: Change, *, to: Sequence[AgencyCode] = ()) -> Submitted:
-        """Ask `to`, or all who have it, to give a document back; they answer with status 15 or 16.
+    async def recall(self, name: str, change: Change, *, to: Sequence[AgencyCode] | None = None) -> Submitted:
+        """Ask `to`, or all who have it (None), to give a document back; they answer with status 15 or 16.
 
         `name` is a message id, a unique beginning of one, or a DocumentId. Raises Rejected: `not-sent-here`,
-        `receiver-unknown`, `already-recalled`, `payload-purged`, and what `message_named` and `submit` raise.
+        `recipient-missing`, `receiver-unknown`, `already-recalled`, `payload-purged`, and what `message_named` and
+        `submit` raise.
         """
+        _require_some(to)
 
         async def compose(sent: Sequence[Sent]) -> Document:
             recipients = await self._chosen(sent[0], to)
@@ -93,7 +95,7 @@ class Amendments:
             document_id = str(uuid.uuid4())
             return _to(recall_of(sent[0].document, document_id=document_id, reason=change.reason), recipients)
 
-        return await self._ordered([name], change, [code.value for code in to], compose)
+        return await self._ordered([name], change, [code.value for code in to or ()], compose)
 
     async def update(
         self, name: str, change: Change, *, add: Sequence[AgencyCode] = (), remove: Sequence[AgencyCode] = ()
@@ -131,13 +133,16 @@ class Amendments:
         receivers = [[code.value for code in codes] for codes in (add, remove)]
         return await self._ordered([name], change, receivers, compose)
 
-    async def replace(self, names: Sequence[str], change: Change, *, to: Sequence[AgencyCode] = ()) -> Submitted:
-        """Send a document in the place of others, to `to` or to all who have one of those.
+    async def replace(
+        self, names: Sequence[str], change: Change, *, to: Sequence[AgencyCode] | None = None
+    ) -> Submitted:
+        """Send a document in the place of others, to `to` or to all who have one of those (None).
 
         What `change` does not say, it takes from the first of them. To whoever had none of them it is a new document.
-        Raises Rejected: `not-sent-here`, `sender-differs`, `metadata-…`, `payload-purged`, and what `message_named`
-        and `submit` raise.
+        Raises Rejected: `not-sent-here`, `recipient-missing`, `sender-differs`, `metadata-…`, `payload-purged`, and
+        what `message_named` and `submit` raise.
         """
+        _require_some(to)
 
         async def compose(sent: Sequence[Sent]) -> Document:
             if len({one.sender for one in sent}) > 1:
@@ -158,7 +163,7 @@ class Amendments:
                 return replace(document, recipients=tuple([await self._organ(code) for code in to]))
             return _to(document, {code: held for one in sent for code, held in one.holders.items()}.values())
 
-        return await self._ordered(names, change, [code.value for code in to], compose)
+        return await self._ordered(names, change, [code.value for code in to or ()], compose)
 
     async def _ordered(
         self,
@@ -209,8 +214,10 @@ class Amendments:
         )
         return replace(document, sender=original.sender, trace=())
 
-    async def _chosen(self, sent: Sent, to: Sequence[AgencyCode]) -> list[Recipient]:
-        """Those of the holders that are meant: all, if nobody is named."""
+    async def _chosen(self, sent: Sent, to: Sequence[AgencyCode] | None) -> list[Recipient]:
+        """Those of the holders that are meant: all, if it is not said (None)."""
+        if to is None:
+            return list(sent.holders.values())
         chosen = []
         for code in to:
             entry = await self._node.agency(code)
@@ -222,11 +229,19 @@ class Amendments:
                     mend=f"See who has it: congvan node show {sent.message_id[:12]}",
                 )
             chosen.append(sent.holders[today])
-        return chosen or list(sent.holders.values())
+        return chosen
 
     async def _organ(self, code: AgencyCode) -> Organ:
         entry = await self._node.agency(code)
         return Organ(organ_id=code, organ_name=entry.name if entry else None)
+
+
+def _require_some(to: Sequence[AgencyCode] | None) -> None:
+    """Nobody is never everybody."""
+    if to is not None and not to:
+        raise Rejected(
+            "recipient-missing", "The order names no recipient.", element="to", mend="Name them, or leave them out."
+        )
 
 
 def _sent(transaction: Transaction, names: Sequence[str]) -> list[Sent]:

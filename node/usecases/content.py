@@ -27,7 +27,7 @@ class Content:
 
 
 def current_content(transaction: Transaction, message_id: Sha256Hex) -> Content:
-    """The document `message_id` of ours as its updates left it; its recipients are those of the first day.
+    """The document `message_id` of ours as its updates and copies left it; its recipients are those of the first day.
 
     An update that brings no file leaves those that there are. Raises Rejected: `not-a-document`, `message-unknown`,
     `payload-purged`.
@@ -37,7 +37,7 @@ def current_content(transaction: Transaction, message_id: Sha256Hex) -> Content:
     if not isinstance(original, Document):
         raise Rejected("not-a-document", f"{message_id} is a status message.", mend="Name the document.")
     content = Content(original, envelope.extension.attachment_sizes, message_id)
-    for update_id in business.updates_of(transaction, message_id):
+    for update_id in business.restatements_of(transaction, message_id):
         update = _envelope(transaction, update_id)
         if isinstance(update.message, Document) and changes_content(update.message):
             said = as_document(update.message, original)

@@ -119,6 +119,9 @@ async def test_a_recall_of_some_names_only_holders(node: Node) -> None:
     asked = await node.amendments.recall(ours, MISTAKE, to=[H31])
     assert to(await said(node, asked.message_id)) == [H31]
     assert (await rejection(node.amendments.recall(ours, MISTAKE, to=[H23_12]))).code == "receiver-unknown"
+    for order in (node.amendments.recall(ours, MISTAKE, to=[]), node.amendments.replace([ours], MISTAKE, to=[])):
+        assert (await rejection(order)).code == "recipient-missing"
+    assert len(await rows(node)) == 2
 
 
 async def test_what_came_is_not_recalled_here(node: Node, hub: HubSimulator, world: World) -> None:
@@ -238,6 +241,29 @@ async def test_a_copy_says_what_the_document_says_by_then(node: Node, tmp_path: 
     fresh = await said(node, copy)
     assert (fresh.subject, fresh.document_id) == ("Trích yếu mới", document().document_id)
     assert [one.attachment_name for one in fresh.references] == ["cũ.pdf"]
+
+
+async def test_updates_count_where_only_copies_are_left(node: Node) -> None:
+    """What an update said to a holder of a copy, or while nobody kept the document, later receivers get as well."""
+    ours = await node.submit(document(H23, G22))
+    await node.amendments.update(ours, MISTAKE, add=[H31], remove=[G22])
+    await node.amendments.update(ours, Change(reason="Sửa", metadata={"subject": "Lần một"}))
+    second = await node.amendments.update(ours, MISTAKE, add=[G22])
+    assert await _copies(node, ours) == [([H31], document().subject), ([G22], "Lần một")]
+    assert to(await said(node, second.message_id)) == [H31]
+
+    # Nobody stays: no update goes out, and the copy alone says what has changed.
+    change = Change(reason="Sửa", metadata={"subject": "Lần hai"})
+    await node.amendments.update(ours, change, add=[H23_12], remove=[H31, G22])
+    await node.amendments.update(ours, MISTAKE, add=[H31])
+    assert (await _copies(node, ours))[2:] == [([H23_12], "Lần hai"), ([H31], "Lần hai")]
+
+
+async def _copies(node: Node, document_id: str) -> list[tuple[list[AgencyCode], str]]:
+    """To whom copies of a document went, and under which subject, the oldest first."""
+    rows = (await outbox_row(node, document_id)).companions
+    copies = [await said(node, one.message_id) for one in rows if one.role is CompanionRole.COPY]
+    return [(to(copy), copy.subject) for copy in copies]
 
 
 async def test_receivers_may_change_altogether(node: Node) -> None:

@@ -93,6 +93,12 @@ def test_wrong_orders_are_explained(congvan: Congvan, standing_node: EnrolledNod
         (("recall", "ab" * 32, "--reason", " "), "reason-missing"),
         (("update", "ab" * 32, "--reason", "x"), "nothing-to-update"),
         (("replace", "ab" * 32, "--reason", "x", "--file", tmp_path / "none.pdf"), "file-missing"),
+        (("recall", "ab" * 32, "--reason", "x", "--to", ""), "option-missing"),
+        (("recall", "ab" * 32, "--reason", "x", "--to", ","), "option-missing"),
+        (("recall", "ab" * 32, "--reason", "x", "--to", "H23", "--to", " "), "option-missing"),
+        (("update", "ab" * 32, "--reason", "x", "--add", ""), "option-missing"),
+        (("update", "ab" * 32, "--reason", "x", "--due", "2026-12-01", "--remove", "H23,"), "option-missing"),
+        (("replace", "ab" * 32, "--reason", "x", "--file", __file__, "--to", ""), "option-missing"),
     ):
         ran = congvan("node", *words, "--dir", standing_node.root)
         assert (ran.status, rule in ran.err) == (1, True), ran.err
