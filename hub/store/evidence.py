@@ -26,8 +26,10 @@ class HeldAttachment:
 
 @dataclass(frozen=True, slots=True)
 class HeldMessage:
-    """An accepted message: its bytes, unless they were dropped (`purged_at`), and every receipt about it."""
+    """An accepted message: the code in its From, its bytes, unless they were dropped (`purged_at`), and every receipt
+    about it. Of one that was never accepted there is none of these."""
 
+    from_code: str | None
     envelope: bytes | None
     purged_at: datetime | None
     receipts: Sequence[SignedReceipt]
@@ -37,7 +39,7 @@ class HeldMessage:
 def of_message(transaction: Transaction, message_id: Sha256Hex) -> HeldMessage | None:
     """What is held of an accepted message; None if none of that id was accepted."""
     row = transaction.execute(
-        select(messages.c.message, messages.c.purged_at, envelopes.c.body)
+        select(messages.c.message, messages.c.from_code, messages.c.purged_at, envelopes.c.body)
         .join_from(messages, envelopes, envelopes.c.message == messages.c.message, isouter=True)
         .where(messages.c.message_id == message_id)
     ).one_or_none()
@@ -56,6 +58,7 @@ def of_message(transaction: Transaction, message_id: Sha256Hex) -> HeldMessage |
         .order_by(blobs.c.digest)
     )
     return HeldMessage(
+        row.from_code,
         row.body,
         row.purged_at,
         [SignedReceipt(receipt.body, receipt.proof) for receipt in signed],

@@ -49,8 +49,14 @@ class Evidence:
 
     def _gather(self, name: str, attachments: bool, transaction: Transaction) -> EvidenceContents:
         message_id = _named(transaction, name)
-        held = evidence.of_message(transaction, message_id) or HeldMessage(None, None, (), ())
-        refusals = [refusal.signed for refusal in rejections.of_message(transaction, message_id)]
+        held = evidence.of_message(transaction, message_id)
+        # A refusal may rest on what broken bytes said of themselves: another's has no place beside an acceptance.
+        refusals = [
+            refusal.signed
+            for refusal in rejections.of_message(transaction, message_id)
+            if held is None or refusal.key.from_code == held.from_code
+        ]
+        held = held or HeldMessage(None, None, None, (), ())
         # What was attested once more in a later round of a delivery is one receipt.
         receipts = list(dict.fromkeys([*refusals, *held.receipts]))
         if attachments and held.purged_at is not None:
@@ -81,13 +87,17 @@ class Evidence:
 
 
 def _named(transaction: Transaction, name: str) -> Sha256Hex:
-    """An accepted message by any of its names; one that was refused, and never accepted, by its id alone."""
+    """An accepted message by any of its names; one that was refused, and never accepted, by its id alone.
+
+    What was refused is looked at last: a refused id that begins alike makes no accepted one ambiguous.
+    """
     try:
         return message_named(transaction, name).message_id
     except Rejected as error:
         if error.code != "message-unknown":
             raise
-        refused = rejections.ids_beginning(transaction, name, limit=2) if _DIGITS.fullmatch(name) else []
+        digits = name.strip().lower()
+        refused = rejections.ids_beginning(transaction, digits, limit=2) if _DIGITS.fullmatch(digits) else []
         if len(refused) != 1:
             raise
         return refused[0]

@@ -61,7 +61,7 @@ class Refused:
 class Broken:
     """Bytes that are no sealed envelope, though they name a sender that the connection serves.
 
-    `key` is what they say of themselves: nothing vouches for it.
+    `key` is what they say of themselves: nothing vouches for it, but no accepted message has that id.
     """
 
     key: SubmissionKey
@@ -135,15 +135,18 @@ class Judge:
         return Judged(key, envelope, standing.sender, found)
 
     async def _broken(self, connection: str, data: bytes, reason: Rejected) -> Broken:
-        """What to say of bytes that do not open; raises `reason` if they name nobody whom `connection` serves."""
+        """What to say of bytes that do not open.
+
+        Raises `reason` if they name nobody whom `connection` serves, or a message that was accepted: the hub's word
+        for a refusal would stand against its own acceptance, on nothing but what the bytes say of themselves.
+        """
         claimed = await asyncio.to_thread(claimed_identity, data, self._limits)
         if claimed is None:
             raise reason
-        code = claimed.sender.value
-        agency = await self._database.read(lambda transaction: agencies.resolve(transaction, [code]).get(code))
-        if agency is None or agency.connection != connection:
+        key = SubmissionKey(connection, claimed.sender.value, claimed.message_id)
+        if not await self._database.read(partial(_may_be_refused, key)):
             raise reason
-        return Broken(SubmissionKey(connection, code, claimed.message_id), reason)
+        return Broken(key, reason)
 
     async def _open(self, data: bytes) -> OpenedSeal:
         try:
@@ -163,6 +166,14 @@ class Judge:
             self._anchors.now(transaction),
             messages.acceptance(transaction, opened.message_id, code),
         )
+
+
+def _may_be_refused(claimed: SubmissionKey, transaction: Transaction) -> bool:
+    """Whether the connection serves the sender that is claimed, and the hub accepted no message of that id."""
+    agency = agencies.resolve(transaction, [claimed.from_code]).get(claimed.from_code)
+    if agency is None or agency.connection != claimed.connection:
+        return False
+    return not messages.known(transaction, [claimed.message_id])
 
 
 def too_large(limit: int) -> LimitExceeded:
