@@ -133,7 +133,7 @@ def tell(verdict: Verdict, options: Options, *, as_json: bool) -> None:
         out.print(f"{end.program} ended by itself, with status {end.status}.")
     for heading, sentences in (
         ("Lost", verdict.lost), ("Twice", verdict.twice), ("Receipts missing", verdict.missing),
-        ("Faults", verdict.faults), ("Stuck", verdict.stuck),
+        ("Faults", verdict.faults), ("Audit", verdict.findings), ("Stuck", verdict.stuck),
     ):  # fmt: skip
         for sentence in sentences[:50]:
             out.print(f"{heading}: {sentence}", markup=False)

@@ -121,6 +121,12 @@ class Office:
         self._drop_answers()
         return events
 
+    def left(self) -> list[str]:
+        """What stands in the folders, under whatever name. After the last look nothing does."""
+        items = (item for folder in (self._out, self._in, self._failed, self._taken) for item in _all_entries(folder))
+        put_away = (item for day in _all_entries(self._sent) for item in _all_entries(day))
+        return [f"{item.relative_to(self._out.parent)} of {self.code}" for item in (*items, *put_away)]
+
     def answer(self, letter: Letter) -> None:
         """Send the statuses that `letter` asks for, each when the node has taken the one before."""
         if letter.answers:
@@ -216,7 +222,6 @@ def _metadata(letter: Letter) -> str:
 
 def _arrival(folder: Path, code: str) -> Arrival:
     sealed = etree.parse(folder / "sealed.xml")
-
     status = _text(sealed, "StatusCode")
     held = folder / "attachments"
     digests = (
@@ -224,7 +229,7 @@ def _arrival(folder: Path, code: str) -> Arrival:
     )
     document_id = _text(sealed, "ResponseFor" if status else "MessageHeader", "DocumentId")
     item = Item(code, status or DOCUMENT, document_id or "", _text(sealed, "From", "OrganId") or "")
-    return Arrival(item, folder.name, digests)
+    return Arrival(item, folder.name, digests, hashlib.sha256((folder / "sealed.xml").read_bytes()).hexdigest())
 
 
 def _text(sealed: etree._ElementTree, *path: str) -> str | None:
@@ -232,8 +237,12 @@ def _text(sealed: etree._ElementTree, *path: str) -> str | None:
 
 
 def _entries(folder: Path) -> list[Path]:
+    return [path for path in _all_entries(folder) if not path.name.startswith(".")]
+
+
+def _all_entries(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(folder.iterdir())
     except FileNotFoundError:
         return []
 

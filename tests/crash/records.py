@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -74,19 +77,47 @@ class Records:
 
     async def missing_receipts(self) -> list[str]:
         """Receipts that should be on record, at the sender's node and at the hub, and are not: a sentence each."""
+        return await self._wrong_receipts(lambda number: number == 0, "is not")
+
+    async def receipts_twice(self) -> list[str]:
+        """Receipts that are on record more than once, of any round of a delivery: nothing is delivered again here."""
+        return await self._wrong_receipts(lambda number: number > 1, "is more than once")
+
+    async def other_bytes(self, sealed: Mapping[str, Set[str]]) -> list[str]:
+        """Messages whose envelope, as agencies took it (`sealed`: digests, by message id), is not what is on record.
+
+        Their bytes at the hub and at the sender's node count: `congvan audit` checks that those are what was sealed.
+        """
+        places = {"the hub": await self.hub.database.read(_envelopes_at_hub)}
+        for code, node in self.nodes.items():
+            places[code] = await node.database.read(_envelopes_at_node)
+        return list(differing(sealed, places))
+
+    async def _wrong_receipts(self, is_wrong: Callable[[int], bool], how: str) -> list[str]:
         at_hub = await self.hub.database.read(_receipts_at_hub)
-        missing = []
+        wrong = []
         for code, node in self.nodes.items():
             here = await node.database.read(_receipts_at_node)
             for receipt in await node.database.read(_receipts_due):
                 message_id, event, recipient = receipt
                 whom = f" of {recipient}" if recipient else ""
-                missing += [
-                    f"{event}{whom} for {message_id} is not on record at {place}."
+                wrong += [
+                    f"{event}{whom} for {message_id} {how} on record at {place}."
                     for place, there in ((code, here), ("the hub", at_hub))
-                    if receipt not in there
+                    if is_wrong(there[receipt])
                 ]
-        return missing
+        return wrong
+
+
+def differing(sealed: Mapping[str, Set[str]], places: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A sentence for each message and place whose envelope is not the one taken, and for what no place has."""
+    for message_id, taken in sealed.items():
+        on_record = {place: there[message_id] for place, there in places.items() if message_id in there}
+        if not on_record:
+            yield f"Nobody has the envelope of {message_id}, which was taken away."
+        for place, digest in on_record.items():
+            if taken != {digest}:
+                yield f"The envelope of {message_id} that {place} has is not the one that was taken away."
 
 
 def _receipts_due(transaction: Transaction) -> list[Receipt]:
@@ -104,20 +135,36 @@ def _receipts_due(transaction: Transaction) -> list[Receipt]:
     ]
 
 
-def _receipts_at_node(transaction: Transaction) -> set[Receipt]:
+def _receipts_at_node(transaction: Transaction) -> Counter[Receipt]:
     table = receipt_tables.receipts.c
     rows = transaction.execute(select(table.message_id, table.event, table.issuer_name))
-    return {(message_id, event, _recipient(event, issuer)) for message_id, event, issuer in rows}
+    return Counter((message_id, event, _recipient(event, issuer)) for message_id, event, issuer in rows)
 
 
-def _receipts_at_hub(transaction: Transaction) -> set[Receipt]:
+def _receipts_at_hub(transaction: Transaction) -> Counter[Receipt]:
     receipts, messages = hub_tables.receipts.c, hub_tables.messages.c
     rows = transaction.execute(
         select(messages.message_id, receipts.event, receipts.recipient).join_from(
             hub_tables.receipts, hub_tables.messages, messages.message == receipts.message
         )
     )
-    return {(message_id, event, _recipient(event, str(recipient))) for message_id, event, recipient in rows}
+    return Counter((message_id, event, _recipient(event, str(recipient))) for message_id, event, recipient in rows)
+
+
+def _envelopes_at_node(transaction: Transaction) -> dict[str, str]:
+    table = message_tables.envelopes.c
+    rows = transaction.execute(select(table.message_id, table.sealed))
+    return {message_id: hashlib.sha256(sealed).hexdigest() for message_id, sealed in rows}
+
+
+def _envelopes_at_hub(transaction: Transaction) -> dict[str, str]:
+    envelopes, messages = hub_tables.envelopes.c, hub_tables.messages.c
+    rows = transaction.execute(
+        select(messages.message_id, envelopes.body).join_from(
+            hub_tables.envelopes, hub_tables.messages, messages.message == envelopes.message
+        )
+    )
+    return {message_id: hashlib.sha256(body).hexdigest() for message_id, body in rows}
 
 
 def _recipient(event: str, name: str) -> str:

@@ -34,12 +34,13 @@ class Item:
 class Arrival:
     """A folder that an agency's software took out of in/: its `name` is the key of the hand-over.
 
-    `digests` are those of the attachments, in order.
+    `digests` are those of the attachments, in order; `sealed` is that of the envelope's bytes.
     """
 
     item: Item
     name: str
     digests: tuple[str, ...] = ()
+    sealed: str = ""
 
     @property
     def message_id(self) -> str:
@@ -55,6 +56,7 @@ class Register:
     came: Counter[Item] = field(default_factory=Counter)
     names: defaultdict[Item, set[str]] = field(default_factory=lambda: defaultdict(set))
     sent: dict[str, str] = field(default_factory=dict)
+    sealed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     lost: set[Item] = field(default_factory=set)
     _digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _awaited: set[Item] = field(default_factory=set)
@@ -73,6 +75,7 @@ class Register:
         item = arrival.item
         self.came[item] += 1
         self.names[item].add(arrival.name)
+        self.sealed[arrival.message_id].add(arrival.sealed)
         self._awaited.discard(item)
         if item not in self._expected:
             self.faults.append(f"Nobody sent {item} ({arrival.name}).")

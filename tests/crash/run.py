@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.crash.audits import audited
 from tests.crash.journal import Journal
 from tests.crash.load import CODES, Letter, letters
 from tests.crash.office import Failed, Office, Sent
@@ -41,8 +42,8 @@ class Options:
 class Verdict:
     """What came of a run. `lost` and `missing` say what; `faults` are sentences about whatever else must not be.
 
-    `struck` are the faults that happened, `ends` the programs that ended by themselves, `stuck` whether it ended
-    for want of progress.
+    `findings` are those of `congvan audit`. `struck` are the faults that happened, `ends` the programs that ended by
+    themselves, `stuck` whether it ended for want of progress.
     """
 
     documents: int
@@ -52,13 +53,14 @@ class Verdict:
     twice: tuple[Item, ...]
     missing: tuple[str, ...]
     faults: tuple[str, ...]
+    findings: tuple[str, ...]
     ends: tuple[End, ...]
     stuck: tuple[str, ...]
     seconds: float
 
     @property
     def holds(self) -> bool:
-        return not (self.lost or self.twice or self.missing or self.faults or self.stuck)
+        return not (self.lost or self.twice or self.missing or self.faults or self.findings or self.stuck)
 
 
 @dataclass(slots=True)
@@ -91,6 +93,9 @@ class Run:
                 if task.done():
                     task.result()
             stuck, missing = way.result()
+            await _cancel(looking)
+            await site.stop()
+            findings = await self._close(site)
         register = self.register
         return Verdict(
             documents=self._dropped,
@@ -100,6 +105,7 @@ class Run:
             twice=tuple(register.twice),
             missing=tuple(missing),
             faults=tuple(register.faults),
+            findings=tuple(findings),
             ends=tuple(site.supervisor.ends),
             stuck=tuple(stuck),
             seconds=time.monotonic() - began,
@@ -158,19 +164,32 @@ class Run:
 
     async def _work(self, office: Office) -> None:
         while True:
-            # What one look finds came in any order: a recall counts after the document beside it.
-            for event in sorted(await asyncio.to_thread(office.look), key=self._is_recall):
-                match event:
-                    case Sent(name, message_id):
-                        self.register.sent[name] = message_id
-                    case Failed(name, document_id, reason):
-                        self.register.refused(name, document_id, reason)
-                    case arrival:
-                        letter = self.register.letters.get(arrival.item.document_id)
-                        if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
-                            office.answer(letter)
+            await self._look(office)
             await self._tell()
             await asyncio.sleep(_LOOK)
+
+    async def _look(self, office: Office) -> None:
+        # What one look finds came in any order: a recall counts after the document beside it.
+        for event in sorted(await asyncio.to_thread(office.look), key=self._is_recall):
+            match event:
+                case Sent(name, message_id):
+                    self.register.sent[name] = message_id
+                case Failed(name, document_id, reason):
+                    self.register.refused(name, document_id, reason)
+                case arrival:
+                    letter = self.register.letters.get(arrival.item.document_id)
+                    if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
+                        office.answer(letter)
+
+    async def _close(self, site: CrashSite) -> list[str]:
+        """A last look at the folders, the programs stopped; then what is on record. Gives the audits' findings."""
+        for office in self._offices.values():
+            await self._look(office)
+            self.register.faults += [f"{item} is left over." for item in await asyncio.to_thread(office.left)]
+        async with Records(site) as records:
+            self.register.faults += await records.receipts_twice()
+            self.register.faults += await records.other_bytes(self.register.sealed)
+        return await audited(site.folders)
 
     def _is_recall(self, event: Arrival | Sent | Failed) -> bool:
         letter = self.register.letters.get(event.item.document_id) if isinstance(event, Arrival) else None

@@ -123,6 +123,16 @@ class CrashSite:
                 await asyncio.sleep(fault.seconds)
                 clock.set(0)
 
+    @property
+    def folders(self) -> list[Path]:
+        """Those of the hub and of the nodes."""
+        return [self.folder / name for name in PROGRAMS]
+
+    async def stop(self) -> None:
+        """Stop the programs in order, for good."""
+        await self.supervisor.stop()
+        await self.site.stop()
+
     async def heal(self) -> None:
         """Undo whatever any fault did."""
         for line in self.lines.values():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.crash.audits import sentences_of
+from tests.crash.journal import Journal
 from tests.crash.load import NOBODY, Letter
+from tests.crash.office import Office
+from tests.crash.records import differing
 from tests.crash.register import Arrival, Item, Register, expected_of
 
 LETTER = Letter(7, "G22", ("H23", "H31"), 0, (1024,), answers=("03",))
@@ -87,3 +93,33 @@ def test_only_what_is_to_be_refused_may_be_refused(register: Register) -> None:
     assert (register.awaited, register.faults) == (frozenset(), [])
     register.refused(LETTER.name, LETTER.document_id, "storage-failed")
     assert len(register.faults) == 1
+
+
+def test_whatever_the_projects_audit_says_is_told() -> None:
+    """Findings of each side and between them, what was not checked and what is under way, are a sentence each."""
+    finding = {"code": "receipt-missing", "message": "ab", "sentence": "There is none."}
+    side = {"findings": [finding], "findings_count": 1}
+    clean = {"findings": [], "findings_count": 0}
+    told = {"hub": side, "nodes": {"G22": side, "H23": clean}, **side}
+    silent = {"hub": clean, "nodes": {"G22": clean}, **clean, "not_checked": [], "in_flight_count": {"accepted": 0}}
+    assert len(list(sentences_of(told | {"not_checked": ["H31"], "in_flight_count": {"accepted": 2}}))) == 5
+    assert not list(sentences_of(silent))
+    assert list(sentences_of(silent | {"hub": None}))
+
+
+def test_other_envelopes_than_those_on_record_are_told() -> None:
+    """An envelope that was taken away with other bytes than any one place has, or that no place has, is told."""
+    places = {"the hub": {"m1": "aa", "m2": "bb"}, "G22": {"m1": "aa"}}
+    assert not list(differing({"m1": {"aa"}, "m2": {"bb"}}, places))
+    assert len(list(differing({"m1": {"aa", "cc"}, "m2": {"cc"}, "m3": {"dd"}}, places))) == 4
+
+
+@pytest.mark.parametrize("left", ["out/letter-1", "out/.hidden", "in/.tmp-m1", "failed/x", "sent/2026-11-22/x"])
+def test_nothing_may_be_left_in_the_folders(tmp_path: Path, left: str) -> None:
+    """After the last look, whatever stands in a folder, hidden or not, is named."""
+    with Journal(tmp_path / "journal") as journal:
+        office = Office("H23", tmp_path / "drop", journal, seed=1)
+        assert office.left() == []
+        (tmp_path / "drop" / left).parent.mkdir(parents=True)
+        (tmp_path / "drop" / left).touch()
+        assert office.left() == [f"{left} of H23"]
