@@ -20,7 +20,8 @@ from runtime.columns import Instant
 
 #: One row. `mark` counts what was taken out of the mailbox. `epoch` is the hub's for which all was queued that a new
 #: one asks for, `restored_at` when a restored hub was last met; in `directory_epoch` the copy of the directory was
-#: found to share the hub's history.
+#: found to share the hub's history. `catching_up_from`, while a restored node catches up: from when on, by the hub's
+#: clock, it asks for what it had sent.
 hub_standing = Table(
     "hub_standing",
     metadata,
@@ -29,6 +30,15 @@ hub_standing = Table(
     Column("epoch", String(64)),
     Column("restored_at", Instant),
     Column("directory_epoch", String(64)),
+    Column("catching_up_from", Instant),
+)
+
+#: Epochs that the hub was in before: whatever still speaks of one is late.
+left_epochs = Table(
+    "left_epochs",
+    metadata,
+    Column("epoch", String(64), primary_key=True),
+    Column("left_at", Instant, nullable=False),
 )
 
 #: Accepted messages of ours that a restored hub may lack: each is submitted once more, as it was. What the outbox knows

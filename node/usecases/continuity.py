@@ -8,7 +8,7 @@ mailbox since then offered again. Both are asked at each answer of the mailbox, 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.envelope import Sha256Hex
+from schemas.errors import Unavailable
 from transport.client import HubClient
 from transport.wire import MailboxAnswer
 
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 #: The newest message of a backup bears the hub's time; so much earlier is asked for what came after it, for a hub's
 #: clock may have been set meanwhile. What is known already costs a line of the answer.
 _MARGIN: Final = timedelta(days=1)
+
+#: From when on is asked by a record that holds nothing accepted.
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Continuity:
@@ -57,10 +61,20 @@ class Continuity:
         self._not_ours: set[Sha256Hex] = set()
 
     async def follow_epoch(self, answer: MailboxAnswer) -> None:
-        """If the hub was restored, queue in one transaction what it may lack."""
+        """If the hub was restored, queue in one transaction what it may lack.
+
+        Raises Unavailable (`epoch-over`) for an answer out of an epoch that the hub has left: nothing in it holds.
+        """
         known = await self._database.read(standing.of_hub)
         if known.epoch == answer.epoch:
             return
+        if await self._database.read(partial(standing.is_over, epoch=answer.epoch)):
+            raise Unavailable(
+                "epoch-over",
+                f"The hub answers from its epoch {answer.epoch}, which it had left for {known.epoch}.",
+                mend="A late answer passes by itself. If it goes on, the hub runs on a backup that it was not told of: "
+                "its operator runs `congvan hub restored`.",
+            )
         now = self._clock()
         queued = await self._database.write(
             partial(_begin_epoch, before=known.epoch, epoch=answer.epoch, since=now - self._window, at=now)
@@ -85,17 +99,18 @@ class Continuity:
         Raises Unavailable if that breaks off; asked again, it goes on.
         """
         known, strange = await self._database.read(partial(self._compared, answer=answer))
-        if answer.reported <= known.mark and not strange:
+        if answer.reported <= known.mark and not strange and known.catching_up_from is None:
             return
+        since = await self._database.write(_begin_catching_up)
         log.error(
             "node.restored",
             mark=known.mark,
             reported=answer.reported,
             mend="Nothing is to be done here: what the hub has of this node comes again.",
         )
-        recovered_count = await self._recover_sent(answer.epoch)
+        recovered_count = await self._recover_sent(since, answer.epoch)
         reopened = await self._reopen(known.mark)
-        await self._database.write(partial(standing.reach_mark, mark=answer.reported))
+        await self._database.write(partial(standing.end_catching_up, mark=answer.reported))
         log.warning("node.caught-up", recovered=recovered_count, reopened=reopened)
 
     def _compared(self, transaction: Transaction, answer: MailboxAnswer) -> tuple[HubStanding, bool]:
@@ -105,12 +120,11 @@ class Continuity:
         )
         return standing.of_hub(transaction), strange
 
-    async def _recover_sent(self, epoch: str) -> int:
+    async def _recover_sent(self, since: datetime, epoch: str) -> int:
         """Statuses that this node had sent by itself are among these: they are known before their cause comes again."""
-        since = await self._database.read(recovered.newest_accepted_at)
         count, after = 0, 0
         while True:
-            answer = await self._hub.sent(since=since - _MARGIN if since else None, after=after)
+            answer = await self._hub.sent(since=since, after=after)
             for message_id in answer.messages:
                 count += await self._recover(message_id, epoch)
             if answer.next is None:
@@ -138,6 +152,11 @@ class Continuity:
                 )
             if answer.finished:
                 return count
+
+
+def _begin_catching_up(transaction: Transaction) -> datetime:
+    newest = recovered.newest_accepted_at(transaction)
+    return standing.begin_catching_up(transaction, newest - _MARGIN if newest is not None else _BEGINNING)
 
 
 def _begin_epoch(

@@ -38,6 +38,9 @@ class Intake:
         self._reserve = reserve
         # Of two batches that come at once, one tells of a restore, and both wait until that is dealt with.
         self._agreeing = asyncio.Lock()
+        #: Set once this record was compared with the hub's. Until then nothing may be sent: what a restored record
+        #: lacks would be made anew, and what it sends would look as if it lacked nothing older.
+        self.compared = asyncio.Event()
 
     def require_space(self) -> None:
         """Pass while there is room for mail; else `storage-full`."""
@@ -57,6 +60,7 @@ class Intake:
         """
         async with self._agreeing:
             await self._agree(answer)
+        self.compared.set()
         for download in await self._receiving.take(answer):
             downloads.create_task(self._complete(download))
 

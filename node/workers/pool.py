@@ -88,7 +88,7 @@ class WorkQueue(Protocol[RowT]):
 class Pool(Generic[RowT]):
     """Works on a queue until it is stopped; what is under way then is finished, or cancelled by the lifecycle.
 
-    When the hub is back, work for it begins within `spread` seconds.
+    When the hub is back, work for it begins within `spread` seconds. Nothing is begun before `gate` is set.
     """
 
     def __init__(
@@ -100,7 +100,11 @@ class Pool(Generic[RowT]):
         backoff: BackoffSettings,
         spread: float,
         chance: Random,
+        gate: asyncio.Event | None = None,
     ) -> None:
+        self._gate = gate or asyncio.Event()
+        if gate is None:
+            self._gate.set()
         self._queue = queue
         self._wakeups = wakeups
         self._clock = clock
@@ -114,7 +118,7 @@ class Pool(Generic[RowT]):
 
     async def run(self, stop: asyncio.Event) -> None:
         with self._wakeups.listen(self._queue.work) as work, self._wakeups.listen(Work.RECOVERY) as recovery:
-            async with woken_by(stop, work), asyncio.TaskGroup() as group:
+            async with woken_by(stop, work), woken_by(self._gate, work), asyncio.TaskGroup() as group:
                 recovering = group.create_task(self._recover(recovery, work))
                 while not stop.is_set():
                     await self._start_work(group, work)
@@ -122,6 +126,9 @@ class Pool(Generic[RowT]):
 
     async def _start_work(self, group: asyncio.TaskGroup, work: asyncio.Event) -> None:
         """Start what may be started, then wait until there is a reason to look again."""
+        if not self._gate.is_set():
+            await wait_for_event(work, _RECHECK)
+            return
         pause = self._paused_until - asyncio.get_running_loop().time()
         if pause > 0:
             await wait_for_event(work, pause)

@@ -62,14 +62,19 @@ class Receiver:
                     await sleep_unless(stop, rest)
                     continue
                 try:
-                    self._intake.require_space()
+                    is_first = not self._intake.compared.is_set()
+                    if not is_first:
+                        # The first answer tells whether sending may begin, and sending needs no space.
+                        self._intake.require_space()
                     asked_at = loop.time()
-                    answer = await self._asked(stop)
+                    answer = await self._asked(
+                        stop, wait=0.0 if is_first or self._pushes.works else self._settings.wait
+                    )
                     if answer is None:
                         break
                     await self._intake.take(answer, downloads)
                     failures, self._polled_at = 0, self._clock()
-                    if not answer.entries and loop.time() - asked_at < _HASTE:
+                    if not (answer.entries or is_first) and loop.time() - asked_at < _HASTE:
                         # A hub that is stopping, or a proxy, answers at once with nothing: not to be asked in a circle.
                         await sleep_unless(stop, _HASTE * self._chance.uniform(0.5, 1.5))
                 except Exception as error:
@@ -84,9 +89,8 @@ class Receiver:
                         log.exception("receiver.failed", seconds=round(seconds, 1))
                     await sleep_unless(stop, seconds)
 
-    async def _asked(self, stop: asyncio.Event) -> MailboxAnswer | None:
+    async def _asked(self, stop: asyncio.Event, *, wait: float) -> MailboxAnswer | None:
         """The next answer of the mailbox; None if `stop` was set while waiting for it."""
-        wait = 0.0 if self._pushes.works else self._settings.wait
         poll = asyncio.ensure_future(self._hub.mailbox(wait=wait, limit=self._settings.batch))
         stopping = asyncio.ensure_future(stop.wait())
         try:

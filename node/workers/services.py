@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,8 +86,8 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
         window=parts.settings.restore.window,
     )
     return {
-        "sender": _sender(parts, verifier).run,
-        "resubmitter": _resubmitter(parts, verifier).run,
+        "sender": _sender(parts, verifier, intake.compared).run,
+        "resubmitter": _resubmitter(parts, verifier, intake.compared).run,
         "receiver": _receiver(parts, intake, pushes).run,
         "handover": _handover(parts).run,
         "reporter": Reporter(
@@ -114,20 +115,22 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
     }
 
 
-def _pool(parts: ExchangeParts, queue: WorkQueue[RowT], backoff: BackoffSettings) -> Pool[RowT]:
+def _pool(
+    parts: ExchangeParts, queue: WorkQueue[RowT], backoff: BackoffSettings, *, gate: asyncio.Event | None = None
+) -> Pool[RowT]:
     spread = parts.settings.receiver.spread
-    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=backoff, spread=spread, chance=parts.chance)
+    return Pool(queue, parts.wakeups, clock=parts.clock, backoff=backoff, spread=spread, chance=parts.chance, gate=gate)
 
 
-def _sender(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
+def _sender(parts: ExchangeParts, verifier: ReceiptVerifier, gate: asyncio.Event | None = None) -> Pool[ReadyMessage]:
     settings = parts.settings.sender
     queue = OutboxQueue(
         parts.database, _sending(parts, verifier), settings=settings, clock=parts.clock, chance=parts.chance
     )
-    return _pool(parts, queue, settings.backoff)
+    return _pool(parts, queue, settings.backoff, gate=gate)
 
 
-def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyMessage]:
+def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier, gate: asyncio.Event) -> Pool[ReadyMessage]:
     settings = parts.settings.sender
     resubmitting = Resubmitting(
         parts.database,
@@ -138,7 +141,7 @@ def _resubmitter(parts: ExchangeParts, verifier: ReceiptVerifier) -> Pool[ReadyM
         chance=parts.chance,
     )
     queue = ResubmissionQueue(parts.database, resubmitting, settings=settings, clock=parts.clock, chance=parts.chance)
-    return _pool(parts, queue, settings.backoff)
+    return _pool(parts, queue, settings.backoff, gate=gate)
 
 
 def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:

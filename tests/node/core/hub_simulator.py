@@ -61,6 +61,10 @@ class HubSimulator:
         self.world = world
         self.faults = Faults()
         self.epoch = "epoch-1"
+        #: How long each poll of the mailbox offered to wait; none is answered while `mailbox_opens` is not set.
+        self.polls: list[float] = []
+        self.mailbox_opens = asyncio.Event()
+        self.mailbox_opens.set()
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.accepted: dict[str, Submission] = {}
         self.order: list[str] = []
@@ -325,6 +329,8 @@ class HubSimulator:
         return json_answer(self.traces[request.match_info["id"]])
 
     async def _mailbox(self, request: web.Request) -> web.Response:
+        self.polls.append(float(request.query["wait"]))
+        await self.mailbox_opens.wait()
         ends_at = asyncio.get_running_loop().time() + float(request.query["wait"])
         limit = int(request.query["limit"])
         while True:

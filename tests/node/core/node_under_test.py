@@ -139,8 +139,11 @@ class Node:
             chance=Random(7),
         )
         unpushed = PushContact(self.clock, trust=timedelta(seconds=60), interval=timedelta(seconds=60))
-        services = exchange_services(parts, intake_of(parts), unpushed)
+        intake = intake_of(parts)
+        services = exchange_services(parts, intake, unpushed)
         chosen = {name: services[name] for name in names or services}
+        if "receiver" not in chosen:
+            intake.compared.set()
         stop = asyncio.Event()
         running = asyncio.create_task(run_services(chosen, stop, grace=2.0))
         try:
