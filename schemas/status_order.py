@@ -38,15 +38,16 @@ ANSWERS: Final = frozenset({StatusCode.REQUEST_AGREED, StatusCode.REQUEST_REFUSE
 NEEDS_REASON: Final = frozenset({StatusCode.REFUSED, StatusCode.REQUEST_REFUSED})
 
 _WORK: Final = (StatusCode.ASSIGNED, StatusCode.PROCESSING, StatusCode.FINISHED)
+_TAKEN: Final = (StatusCode.REFUSED, StatusCode.ACCEPTED, *_WORK)
 
-#: About a document: by the last status given (None: none yet), those that may follow. An office that has accepted a
-#: document may still return it to its sender; once it is being worked on it may not.
+#: About a document: by the last status given (None: none yet), those that may follow. Software leaves steps out, and
+#: an office may return a document until it has finished it; nobody goes back, or on after an end.
 _OF_DOCUMENT: Final[dict[StatusCode | None, tuple[StatusCode, ...]]] = {
-    None: (StatusCode.ARRIVED, StatusCode.REFUSED, StatusCode.ACCEPTED),
-    StatusCode.ARRIVED: (StatusCode.REFUSED, StatusCode.ACCEPTED),
-    StatusCode.ACCEPTED: (StatusCode.REFUSED, *_WORK),
-    StatusCode.ASSIGNED: _WORK,
-    StatusCode.PROCESSING: _WORK,
+    None: (StatusCode.ARRIVED, *_TAKEN),
+    StatusCode.ARRIVED: _TAKEN,
+    StatusCode.ACCEPTED: _TAKEN,
+    StatusCode.ASSIGNED: (StatusCode.REFUSED, *_WORK),
+    StatusCode.PROCESSING: (StatusCode.REFUSED, *_WORK),
 }
 
 #: About a recall or an update: it is accepted or not, and then answered once.

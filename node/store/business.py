@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
@@ -102,10 +103,24 @@ def restatements_of(transaction: Transaction, document: Sha256Hex) -> tuple[Sha2
     return tuple(first.values())
 
 
-def last_status(transaction: Transaction, document: Sha256Hex, code: AgencyCode) -> StatusCode | None:
-    """The last status that our agency `code` gave about `document`, unless the hub refused it; None: none yet."""
-    found: str | None = transaction.scalar(
-        select(messages.c.status)
+@dataclass(frozen=True, slots=True)
+class StatusSaid:
+    """A status that an agency of ours gave, the message that says it, and its words."""
+
+    status: StatusCode
+    message_id: Sha256Hex
+    words: str | None
+
+
+def last_status(
+    transaction: Transaction, document: Sha256Hex, code: AgencyCode, *, among: Collection[StatusCode] = ()
+) -> StatusSaid | None:
+    """The last status that our agency `code` gave about `document`, unless the hub refused it; None: none yet.
+
+    `among`: only these count.
+    """
+    statement = (
+        select(messages.c.status, messages.c.message_id, messages.c.description)
         .join(about, about.c.message_id == messages.c.message_id)
         .join(outbox, outbox.c.message_id == messages.c.message_id)
         .where(
@@ -118,4 +133,7 @@ def last_status(transaction: Transaction, document: Sha256Hex, code: AgencyCode)
         .order_by(messages.c.sequence.desc())
         .limit(1)
     )
-    return StatusCode(found) if found is not None else None
+    if among:
+        statement = statement.where(messages.c.status.in_(among))
+    row = transaction.execute(statement).first()
+    return StatusSaid(StatusCode(row.status), row.message_id, row.description) if row is not None else None

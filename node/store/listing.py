@@ -209,14 +209,15 @@ def due_rows(transaction: Transaction, *, limit: int) -> tuple[DueRow, ...]:
             .where(inbox.c.message_id.in_({one.message_id for one in found}))
         )
     }
+    said = [business.last_status(transaction, one.message_id, one.code) for one in found]
     return tuple(
         DueRow(
             message=facts_of(rows[one.message_id], ()),
             deadline=one,
             received_at=rows[one.message_id].received_at,
-            status=business.last_status(transaction, one.message_id, one.code),
+            status=last.status if last else None,
         )
-        for one in found
+        for one, last in zip(found, said, strict=True)
     )
 
 

@@ -11,7 +11,7 @@ from node.store.metadata import Transaction
 from node.store.outbox import Recipient
 from node.store.states import OutboxState
 from node.usecases.addressing import require_few
-from node.usecases.transitions import require_transition
+from node.usecases.transitions import require_transition, said_already
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
@@ -40,6 +40,26 @@ def spoken_of(
     Raises Rejected: `document-unknown`, `about-missing`, `about-repeated`, `about-not-allowed`, `too-many-about`,
     `predecessor-refused`, `status-transition`, `reason-missing`.
     """
+    found = _allowed(transaction, message, sender, explicit)
+    if isinstance(message, StatusMessage):
+        require_transition(transaction, message, found[0], sender)
+    return found
+
+
+def status_before(
+    transaction: Transaction, message: StatusMessage, sender: AgencyCode, explicit: Sequence[Sha256Hex]
+) -> Sha256Hex | None:
+    """The message with which `sender` (today's code) has said this status already, of what `message` speaks of.
+
+    Raises what `spoken_of` raises, but for what has to do with the order of statuses.
+    """
+    return said_already(transaction, message, _allowed(transaction, message, sender, explicit)[0], sender)
+
+
+def _allowed(
+    transaction: Transaction, message: Message, sender: AgencyCode, explicit: Sequence[Sha256Hex]
+) -> tuple[Sha256Hex, ...]:
+    """What `message` speaks of, if `sender` may speak of it: exactly one message, if it is a status."""
     found = tuple(dict.fromkeys(explicit or _resolved(transaction, message, sender)))
     require_few(found)
     if isinstance(message, StatusMessage) and message.status_code in ANSWERS and len(found) == 1:
@@ -59,8 +79,6 @@ def spoken_of(
         )
     for message_id in found:
         _require_allowed(transaction, message, sender, message_id)
-    if isinstance(message, StatusMessage):
-        require_transition(transaction, message, found[0], sender)
     return found
 
 

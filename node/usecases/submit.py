@@ -23,13 +23,14 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.outbox import KnownKey, OutboxEntry
 from node.store.records import CompanionRow
+from node.usecases.about import status_before
 from node.usecases.attachments import Attachments, KeptAttachment
 from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
 from node.usecases.submission_ids import submission_id_of
-from node.usecases.transitions import require_transition
+from node.usecases.transitions import require_transition, said_already
 from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
@@ -85,12 +86,23 @@ class Submitter:
         if known is not None:
             return known
         self._require_admissible(submission)
+        said = await self._said_before(submission, sender)
+        if said is not None:
+            return Submitted(said, repeated=True)
         # Judged before attachments are copied, and again when all is at hand: the directory may change meanwhile.
         await self._planned(adapter, submission, sender)
         kept = await self._kept(submission, progress)
         parts = await self._planned(adapter, submission, sender)
         entries = await asyncio.to_thread(self._sealed, parts, submission, kept, sender)
         return await self._queued(parts, entries, kept, submission)
+
+    async def _said_before(self, submission: Submission, sender: AgencyCode) -> Sha256Hex | None:
+        """The message that says this status already, under whatever key: software repeats what it knows."""
+        message = submission.message
+        if not isinstance(message, StatusMessage):
+            return None
+        look = partial(status_before, message=message, sender=sender, explicit=submission.about)
+        return await self._database.read(look)
 
     async def known(self, adapter: str, key: str, fingerprint: Sha256Hex, sender: AgencyCode) -> Submitted | None:
         """What `key` stands for already, of `adapter` and `sender` (today's code); None if it is new.
@@ -158,8 +170,12 @@ class Submitter:
             content = leader.message.envelope.message
             known = outbox.known_key(transaction, leader.adapter, leader.message.sender, leader.key)
             if known is None and isinstance(content, StatusMessage):
-                # Two answers may have been judged side by side; the second follows the first.
-                require_transition(transaction, content, parts[0].about[0], leader.message.sender)
+                # Two answers may have been judged side by side; the second follows the first, or says the same.
+                spoken_of, sender = parts[0].about[0], leader.message.sender
+                said = said_already(transaction, content, spoken_of, sender)
+                if said is not None:
+                    return KnownKey(said, submission.fingerprint)
+                require_transition(transaction, content, spoken_of, sender)
             known = known or outbox.add(transaction, leader)
             if known is None:
                 message_store.add_small_blobs(transaction, small)

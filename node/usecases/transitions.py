@@ -24,6 +24,28 @@ def require_reason(status: StatusCode, reason: str | None) -> None:
         )
 
 
+def said_already(
+    transaction: Transaction, status: StatusMessage, about: Sha256Hex, sender: AgencyCode
+) -> Sha256Hex | None:
+    """The message with which `sender`, an agency of ours, has said the same about `about` before; None if it has not.
+
+    That is its last status in the same words; or 01 at any time, which the node says by itself when a document has
+    arrived, and software that knows nothing of that says once more.
+    """
+    code = status.status_code
+    if code is StatusCode.ARRIVED:
+        arrival = business.last_status(transaction, about, sender, among=(code,))
+        return arrival.message_id if arrival else None
+    last = business.last_status(transaction, about, sender)
+    if last is None or last.status is not code or _words(last.words) != _words(status.description):
+        return None
+    return last.message_id
+
+
+def _words(text: str | None) -> str:
+    return (text or "").strip()
+
+
 def require_transition(transaction: Transaction, status: StatusMessage, about: Sha256Hex, sender: AgencyCode) -> None:
     """Pass if `sender`, an agency of ours, may now say `status` about the message `about`.
 
@@ -45,10 +67,12 @@ def require_transition(transaction: Transaction, status: StatusMessage, about: S
             mend="Answer the recall or the update by its own message id; `congvan node inbox` lists it.",
         )
     last = business.last_status(transaction, about, sender)
-    allowed = may_follow(last, on_request=on_request)
+    allowed = may_follow(last.status if last else None, on_request=on_request)
     if code not in allowed:
         given = (
-            f"The last status that {sender} gave about it is {status_words(last)}" if last else "No status was given"
+            f"The last status that {sender} gave about it is {status_words(last.status)}"
+            if last
+            else "No status was given"
         )
         following = f"only {', '.join(map(status_words, allowed))} may follow" if allowed else "nothing may follow"
         raise _refused(

@@ -22,18 +22,18 @@ def test_every_way_ends(on_request: bool) -> None:
 
 @pytest.mark.parametrize(
     "way",
-    ["01 03 04 05 06", "03 06", "02", "01 02", "03 02", "01 03 05 04 05 06"],
+    ["01 03 04 05 06", "03 06", "02", "01 02", "03 02", "01 03 05 04 05 06", "01 05 06", "06", "04 02", "01 03 03"],
 )
 def test_the_ways_of_an_office_are_open(way: str) -> None:
-    """A document may be refused, returned after acceptance, worked on by several, finished at once."""
+    """A document may be refused, returned, worked on by several, finished at once; steps may be left out."""
     steps: list[StatusCode | None] = [None, *map(StatusCode, way.split())]
     for last, code in pairwise(steps):
         assert code in may_follow(last, on_request=False)
 
 
-@pytest.mark.parametrize("way", ["01 04", "03 01", "04 02", "06 03", "06 06", "02 03", "01 15", "03 13", "03 03"])
+@pytest.mark.parametrize("way", ["03 01", "04 03", "05 01", "06 03", "06 06", "02 03", "01 15", "03 13"])
 def test_what_makes_no_sense_is_closed(way: str) -> None:
-    """Nobody goes back, leaves acceptance out, refuses what is being worked on, or answers where nothing was asked."""
+    """Nobody goes back, goes on after the end, or answers where nothing was asked."""
     last, code = map(StatusCode, way.split())
     assert code not in may_follow(last, on_request=False)
 

@@ -38,16 +38,16 @@ async def arrived(node: Node, hub: HubSimulator, *envelopes: bytes) -> None:
 
 
 async def test_an_answer_out_of_order_is_explained(node: Node, hub: HubSimulator, world: World) -> None:
-    """Whoever finishes before accepting is told the last status given and what may follow, in both languages."""
+    """Whoever goes back is told the last status given and what may follow, in both languages."""
     sealed = world.sealed(envelope(document(G22, H23)))
     await arrived(node, hub, sealed.data)
-    error = await rejection(node.responder.respond(sealed.message_id, StatusCode.FINISHED))
+    await node.responder.respond(sealed.message_id, StatusCode.PROCESSING)
+    error = await rejection(node.responder.respond(sealed.message_id, StatusCode.ACCEPTED))
     assert (error.code, error.element) == ("status-transition", "MessageHeader/StatusCode")
-    assert "01 đã đến (arrived)" in error.message
-    assert "only 02 từ chối tiếp nhận (refused), 03 đã tiếp nhận (accepted) may follow" in error.message
-    for code in (StatusCode.ACCEPTED, StatusCode.ASSIGNED, StatusCode.PROCESSING, StatusCode.FINISHED):
-        await node.responder.respond(sealed.message_id, code)
-    assert [code for code, _ in await statuses_sent(node)] == ["01", "03", "04", "05", "06"]
+    assert "05 đang xử lý (in processing)" in error.message
+    assert "only 02 từ chối tiếp nhận (refused), 04 đã phân công xử lý (assigned), 05" in error.message
+    await node.responder.respond(sealed.message_id, StatusCode.FINISHED)
+    assert [code for code, _ in await statuses_sent(node)] == ["01", "05", "06"]
     error = await rejection(node.responder.respond(sealed.message_id, StatusCode.PROCESSING, description="Xem lại"))
     assert "nothing may follow" in error.message
 
@@ -56,10 +56,30 @@ async def test_an_adapter_is_held_to_the_same_order(node: Node, hub: HubSimulato
     """A status that software submits by DocumentId is checked like a person's; a repeated key is no error."""
     original = document(G22, H23)
     await arrived(node, hub, world.sealed(envelope(original)).data)
-    error = await rejection(node.submit(status(H23, original, StatusCode.FINISHED), key="finish"))
+    finished = await node.submit(status(H23, original, StatusCode.FINISHED), key="finish")
+    assert await node.submit(status(H23, original, StatusCode.FINISHED), key="finish") == finished
+    error = await rejection(node.submit(status(H23, original), key="accept"))
     assert error.code == "status-transition"
-    accepted = await node.submit(status(H23, original), key="accept")
-    assert await node.submit(status(H23, original), key="accept") == accepted
+
+
+async def test_what_software_says_once_more_is_said_already(node: Node, hub: HubSimulator, world: World) -> None:
+    """01 after the node's own, and the last status in the same words, are answered with what said so before."""
+    original = document(G22, H23)
+    await arrived(node, hub, world.sealed(envelope(original)).data)
+    (own,) = await node.queries.outbox()
+
+    async def say(code: StatusCode, key: str, text: str = "") -> str:
+        return await node.submit(status(H23, original, code, text=text), key=key)
+
+    assert await say(StatusCode.ARRIVED, "1", "Đã đến nơi") == own.message.message_id
+    accepted = await say(StatusCode.ACCEPTED, "2", "Đã vào sổ")
+    assert await say(StatusCode.ACCEPTED, "3", " Đã vào sổ") == accepted
+    assert await say(StatusCode.ACCEPTED, "4", "Chuyển phòng 2") != accepted
+    assert await say(StatusCode.ARRIVED, "5") == own.message.message_id
+    finished = await say(StatusCode.FINISHED, "6")
+    assert await say(StatusCode.FINISHED, "7") == finished
+    assert [code for code, _ in await statuses_sent(node)] == ["01", "03", "03", "06"]
+    assert (await rejection(say(StatusCode.FINISHED, "8", "Xong rồi"))).code == "status-transition"
 
 
 async def test_a_status_that_was_fetched_back_is_no_second_one(node: Node, hub: HubSimulator, world: World) -> None:

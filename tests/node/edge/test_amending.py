@@ -37,7 +37,7 @@ def test_a_document_is_updated_and_recalled(
     (due,) = at(recipient, "inbox", "--due")
     assert (due["message_id"], due["deadline"]["due_at"], due["status"]) == (sent, "2026-12-01T16:59:59Z", "03")
 
-    late = congvan("node", "respond", sent, "--status", "01", "--dir", recipient.root)
+    late = congvan("node", "respond", sent, "--status", "15", "--dir", recipient.root)
     assert late.status == 1
     assert "status-transition" in late.err
 
