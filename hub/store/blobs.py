@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, insert, or_, select
+from sqlalchemy import insert, select
 
 from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages
 from hub.store.metadata import Transaction
+from hub.store.reading import reads
 from hub.store.retention import naming_message
 from runtime.columns import insert_or
 from schemas.envelope import Sha256Hex
@@ -60,12 +61,12 @@ def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha2
 
 
 def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Blob | None:
-    """The attachment, if `connection` sent or receives a message with a payload that names it."""
+    """The attachment, if `connection` may read a message with a payload that names it."""
     row = transaction.execute(
         select(blobs.c.digest, blobs.c.size, blobs.c.content)
         .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
         .join(blobs, blobs.c.digest == message_blobs.c.digest)
-        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_(None), _reads(connection))
+        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_(None), reads(connection))
         # As in `naming_message`: those whose payload is gone are the oldest.
         .order_by(message_blobs.c.message.desc())
         .limit(1)
@@ -78,7 +79,7 @@ def purged_at(transaction: Transaction, digest: Sha256Hex, connection: str) -> d
     found: datetime | None = transaction.scalar(
         select(messages.c.purged_at)
         .join_from(message_blobs, messages, messages.c.message == message_blobs.c.message)
-        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_not(None), _reads(connection))
+        .where(message_blobs.c.digest == digest, messages.c.purged_at.is_not(None), reads(connection))
         .order_by(message_blobs.c.message.desc())
         .limit(1)
     )
@@ -86,7 +87,7 @@ def purged_at(transaction: Transaction, digest: Sha256Hex, connection: str) -> d
 
 
 def readable_by_lease(transaction: Transaction, digest: Sha256Hex, connection: str, entry: int) -> Blob | None:
-    """The attachment, if the message that `entry` hands to `connection` names it: `readable` without a search."""
+    """The attachment, if the message that `entry` hands to `connection` now names it: `readable` without a search."""
     row = transaction.execute(
         select(blobs.c.digest, blobs.c.size, blobs.c.content)
         .join_from(mailbox_entries, message_blobs, message_blobs.c.message == mailbox_entries.c.message)
@@ -96,22 +97,9 @@ def readable_by_lease(transaction: Transaction, digest: Sha256Hex, connection: s
             mailbox_entries.c.entry == entry,
             mailbox_entries.c.connection == connection,
             mailbox_entries.c.receipt.is_(None),
+            mailbox_entries.c.open,
             message_blobs.c.digest == digest,
             messages.c.purged_at.is_(None),
         )
     ).one_or_none()
     return None if row is None else Blob(row.digest, row.size, row.content)
-
-
-def _reads(connection: str) -> ColumnElement[bool]:
-    """`connection` sent or receives the message of the row."""
-    return or_(
-        messages.c.connection == connection,
-        exists().where(
-            and_(
-                mailbox_entries.c.message == messages.c.message,
-                mailbox_entries.c.connection == connection,
-                mailbox_entries.c.receipt.is_(None),
-            )
-        ),
-    )

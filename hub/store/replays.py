@@ -12,6 +12,7 @@ from hub.store.deliveries import DeliveryState
 from hub.store.exchange_tables import deliveries, envelopes, mailbox_entries, messages
 from hub.store.mailboxes import codes_in
 from hub.store.metadata import Transaction
+from hub.store.reading import reads
 from schemas.envelope import Sha256Hex
 
 _entries = mailbox_entries.c
@@ -112,21 +113,11 @@ def sent_since(
 
 
 def envelope_for(transaction: Transaction, message_id: Sha256Hex, connection: str) -> tuple[bool, bytes | None]:
-    """Whether there is such a message that `connection` sent or receives; and its bytes, unless they were dropped."""
+    """Whether there is such a message that `connection` may read; and its bytes, unless they were dropped."""
     row = transaction.execute(
-        select(messages.c.message, messages.c.connection, envelopes.c.body)
+        select(envelopes.c.body)
         .join_from(messages, envelopes, envelopes.c.message == messages.c.message, isouter=True)
-        .where(messages.c.message_id == message_id)
+        .where(messages.c.message_id == message_id, reads(connection))
         .limit(1)
     ).one_or_none()
-    if row is None:
-        return False, None
-    if row.connection != connection:
-        received = transaction.scalar(
-            select(deliveries.c.recipient)
-            .where(deliveries.c.message == row.message, deliveries.c.connection == connection)
-            .limit(1)
-        )
-        if received is None:
-            return False, None
-    return True, row.body
+    return (False, None) if row is None else (True, row.body)

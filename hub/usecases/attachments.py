@@ -36,7 +36,7 @@ class Attachments:
         self._renewal = renewal
 
     async def find(self, connection: str, digest: str, claim: LeaseClaim | None) -> Blob:
-        """The attachment, if `connection` sent or receives a message that names it.
+        """The attachment, if `connection` sent, is offered or has taken a message that names it.
 
         Raises:
             Rejected: `blob-unknown`; `payload-purged` if it was here and is not kept any more.

@@ -59,7 +59,7 @@ class Replays:
         )
 
     async def envelope(self, connection: str, message_id: str) -> bytes:
-        """The bytes of a message that `connection` sent or receives.
+        """The bytes of a message that `connection` sent, or is offered or has taken as a recipient.
 
         Raises Rejected: `message-unknown`, as for one that does not exist; `payload-purged`.
         """

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.codes import AgencyCode
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
+from tests.hub.exchange.test_operator import cancel
+from transport.wire import OutcomeKind
 
 LONG = bytes(range(256)) * 1200
 SHORT = b"phu luc"
@@ -102,3 +105,55 @@ async def _read(node: Node, lease: str) -> bytes:
 
 def _url(node: Node, content: bytes) -> object:
     return node.client._hub.with_path(f"/v1/blobs/{digest_of(content)}")
+
+
+class TestOneRule:
+    """Envelope and attachments answer the same connections."""
+
+    async def test_a_recipient_reads_while_it_is_offered_and_once_it_has_taken(
+        self, world: World, g22: Node, h23: Node, h31: Node
+    ) -> None:
+        """Before, under a lease and after the consignment it reads both; others neither."""
+        message_id = (await g22.send(document("G22", "H23", attachments=[SHORT]), SHORT)).message_id
+        assert await _both(h23, message_id) == (True, True)
+        (entry,) = await h23.envelopes()
+        claim = f"{entry.entry}:{entry.lease}"
+        assert await _both(h23, message_id, claim) == (True, True)
+        await h23.report(entry, "G22")
+        assert await _both(h23, message_id, claim) == (True, True)
+        assert await _both(h31, message_id, claim) == (False, False)
+
+    @pytest.mark.parametrize("end", ["refused", "expired", "cancelled"])
+    async def test_a_recipient_whose_delivery_ended_reads_no_more_and_the_sender_does(
+        self, end: str, world: World, g22: Node, h23: Node
+    ) -> None:
+        """After a refusal, an expiry or a cancellation both are gone for it, also by the lease that it had."""
+        message_id = (await g22.send(document("G22", "H23", attachments=[SHORT]), SHORT)).message_id
+        (entry,) = await h23.envelopes()
+        if end == "refused":
+            await h23.report(entry, "G22", OutcomeKind.REFUSED)
+        elif end == "cancelled":
+            await cancel(world, message_id)
+        else:
+            world.clock.advance(days=60)
+            await world.exchange.expiry.run()
+        assert await world.count(f"deliveries WHERE state = '{end}'") == 1
+        assert await _both(h23, message_id, f"{entry.entry}:{entry.lease}") == (False, False)
+        assert await _both(g22, message_id) == (True, True)
+
+    async def test_of_two_agencies_of_one_node_one_suffices(self, world: World, g22: Node, h23: Node) -> None:
+        """While one of a connection's agencies is offered the message, what another refused hinders nothing."""
+        message_id = (await g22.send(document("G22", "H23", "H23.12", attachments=[SHORT]), SHORT)).message_id
+        await cancel(world, message_id, AgencyCode("H23.12"))
+        assert await _both(h23, message_id) == (True, True)
+
+
+async def _both(node: Node, message_id: str, claim: str | None = None) -> tuple[bool, bool]:
+    """Whether `node` may read the envelope of a message, and its attachment."""
+    headers = {"Congvan-Lease": claim} if claim else {}
+    found = []
+    for path in (f"/v1/messages/{message_id}/envelope", f"/v1/blobs/{digest_of(SHORT)}"):
+        async with node.session.get(node.client._hub.with_path(path), headers=headers) as answer:
+            assert answer.status in (200, 404)
+            found.append(answer.status == 200)
+    return found[0], found[1]
