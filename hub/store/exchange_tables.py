@@ -168,7 +168,9 @@ receipts = Table(
 #: What waits for each connection, most urgent lane first, then in order. An entry hands over a message for the agencies
 #: in `codes` (one a line), or a receipt about one. `available_at` is when it may be leased: at once, when a lease ends,
 #: or after a release. `lapses` counts leases that ended without a word, `attempts` the releases. `mark` is the mark of
-#: the report that closed it, or told of a part. `replayed`: opened again for a node that was put back to a backup.
+#: the report that closed it, or told of a part. `replayed`: opened again for a node that was put back to a backup, and
+#: not closed since; of its agencies, those that the message was delivered to are past its expiry. `closed_at`: when it
+#: was closed last.
 mailbox_entries = Table(
     "mailbox_entries",
     metadata,
@@ -188,6 +190,7 @@ mailbox_entries = Table(
     Column("expires_at", Instant),
     Column("mark", BigInteger),
     Column("replayed", Boolean, nullable=False, server_default=false()),
+    Column("closed_at", Instant),
 )
 # SQLite takes a partial index only for a condition that is spelt the same, and there a truth value is spelt `= 1`.
 Index(

@@ -64,15 +64,6 @@ class Entry:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class OverdueEntry:
-    """An entry whose message was not fetched in its time, and for whom it was (or some of them)."""
-
-    entry: int
-    message: int
-    codes: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A message to offer to a connection for some codes."""
@@ -196,34 +187,6 @@ def holds(transaction: Transaction, connection: str, message: int) -> bool:
     return transaction.scalar(entry) is not None
 
 
-def overdue(transaction: Transaction, *, lanes: int, at: datetime, most: int) -> list[OverdueEntry]:
-    """Entries that hand over messages, expired at `at` and leased to nobody: most urgent lane first, then the oldest.
-
-    They have `most` codes together; an entry with more has the first of them, and comes again.
-    """
-    found: list[OverdueEntry] = []
-    # Lane by lane, for each is one range of the index.
-    for lane in range(lanes):
-        rows = transaction.execute(
-            select(_entries.entry, _entries.message, _entries.codes)
-            .where(
-                _entries.open,
-                _entries.lane == lane,
-                _entries.expires_at <= at,
-                or_(_entries.lease.is_(None), _entries.available_at <= at),
-            )
-            .order_by(_entries.expires_at)
-            .limit(most)
-        )
-        for row in rows:
-            codes = codes_in(row.codes)[:most]
-            found.append(OverdueEntry(row.entry, row.message, codes))
-            most -= len(codes)
-            if most <= 0:
-                return found
-    return found
-
-
 def entries_of(transaction: Transaction, message: int) -> dict[str, int]:
     """The entries that hand a message over, open or not, by connection."""
     rows = transaction.execute(
@@ -266,7 +229,7 @@ def offer(transaction: Transaction, offered: Offer, *, at: datetime) -> None:
         transaction.execute(update(mailbox_entries).where(here).values(lease=None, last_error=None, **fresh))
 
 
-def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> None:
+def withdraw(transaction: Transaction, entry: int, codes: Collection[str], *, at: datetime) -> None:
     """Let an entry hand its message over for `codes` no more: it ends when none is left, and is leased to nobody."""
     row = transaction.execute(select(_entries.codes).where(_entries.entry == entry, _entries.open)).one_or_none()
     if row is None:
@@ -275,13 +238,13 @@ def withdraw(transaction: Transaction, entry: int, codes: Collection[str]) -> No
     if left:
         narrow(transaction, entry, left)
     else:
-        close(transaction, [entry])
+        close(transaction, [entry], at=at)
 
 
-def close(transaction: Transaction, entries: Sequence[int], *, mark: int | None = None) -> None:
+def close(transaction: Transaction, entries: Sequence[int], *, at: datetime, mark: int | None = None) -> None:
     """Offer `entries` no more. `mark` is that of the report that says so; without one, that of an earlier one stays."""
     if entries:
-        closed = {"open": False, "lease": None} | _marked(mark)
+        closed = {"open": False, "lease": None, "replayed": False, "closed_at": at} | _marked(mark)
         transaction.execute(update(mailbox_entries).where(_entries.entry.in_(entries)).values(**closed))
 
 

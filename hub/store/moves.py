@@ -51,7 +51,7 @@ def move_queued(transaction: Transaction, recipient: str, connection: str, *, mo
         [{"of_message": each.message} for each in waiting],
     )
     for each in waiting:
-        mailboxes.withdraw(transaction, each.entry, (recipient,))
+        mailboxes.withdraw(transaction, each.entry, (recipient,), at=at)
         offered = Offer(
             connection=connection,
             message=each.message,

@@ -1,4 +1,4 @@
-"""What is dropped of messages that are over: their payloads, and the entries of receipts that were fetched.
+"""What is dropped of messages that are over: their payloads, and the entries of receipts that were fetched long ago.
 
 Everything else stays: the metadata, the deliveries with the entries that made them, the receipts and their proofs. What
 is due is found by `messages.kept_from`, which never lies after the end of the last delivery: it is set at acceptance,
@@ -99,11 +99,19 @@ def drop_payloads(transaction: Transaction, numbers: Collection[int], *, at: dat
     return Dropped(len(purged), tuple(row.digest for row in rows if row.file))
 
 
-def drop_receipt_entries(transaction: Transaction, numbers: Collection[int], *, most: int) -> bool:
-    """Drop up to `most` entries of fetched receipts about messages; True if that was all there is to drop."""
+def drop_receipt_entries(transaction: Transaction, numbers: Collection[int], *, before: datetime, most: int) -> bool:
+    """Drop up to `most` entries of receipts about messages that were fetched at `before` or earlier; True if that was
+    all there is to drop."""
+    closed_at = mailbox_entries.c.closed_at
     fetched = (
         select(mailbox_entries.c.entry)
-        .where(mailbox_entries.c.message.in_(numbers), mailbox_entries.c.receipt.is_not(None), ~mailbox_entries.c.open)
+        .where(
+            mailbox_entries.c.message.in_(numbers),
+            mailbox_entries.c.receipt.is_not(None),
+            ~mailbox_entries.c.open,
+            # It is there for a sender that is put back to a backup, so long as the message would be.
+            or_(closed_at.is_(None), closed_at <= before),
+        )
         .limit(most)
     )
     entries = transaction.scalars(fetched).all()
@@ -113,10 +121,15 @@ def drop_receipt_entries(transaction: Transaction, numbers: Collection[int], *, 
 
 
 def finish(transaction: Transaction, numbers: Sequence[int], *, at: datetime) -> None:
-    """Forget messages of which nothing is left to drop; one whose receipts still wait is looked at again in time."""
-    receipts = exists().where(mailbox_entries.c.message == messages.c.message, mailbox_entries.c.receipt.is_not(None))
-    waiting = set(transaction.scalars(select(messages.c.message).where(messages.c.message.in_(numbers), receipts)))
-    keep(transaction, dict.fromkeys(waiting, at))
+    """Forget messages of which nothing is left to drop; one with receipts in a mailbox is looked at again in time."""
+    fetched_first = func.min(mailbox_entries.c.closed_at).filter(~mailbox_entries.c.open)
+    rows = transaction.execute(
+        select(mailbox_entries.c.message, fetched_first.label("since"))
+        .where(mailbox_entries.c.message.in_(numbers), mailbox_entries.c.receipt.is_not(None))
+        .group_by(mailbox_entries.c.message)
+    )
+    waiting = {row.message: row.since or at for row in rows}
+    keep(transaction, waiting)
     ended = [message for message in numbers if message not in waiting]
     transaction.execute(update(messages).where(messages.c.message.in_(ended)).values(kept_from=None))
 

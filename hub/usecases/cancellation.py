@@ -93,4 +93,5 @@ class Cancellation:
         recipients = [each.recipient for each in queued]
         detail = {"recipients": recipients, "reason": reason}
         audit_log.note(transaction, AuditEntry(now, actor, "delivery.cancelled", message.message_id, detail))
-        return message.message_id, [Doomed(entries[each.connection], message, each.recipient) for each in queued]
+        doomed = [Doomed(entries[each.connection], message, each.recipient, each.round) for each in queued]
+        return message.message_id, doomed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from hub.store import deliveries, mailboxes
+from hub.store import deliveries, mailboxes, overdue
 from hub.store.deliveries import DeliveryChange, DeliveryState
 from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
@@ -38,11 +38,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """A delivery that is to end, and the mailbox entry that would have handed it over."""
+    """A delivery that is to end, in the round that it was seen in, and the mailbox entry that would have handed it
+    over."""
 
     entry: int
     message: KnownMessage
     recipient: str
+    round: int
 
     @property
     def key(self) -> tuple[int, str]:
@@ -59,9 +61,11 @@ class Endings:
         self._clock = clock
 
     async def end(self, doomed: Sequence[Doomed], ending: Ending) -> list[Doomed]:
-        """End those of `doomed` that are still queued when it is written, and give them: an outcome may come first.
+        """End those of `doomed` that are still queued when it is written, and give them: an outcome may come first, or
+        an operator who queues one anew.
 
-        The entries hand over nothing for any of `doomed` any more.
+        The entries hand over nothing for any of `doomed` any more, but for what is in another round now, and for what
+        its node lost and is to get again.
         """
         now = self._clock()
         signed = await asyncio.gather(*(self._signer.sign(self._receipt(each, ending, now)) for each in doomed))
@@ -91,21 +95,22 @@ def _end(
 ) -> tuple[list[Doomed], frozenset[str]]:
     """Write the end of what is queued; gives that, and who has mail now."""
     found = deliveries.find(transaction, [each.key for each, _ in doomed])
-    ended = [(each, signed) for each, signed in doomed if found[each.key].state is DeliveryState.QUEUED]
+    meant = [(each, signed) for each, signed in doomed if found[each.key].round == each.round]
+    ended = [(each, signed) for each, signed in meant if found[each.key].state is DeliveryState.QUEUED]
     deliveries.change(
         transaction, [DeliveryChange(*each.key, ending.state, ending.reason.text) for each, _ in ended], at=at
     )
-    for entry, codes in _by_entry([each for each, _ in doomed]).items():
-        mailboxes.withdraw(transaction, entry, codes)
+    for entry, codes in _by_entry([each for each, _ in meant]).items():
+        mailboxes.withdraw(transaction, entry, codes - overdue.wanted_again(transaction, entry), at=at)
     new = [
-        (each.message, NewReceipt(*each.key, ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE, signed, found[each.key].round))
+        (each.message, NewReceipt(*each.key, ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE, signed, each.round))
         for each, signed in ended
     ]
     return [each for each, _ in ended], store_and_forward(transaction, new, at=at)
 
 
-def _by_entry(doomed: Sequence[Doomed]) -> dict[int, Collection[str]]:
+def _by_entry(doomed: Sequence[Doomed]) -> dict[int, set[str]]:
     codes: dict[int, set[str]] = {}
     for each in doomed:
         codes.setdefault(each.entry, set()).add(each.recipient)
-    return dict(codes)
+    return codes

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import partial
 from typing import Final
 
-from hub.store import mailboxes, messages
+from hub.store import deliveries, messages, overdue
 from hub.store.deliveries import DeliveryState
-from hub.store.mailboxes import OverdueEntry
-from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.usecases.endings import Doomed, Ending, Endings
 from hub.usecases.lanes import LANES
@@ -44,13 +44,26 @@ class Expiry:
             pass
 
     async def _end_some(self) -> bool:
-        due, known = await self._database.read(self._overdue)
-        doomed = [Doomed(entry.entry, known[entry.message], code) for entry in due for code in entry.codes]
+        now = self._clock()
+        doomed, served = await self._database.read(partial(_overdue, at=now, most=self._together))
+        if served:
+            await self._database.write(partial(overdue.let_stay, entries=served, at=now))
         if doomed:
             ended = await self._endings.end(doomed, _EXPIRED)
             self._meters.deliveries.labels(_EXPIRED.state).inc(len(ended))
-        return bool(doomed)
+        return bool(doomed or served)
 
-    def _overdue(self, transaction: Transaction) -> tuple[list[OverdueEntry], dict[int, KnownMessage]]:
-        due = mailboxes.overdue(transaction, lanes=LANES, at=self._clock(), most=self._together)
-        return due, messages.numbered(transaction, {entry.message for entry in due}) if due else {}
+
+def _overdue(transaction: Transaction, at: datetime, most: int) -> tuple[list[Doomed], list[int]]:
+    """The deliveries that end, up to `most`; and entries in which all is delivered, and handed over once more."""
+    due = overdue.overdue(transaction, lanes=LANES, at=at, most=most)
+    if not due:
+        return [], []
+    known = messages.numbered(transaction, {entry.message for entry in due})
+    found = deliveries.find(transaction, [(entry.message, code) for entry in due for code in entry.codes])
+    doomed = [
+        Doomed(entry.entry, known[entry.message], code, found[entry.message, code].round)
+        for entry in due
+        for code in entry.codes
+    ]
+    return doomed, [entry.entry for entry in due if not entry.codes]

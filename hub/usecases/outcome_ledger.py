@@ -169,7 +169,7 @@ class Ledger:
         senders = store_and_forward(self.transaction, self._new, at=self.at)
         for entry, codes in self._narrowed.items():
             mailboxes.narrow(self.transaction, entry, codes, mark=self.mark)
-        mailboxes.close(self.transaction, self._closed, mark=self.mark)
+        mailboxes.close(self.transaction, self._closed, at=self.at, mark=self.mark)
         mailboxes.release(self.transaction, self._released)
         return Written(
             senders,

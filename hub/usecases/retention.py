@@ -89,6 +89,6 @@ def _drop(transaction: Transaction, due: Sequence[DueMessage], before: datetime,
     over = retention.over(transaction, ended)
     retention.keep(transaction, dict.fromkeys(set(ended).difference(over), at))
     dropped = retention.drop_payloads(transaction, over, at=at)
-    if retention.drop_receipt_entries(transaction, over, most=_ENTRIES):
+    if retention.drop_receipt_entries(transaction, over, before=before, most=_ENTRIES):
         retention.finish(transaction, over, at=at)
     return dropped

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from sqlalchemy import Connection, Engine, event
 from certs.receipts import ReceiptTrust, verify_receipt
 from certs.trust import Trust
 from hub.settings_exchange import ExchangeSettings, LifetimeSettings
-from hub.store import audit_log
+from hub.store import audit_log, messages
 from hub.usecases.balance import Tally, balance_of
 from hub.usecases.cancellation import Cancellation, Cancelled
 from hub.usecases.delivery_listing import AskedState, Search, search_deliveries
+from hub.usecases.endings import Doomed
+from hub.usecases.expiry import _EXPIRED
 from hub.usecases.redelivery import Redelivered, Redelivery
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
@@ -105,6 +108,18 @@ class TestRedelivery:
         assert again.entry == entry.entry
         assert (await h23.report(again, "G22")).result is OutcomeResult.RECORDED
         assert await tally(world) == Tally(1, 1, 0, 0, 0, 0)
+
+    async def test_is_not_ended_by_an_expiry_that_was_seen_before(self, world: World, g22: Node, h23: Node) -> None:
+        """An expiry that read the round before, while a refusal and the redelivery came, ends nothing of it."""
+        message_id = (await g22.send(document("G22", "H23"))).message_id
+        (entry,) = await h23.envelopes()
+        known = await world.database.read(partial(messages.known, message_ids=[message_id]))
+        doomed = Doomed(entry.entry, known[message_id], "H23", round=0)
+        await h23.report(entry, "G22", OutcomeKind.REFUSED)
+        await redeliver(world, message_id, H23)
+        assert await world.exchange.expiry._endings.end([doomed], _EXPIRED) == []
+        assert await tally(world) == Tally(1, 0, 0, 0, 0, 1)
+        assert [again.recipients for again in await h23.envelopes()] == [("H23",)]
 
     async def test_takes_only_what_ended(self, world: World, g22: Node, h23: Node, h31: Node) -> None:
         """Of several recipients those are offered it whose deliveries ended; the others see nothing."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hub.settings_exchange import LifetimeSettings
 from hub.usecases.balance import Tally, balance_of
+from hub.usecases.expiry import Expiry
+from hub.usecases.redelivery import Redelivery
+from schemas.codes import AgencyCode
 from schemas.receipts import ReceiptEvent
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
@@ -82,6 +86,56 @@ async def test_what_was_refused_is_not_offered_again(world: World, g22: Node, h2
     assert (answer.reopened, answer.finished) == (0, True)
     assert await h23.envelopes() == []
     assert (await balance_of(world.database)).overall.refused == 1
+
+
+async def test_what_is_offered_again_outlasts_the_delivery_that_it_shares_an_entry_with(
+    world: World, g22: Node, h23: Node
+) -> None:
+    """The one that is queued expires; the one that its node lost waits for that node, however late it asks."""
+    sent = (await g22.send(document("G22", "H23", "H23.12"))).message_id
+    (entry,) = await h23.envelopes()
+    await consign(h23, entry, "H23", mark=5)
+    await h23.client.replays(1)
+    world.clock.advance(days=31)
+    assert await h23.envelopes() == [], "for H23.12 it is too late"
+    await world.exchange.expiry.run()
+    assert (await balance_of(world.database)).overall == Tally(2, 1, 0, 1, 0, 0)
+    world.clock.advance(days=100)
+    await world.exchange.expiry.run()
+    (again,) = await h23.envelopes()
+    assert (again.message_id, again.recipients) == (sent, ("H23",))
+    assert (await consign(h23, again, "H23", mark=6)).result is OutcomeResult.REPEATED
+    assert await world.count("mailbox_entries WHERE open AND receipt IS NULL") == 0
+
+
+async def test_a_redelivery_to_one_takes_nothing_from_another_that_is_to_get_it_again(
+    world: World, g22: Node, h23: Node
+) -> None:
+    """Refused by one agency and delivered to the other, replayed for this one, redelivered to that one, expired."""
+    sent = (await g22.send(document("G22", "H23", "H23.12"))).message_id
+    (entry,) = await h23.envelopes()
+    await consign(h23, entry, "H23", mark=5)
+    await h23.report(entry, "G22", OutcomeKind.REFUSED, codes=("H23.12",))
+    await h23.client.replays(1)
+    redelivery = Redelivery(world.database, world.clock, LifetimeSettings())
+    await redelivery.redeliver(sent, AgencyCode("H23.12"), again=False, reason=None, actor="lan")
+    world.clock.advance(days=31)
+    await world.exchange.expiry.run()
+    assert (await balance_of(world.database)).overall == Tally(2, 1, 0, 1, 0, 0)
+    assert [again.recipients for again in await h23.envelopes()] == [("H23",)]
+
+
+async def test_expiry_in_small_batches_gets_past_what_is_to_be_got_again(world: World, g22: Node, h23: Node) -> None:
+    """Batches smaller than what is delivered in front of what is queued still end all of that."""
+    await g22.send(document("G22", "H23", "H23.12", "H23.13"))
+    (entry,) = await h23.envelopes()
+    await consign(h23, entry, "H23", "H23.12", mark=5)
+    await h23.client.replays(1)
+    world.clock.advance(days=31)
+    expiry = world.exchange.expiry
+    await Expiry(world.database, expiry._endings, expiry._meters, world.clock, together=1).run()
+    assert (await balance_of(world.database)).overall == Tally(3, 2, 0, 1, 0, 0)
+    assert [again.recipients for again in await h23.envelopes()] == [("H23", "H23.12")]
 
 
 async def test_receipts_come_again_to_the_sender_that_lost_them(g22: Node, h23: Node) -> None:

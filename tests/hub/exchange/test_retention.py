@@ -16,6 +16,7 @@ from schemas.errors import Unavailable
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
+from tests.hub.exchange.test_replays import received
 from transport.wire import OutcomeKind, SubmissionState
 
 LONG = bytes(range(256)) * 1200
@@ -170,6 +171,29 @@ async def test_entries_of_fetched_receipts_go_and_waiting_ones_stay(world: World
     await _purge(world)
     assert await world.count("mailbox_entries WHERE receipt IS NOT NULL") == 0
     assert await world.count("receipts") == 4
+    assert await world.count("messages WHERE kept_from IS NOT NULL") == 0
+
+
+async def test_a_receipt_fetched_late_comes_again_to_a_sender_that_was_put_back(
+    world: World, g22: Node, h23: Node
+) -> None:
+    """The time to keep a receipt's entry counts from when it was fetched, however long the delivery is over."""
+    await g22.send(document("G22", "H23"))
+    await _deliver(h23, "G22")
+    world.clock.advance(days=31)
+    (receipt,) = await g22.receipts()
+    await received(g22, receipt, mark=7)
+    await _purge(world)
+    world.clock.advance(days=29)
+    await _purge(world)
+    assert (await g22.client.replays(6)).reopened == 1
+    (again,) = await g22.receipts()
+    assert again.receipt == receipt.receipt
+    await received(g22, again, mark=7)
+    for left in (1, 0):
+        world.clock.advance(days=15)
+        await _purge(world)
+        assert await world.count("mailbox_entries WHERE receipt IS NOT NULL") == left
     assert await world.count("messages WHERE kept_from IS NOT NULL") == 0
 
 

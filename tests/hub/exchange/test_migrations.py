@@ -1,4 +1,4 @@
-"""A hub's database from before payloads had a table of their own."""
+"""Hubs' databases of earlier versions: what they hold is kept, and what was wrong in them is mended."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ _MESSAGE = (
 )
 
 
-def _old_database(connection: Connection) -> None:
+def _at_revision(connection: Connection, revision: str) -> None:
     configuration = Config()
     configuration.set_main_option("script_location", str(MIGRATIONS))
     configuration.set_main_option("path_separator", "os")
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, "0002")
+    command.upgrade(configuration, revision)
+
+
+def _old_database(connection: Connection) -> None:
+    _at_revision(connection, "0002")
     connection.exec_driver_sql(
         "INSERT INTO connections (connection, name, status, created_at) VALUES ('one', 'One', 'active', 1)"
     )
@@ -52,3 +56,31 @@ async def test_stored_envelopes_are_kept_when_they_get_a_table_of_their_own(tmp_
             (7, b"<first/>", 11, None, "H2"),
             (9, b"<second/>", 12, None, None),
         ]
+
+
+def _entries_for_nobody(connection: Connection) -> None:
+    _at_revision(connection, "0008")
+    connection.exec_driver_sql(
+        "INSERT INTO connections (connection, name, status, created_at) VALUES ('one', 'One', 'active', 1)"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO messages (message, message_id, from_code, sender, connection, kind, priority, lane, accepted_at,"
+        " expires_at, directory_version, recipients_count, recipients_digest, weight)"
+        " VALUES (7, 'a', 'H1', 'H1', 'one', 'document', 0, 2, 1, 90, 1, 1, 'd', 9),"
+        " (8, 'b', 'H1', 'H1', 'one', 'document', 0, 2, 1, 90, 1, 1, 'd', 9)"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO mailbox_entries (entry, connection, lane, message, codes, weight, open, available_at, lapses,"
+        " attempts) VALUES (1, 'one', 2, 7, '', 9, 1, 1, 0, 5), (2, 'one', 2, 8, 'H2', 9, 1, 1, 0, 0)"
+    )
+
+
+async def test_an_entry_that_was_opened_again_for_nobody_is_closed(tmp_path: Path) -> None:
+    """Earlier versions replayed what had been refused, for no agency and without an end; the upgrade ends that."""
+    async with open_database(tmp_path / "hub.db") as database:
+        await database.write(_entries_for_nobody)
+        await upgrade(database, MIGRATIONS)
+        rows = await database.read(
+            lambda connection: connection.exec_driver_sql("SELECT entry, open FROM mailbox_entries").all()
+        )
+        assert [tuple(row) for row in rows] == [(1, 0), (2, 1)]
