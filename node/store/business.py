@@ -57,7 +57,10 @@ def _carry_out(transaction: Transaction, request: RequestRow) -> None:
         return
     facts = message_store.facts(transaction, request.message_id)
     due_at = DateText(facts.due_date).end if facts and facts.due_date else None
-    if due_at is not None:
+    last = last_status(transaction, request.about, request.code)
+    is_over = requests.was_given_back(transaction, request.about, request.code)
+    # One that was done before it had a deadline has nothing that could settle it any more.
+    if due_at is not None and not is_over and (last is None or last.status not in _DONE):
         deadlines.move(transaction, request.about, request.code, due_at)
 
 
@@ -67,6 +70,17 @@ def enter_received(
     """A message that came for `codes`, which had not had it: a request to answer, or work with a deadline."""
     requests.open_for(transaction, message, codes, at=at)
     deadlines.set_for(transaction, message, codes)
+
+
+def enter_handed_over(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
+    """The software of `code` has the message: what it replaces is work no more, its own deadline counts."""
+    replaced = transaction.scalars(
+        select(about.c.about)
+        .join(messages, messages.c.message_id == about.c.message_id)
+        .where(about.c.message_id == message_id, messages.c.business == BusinessType.REPLACE)
+    ).all()
+    if replaced:
+        deadlines.settle(transaction, replaced, code)
 
 
 def restatements_of(transaction: Transaction, document: Sha256Hex) -> tuple[Sha256Hex, ...]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from sqlalchemy import Row, insert, or_, select
+from sqlalchemy import ColumnElement, Row, insert, or_, select
 
 from node.store.business_tables import companions, requests
 from node.store.message_tables import messages, outbox, outbox_recipients
 from node.store.metadata import Transaction
 from node.store.outbox import Recipient
 from node.store.records import CompanionRow
-from node.store.states import CompanionRole, OutboxState, RequestState
+from node.store.states import CompanionRole, DeliveryState, OutboxState, RequestState
+from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType
+
+#: Deliveries that ended before the recipient had the message.
+_NEVER_GOT: Final = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
 def add(transaction: Transaction, companion: CompanionRow) -> None:
@@ -58,8 +62,8 @@ def holders(
 ) -> tuple[tuple[Sha256Hex, Recipient], ...]:
     """Who got `document`, each with the message under which it is known there: the document itself, or a copy.
 
-    Whoever is asked to give that message back, or has agreed to, is a former holder. One who holds several is named
-    with the newest.
+    Whoever's delivery ended before it arrived has nothing. Whoever is asked to give that message back, or has agreed
+    to, is a former holder. One who holds several is named with the newest.
     """
     recalled = (
         select(requests.c.message_id)
@@ -71,7 +75,6 @@ def holders(
         )
         .exists()
     )
-    held = select(companions.c.message_id).where(companions.c.document == document)
     statement = (
         select(
             outbox_recipients.c.message_id,
@@ -81,7 +84,8 @@ def holders(
         )
         .join(outbox, outbox.c.message_id == outbox_recipients.c.message_id)
         .where(
-            or_(outbox_recipients.c.message_id == document, outbox_recipients.c.message_id.in_(held)),
+            _brings(document),
+            outbox_recipients.c.delivery.not_in(_NEVER_GOT),
             outbox.c.state != OutboxState.REFUSED,
         )
         .order_by(outbox.c.sequence, outbox_recipients.c.position)
@@ -93,6 +97,24 @@ def holders(
         for row in transaction.execute(statement)
     }
     return tuple(newest.values())
+
+
+def never_got(transaction: Transaction, document: Sha256Hex) -> Mapping[AgencyCode, DeliveryState]:
+    """Whom `document` or a copy was sent to and did not reach, with how that delivery ended; the newest counts."""
+    rows = transaction.execute(
+        select(outbox_recipients.c.code, outbox_recipients.c.delivery)
+        .join(outbox, outbox.c.message_id == outbox_recipients.c.message_id)
+        .where(_brings(document))
+        .order_by(outbox.c.sequence)
+    )
+    newest = {row.code: DeliveryState(row.delivery) for row in rows}
+    return {code: delivery for code, delivery in newest.items() if delivery in _NEVER_GOT}
+
+
+def _brings(document: Sha256Hex) -> ColumnElement[bool]:
+    """Whether a recipient's row is of the document itself or of a copy."""
+    held = select(companions.c.message_id).where(companions.c.document == document)
+    return or_(outbox_recipients.c.message_id == document, outbox_recipients.c.message_id.in_(held))
 
 
 def _row(row: Row[tuple[Any, ...]]) -> CompanionRow:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, case, func, select, update
 
 from node.store.business_tables import deadlines
 from node.store.messages import RecordedMessage
@@ -20,6 +20,9 @@ from schemas.message import BusinessType, Document
 
 #: Documents that are work by themselves. A recall is answered; an update moves the deadline of what it updates.
 _WORK: Final = frozenset({BusinessType.NEW, BusinessType.REPLACE})
+
+#: A clock that is set back by this much tells nothing twice.
+_CLOCK_STEP: Final = timedelta(minutes=1)
 
 _UNSETTLED: Final = (DeadlineStage.AHEAD, DeadlineStage.NEAR, DeadlineStage.PAST)
 
@@ -63,8 +66,9 @@ def settle(transaction: Transaction, message_ids: Collection[Sha256Hex], code: A
 def tell(transaction: Transaction, now: datetime, *, near: timedelta, limit: int) -> tuple[DeadlineRow, ...]:
     """Up to `limit` deadlines that have come near or are past since that was last told; noted as told with this.
 
-    One that is past by now is told as past alone.
+    One that is past by now is told as past alone. What was told by a clock that was ahead is told again in its time.
     """
+    _put_back(transaction, now, near=near)
     told: list[DeadlineRow] = []
     for stage, before, until, column in (
         (DeadlineStage.PAST, (DeadlineStage.AHEAD, DeadlineStage.NEAR), now, "past_at"),
@@ -85,6 +89,22 @@ def tell(transaction: Transaction, now: datetime, *, near: timedelta, limit: int
             ).one()
             told.append(_row(changed))
     return tuple(told)
+
+
+def _put_back(transaction: Transaction, now: datetime, *, near: timedelta) -> None:
+    """What was told too early, by more than clocks are set by every day, has not been told."""
+    stage, due_at = deadlines.c.stage, deadlines.c.due_at
+    before = case((deadlines.c.near_at.is_(None), DeadlineStage.AHEAD), else_=DeadlineStage.NEAR)
+    transaction.execute(
+        update(deadlines)
+        .where(stage == DeadlineStage.PAST, due_at > now + _CLOCK_STEP)
+        .values(stage=before, past_at=None)
+    )
+    transaction.execute(
+        update(deadlines)
+        .where(stage == DeadlineStage.NEAR, due_at > now + near + _CLOCK_STEP)
+        .values(stage=DeadlineStage.AHEAD, near_at=None)
+    )
 
 
 def unsettled(transaction: Transaction, *, limit: int) -> tuple[DeadlineRow, ...]:

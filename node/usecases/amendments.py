@@ -16,6 +16,7 @@ from node.store import companions, outbox
 from node.store import directory as directory_store
 from node.store.metadata import Transaction
 from node.store.outbox import Recipient
+from node.store.states import DeliveryState
 from node.usecases.content import current_content, metadata_of, recall_of
 from node.usecases.facade import NodeFacade
 from node.usecases.identity import COMMAND_ADAPTER
@@ -44,12 +45,15 @@ _NOT_METADATA: Final = ("business", "from", "to")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A document of ours: what it says now, and who has it, by code, with the message that brought it there."""
+    """A document of ours: what it says now, and who has it, by code; `asked` were to give it back; `never_got` it:
+    those whose delivery ended before it arrived, with how."""
 
     message_id: Sha256Hex
     sender: AgencyCode
     document: Document
     holders: Mapping[AgencyCode, Recipient]
+    asked: frozenset[AgencyCode]
+    never_got: Mapping[AgencyCode, DeliveryState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,19 +83,15 @@ class Amendments:
         """Ask `to`, or all who have it (None), to give a document back; they answer with status 15 or 16.
 
         `name` is a message id, a unique beginning of one, or a DocumentId. Raises Rejected: `not-sent-here`,
-        `recipient-missing`, `receiver-unknown`, `already-recalled`, `payload-purged`, and what `message_named` and
-        `submit` raise.
+        `recipient-missing`, `receiver-unknown`, `already-recalled`, `never-arrived`, `payload-purged`, and what
+        `message_named` and `submit` raise.
         """
         _require_some(to)
 
         async def compose(sent: Sequence[Sent]) -> Document:
             recipients = await self._chosen(sent[0], to)
             if not recipients:
-                raise Rejected(
-                    "already-recalled",
-                    "Nobody has the document any more, or all were asked to give it back.",
-                    mend=f"See what they answered: congvan node show {sent[0].message_id[:12]}",
-                )
+                raise _nobody(sent[0])
             document_id = str(uuid.uuid4())
             return _to(recall_of(sent[0].document, document_id=document_id, reason=change.reason), recipients)
 
@@ -102,8 +102,8 @@ class Amendments:
     ) -> Submitted:
         """Tell those who have a document what it says now; bring it to `add`, and recall it from `remove`.
 
-        Raises Rejected: `nothing-to-update`, `not-sent-here`, `receiver-present`, `receiver-unknown`, `metadata-…`,
-        `payload-purged`, and what `message_named` and `submit` raise.
+        Raises Rejected: `nothing-to-update`, `not-sent-here`, `already-recalled`, `never-arrived`, `receiver-present`,
+        `receiver-unknown`, `metadata-…`, `payload-purged`, and what `message_named` and `submit` raise.
         """
         changes_document = bool(change.metadata or change.attachments)
         if not (changes_document or add or remove):
@@ -115,6 +115,8 @@ class Amendments:
 
         async def compose(sent: Sequence[Sent]) -> Document:
             (one,) = sent
+            if not (one.holders or add):
+                raise _nobody(one)
             document_id = {"document_id": str(uuid.uuid4())}
             document = await self._composed(one.document, change, document_id)
             receivers = [Receiver(organ_id=code, receiver_type=ReceiverType.REMOVED) for code in remove]
@@ -225,7 +227,7 @@ class Amendments:
             if today not in sent.holders:
                 raise Rejected(
                     "receiver-unknown",
-                    f"{code} does not have the document, or was asked to give it back already.",
+                    _lacking(code, today, sent),
                     mend=f"See who has it: congvan node show {sent.message_id[:12]}",
                 )
             chosen.append(sent.holders[today])
@@ -257,13 +259,38 @@ def _sent(transaction: Transaction, names: Sequence[str]) -> list[Sent]:
             )
         entry = directory_store.agency(transaction, ours.sender)
         holders = companions.holders(transaction, message_id, with_former=False)
+        ever = companions.holders(transaction, message_id, with_former=True)
+        codes = {recipient.code for _, recipient in holders}
         found[message_id] = Sent(
             message_id,
             entry.code if entry else ours.sender,
             current_content(transaction, message_id).document,
             {recipient.code: recipient for _, recipient in holders},
+            frozenset(recipient.code for _, recipient in ever if recipient.code not in codes),
+            companions.never_got(transaction, message_id),
         )
     return list(found.values())
+
+
+def _nobody(sent: Sent) -> Rejected:
+    """There is none left to ask or tell."""
+    ends = "; ".join(f"{code} {delivery}" for code, delivery in sent.never_got.items())
+    return Rejected(
+        "already-recalled" if sent.asked else "never-arrived",
+        "All who have the document were asked to give it back already."
+        if sent.asked
+        else f"Nobody has the document: {ends}.",
+        mend=f"See where it stands: congvan node show {sent.message_id[:12]}",
+    )
+
+
+def _lacking(code: AgencyCode, today: AgencyCode, sent: Sent) -> str:
+    """Why the agency written `code` cannot give the document back."""
+    if today in sent.asked:
+        return f"{code} was asked to give the document back already."
+    if today in sent.never_got:
+        return f"{code} never got the document: its delivery was {sent.never_got[today]}."
+    return f"{code} is no recipient of the document."
 
 
 def _to(document: Document, recipients: Iterable[Recipient]) -> Document:

@@ -21,7 +21,7 @@ import structlog
 
 from adapters.sdk import Accepted, Later, Never, Refused
 from node.settings_exchange import BackoffSettings
-from node.store import handovers, outbox, reports
+from node.store import business, handovers, outbox, reports
 from node.store import receipts as receipt_store
 from node.store.handovers import ReadyHandover
 from node.store.metadata import Transaction
@@ -168,6 +168,8 @@ class HandoverRecord:
             )
             return
         if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
+            if state is HandoverState.HANDED_OVER:
+                business.enter_handed_over(transaction, row.message_id, row.code)
             made = ended[row]
             numbers = receipt_store.add(transaction, [(made.receipt, made.signed)], at=now)
             reports.add_receipts(transaction, numbers, lane=attempt.stored.lane)

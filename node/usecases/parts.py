@@ -7,7 +7,7 @@ the document to those added, in an envelope of its own, and takes it back from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.sdk import Submission
@@ -16,7 +16,7 @@ from node.store import directory as directory_store
 from node.store import messages as message_store
 from node.store.metadata import Transaction
 from node.store.outbox import Recipient
-from node.store.states import CompanionRole
+from node.store.states import CompanionRole, DeliveryState
 from node.usecases.about import spoken_of, status_recipients
 from node.usecases.content import as_document, changes_content, current_content, recall_of
 from node.usecases.identity import OWN_ADAPTER
@@ -185,7 +185,7 @@ def _update_receivers(
         recipient.code: (message_id, recipient)
         for message_id, recipient in companions.holders(transaction, root, with_former=False)
     }
-    added, removed = _receivers(transaction, message, current)
+    added, removed = _receivers(transaction, message, current, companions.never_got(transaction, root))
     touched = {recipient.code for recipient in added} | set(removed)
     staying = [one for one in resolved_recipients(transaction, message) if one.code not in touched]
     if not staying:
@@ -212,7 +212,10 @@ def _update_receivers(
 
 
 def _receivers(
-    transaction: Transaction, message: Document, current: dict[AgencyCode, tuple[Sha256Hex, Recipient]]
+    transaction: Transaction,
+    message: Document,
+    current: Mapping[AgencyCode, tuple[Sha256Hex, Recipient]],
+    never_got: Mapping[AgencyCode, DeliveryState],
 ) -> tuple[tuple[Recipient, ...], tuple[AgencyCode, ...]]:
     """Those added, as the directory has them, and those removed, by their codes of today."""
     info = message.business.document_info if message.business else None
@@ -236,7 +239,8 @@ def _receivers(
         if code not in current:
             raise Rejected(
                 "receiver-unknown",
-                f"{receiver.organ_id} does not have the document.",
+                f"{receiver.organ_id} does not have the document"
+                + (f": its delivery was {never_got[code]}." if code in never_got else "."),
                 element=element,
                 mend="Remove only those that have it; `congvan node show` lists them.",
             )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from node.store import companions, messages
+from node.store import companions, messages, recipients
 from node.store.records import OutboxRow, RecipientRow
-from node.store.states import CompanionRole, HandoverState, OutboxState, RequestState, Standing
+from node.store.states import CompanionRole, DeliveryState, HandoverState, OutboxState, RequestState, Standing
 from node.usecases.amendments import Change
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope
@@ -34,6 +36,7 @@ from tests.node.core.test_statuses import rejection
 from tests.node.core.world import G22, H23, H23_12, H31, World, digest_of, document, envelope, recall, status
 
 MISTAKE = Change(reason="Ban hành nhầm")
+NEWS = Change(reason="Sửa", metadata={"subject": "Trích yếu mới"})
 
 
 async def sent(node: Node, message_id: str) -> Envelope:
@@ -264,6 +267,38 @@ async def _copies(node: Node, document_id: str) -> list[tuple[list[AgencyCode], 
     rows = (await outbox_row(node, document_id)).companions
     copies = [await said(node, one.message_id) for one in rows if one.role is CompanionRole.COPY]
     return [(to(copy), copy.subject) for copy in copies]
+
+
+@pytest.mark.parametrize("end", [DeliveryState.EXPIRED, DeliveryState.CANCELLED, DeliveryState.REFUSED])
+async def test_who_never_got_the_document_is_added_and_not_asked(node: Node, end: DeliveryState) -> None:
+    """A delivery that ended before it arrived leaves nothing to give back or update; the receiver may be added anew."""
+    ours = await node.submit(document(H23, G22, H31))
+    await node.database.write(partial(_ended, message_id=ours, code=H31, end=end))
+    for order in (node.amendments.recall(ours, MISTAKE, to=[H31]), node.amendments.update(ours, MISTAKE, remove=[H31])):
+        error = await rejection(order)
+        assert (error.code, f"its delivery was {end}" in error.message) == ("receiver-unknown", True)
+    assert to(await said(node, (await node.amendments.update(ours, NEWS)).message_id)) == [G22]
+    await node.amendments.update(ours, MISTAKE, add=[H31])
+    assert await _copies(node, ours) == [([H31], "Trích yếu mới")]
+    assert (await rejection(node.amendments.update(ours, MISTAKE, add=[H31]))).code == "receiver-present"
+
+
+async def test_what_nobody_got_is_not_recalled(node: Node) -> None:
+    """Where every delivery ended on its way nobody is asked, and the error says how; a new receiver may be added."""
+    ours = await node.submit(document(H23, G22))
+    await node.database.write(partial(_ended, message_id=ours, code=G22, end=DeliveryState.EXPIRED))
+    for order in (node.amendments.recall(ours, MISTAKE), node.amendments.update(ours, NEWS)):
+        error = await rejection(order)
+        assert (error.code, "G22 expired" in error.message) == ("never-arrived", True)
+    await node.amendments.update(ours, MISTAKE, add=[G22])
+    asked = await node.amendments.recall(ours, MISTAKE)
+    assert to(await said(node, asked.message_id)) == [G22]
+    again = await rejection(node.amendments.recall(ours, MISTAKE, to=[G22]))
+    assert "was asked to give the document back already" in again.message
+
+
+def _ended(connection: Connection, message_id: str, code: AgencyCode, end: DeliveryState) -> None:
+    recipients.advance(connection, message_id, code, end, at=datetime.now(UTC), trouble=None)
 
 
 async def test_receivers_may_change_altogether(node: Node) -> None:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from node.store.states import DeadlineStage
+from node.store.states import DeadlineStage, HandoverState
 from node.usecases.deadlines import Deadlines
 from schemas.message import Business, BusinessDocumentInfo, BusinessType, Document, StatusCode
 from schemas.times import DateText
+from tests.node.core.asking import handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, H23_12, World, document, envelope, recall
@@ -120,6 +121,40 @@ async def test_each_deadline_is_told_of_once(node: Node, hub: HubSimulator, worl
     events = [step.event for step in (await node.queries.story(name)).events]
     assert [event for event in events if event.startswith("document.")] == ["document.due-soon", "document.overdue"]
     assert (await node.queries.status()).deadlines[DeadlineStage.PAST] == 1
+
+
+async def test_a_clock_that_was_ahead_uses_nothing_up(node: Node, hub: HubSimulator, world: World) -> None:
+    """What a wrong clock told too early is told in its time; a clock that is set by a second tells nothing twice."""
+    await arrived(node, hub, world, due())
+    assert await told(node, DUE + timedelta(days=30)) == [("document.overdue", "H23")]
+    assert await told(node, DUE - timedelta(days=20)) == []
+    assert await told(node, DUE - timedelta(days=1)) == [("document.due-soon", "H23")]
+    assert await told(node, DUE + timedelta(seconds=1)) == [("document.overdue", "H23")]
+    assert await told(node, DUE - timedelta(seconds=1)) == []
+    assert await told(node, DUE - timedelta(hours=1)) == []
+    assert await told(node, DUE + timedelta(hours=1)) == [("document.overdue", "H23")]
+
+
+async def test_what_is_finished_gets_no_deadline_by_an_update(node: Node, hub: HubSimulator, world: World) -> None:
+    """Agreeing to an update with a date, of a document that had none and is finished, leaves nothing due."""
+    name = await arrived(node, hub, world, document(G22, H23))
+    await node.responder.respond(name, StatusCode.FINISHED)
+    information = BusinessDocumentInfo(document_info=True, document_receiver=False)
+    business = Business(type=BusinessType.UPDATE, reason="Gia hạn", paper=False, document_info=information)
+    asked = await arrived(node, hub, world, replace(due(), business=business), about=[name])
+    await node.responder.respond(asked, StatusCode.REQUEST_AGREED)
+    assert await node.queries.due() == ()
+
+
+async def test_a_replaced_document_is_due_no_more(node: Node, hub: HubSimulator, world: World) -> None:
+    """Once the software has the replacement, its deadline counts alone; until then the old one does, too."""
+    old = await arrived(node, hub, world, due())
+    business = Business(type=BusinessType.REPLACE, reason="Thay thế", paper=False)
+    new = await arrived(node, hub, world, replace(due(day="2026/12/20"), business=business), about=[old])
+    assert {row.message.message_id for row in await node.queries.due()} == {old, new}
+    async with node.running("handover"):
+        await handed(node, new, HandoverState.HANDED_OVER)
+    assert [row.message.message_id for row in await node.queries.due()] == [new]
 
 
 async def test_a_document_that_comes_too_late_is_only_overdue(node: Node, hub: HubSimulator, world: World) -> None:
