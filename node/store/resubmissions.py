@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists, func, literal, null, or_, select, update
 
 from node.store.message_tables import attachments, messages, outbox, outbox_recipients
 from node.store.metadata import Transaction
+from node.store.receipt_tables import receipts
 from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
 from node.store.standing_tables import resubmissions
@@ -19,14 +20,19 @@ _columns = resubmissions.c
 
 
 def begin(transaction: Transaction, *, since: datetime, at: datetime) -> int:
-    """Queue every accepted message that is not final at all its recipients, or became so at `since` or later.
+    """Queue every accepted message that is not final at all its recipients, or may have become so since `since`.
+
+    It may have if it was accepted, or a receipt of it came, at `since` or later: by the hub's clock and by this node's.
+    When its recipients say that it happened is their clocks' word, which may be wrong by years.
 
     Gives how many are queued. What a message needs to be sent is kept from `at` on as if it had just been sent.
     """
-    lately = exists().where(
+    open_still = exists().where(
         outbox_recipients.c.message_id == outbox.c.message_id,
-        or_(outbox_recipients.c.delivery == DeliveryState.ACCEPTED, outbox_recipients.c.since >= since),
+        outbox_recipients.c.delivery == DeliveryState.ACCEPTED,
     )
+    told_lately = exists().where(receipts.c.message_id == outbox.c.message_id, receipts.c.stored_at >= since)
+    lately = or_(open_still, told_lately, outbox.c.accepted_at >= since)
     incomplete = exists().where(attachments.c.message_id == outbox.c.message_id, attachments.c.purged_at.is_not(None))
     chosen = (
         select(outbox.c.message_id, outbox.c.lane, outbox.c.sequence, literal(0), null(), null(), null())

@@ -26,6 +26,7 @@ from node.store.message_tables import (
     small_blobs,
 )
 from node.store.metadata import Transaction
+from node.store.receipt_tables import receipts
 from node.store.standing_tables import resubmissions
 from node.store.states import DeliveryState, HandoverState, OutboxState, RequestState
 from schemas.envelope import Sha256Hex
@@ -160,12 +161,15 @@ def purged_at(transaction: Transaction, message_id: Sha256Hex) -> datetime | Non
 
 
 def _ended_at(side: Side) -> ColumnElement[datetime]:
-    ends, of = (
-        (outbox_recipients.c.since, outbox_recipients.c.message_id)
-        if side is Side.SENDING
-        else (handovers.c.since, handovers.c.message_id)
-    )
-    return select(func.max(ends)).where(of == side.table.c.message_id).scalar_subquery().label("ended_at")
+    """When the last of it ended, by this node's own clock."""
+    message_id = side.table.c.message_id
+    if side is Side.HANDING_OVER:
+        handed = select(func.max(handovers.c.since)).where(handovers.c.message_id == message_id)
+        return handed.scalar_subquery().label("ended_at")
+    # `since` of a recipient is what its clock, or the hub's, said; of what was never sent it is this node's.
+    told = select(func.max(receipts.c.stored_at)).where(receipts.c.message_id == message_id).scalar_subquery()
+    ended = select(func.max(outbox_recipients.c.since)).where(outbox_recipients.c.message_id == message_id)
+    return func.coalesce(told, ended.scalar_subquery()).label("ended_at")
 
 
 def _is_open(side: Side) -> ColumnElement[bool]:

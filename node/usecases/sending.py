@@ -16,6 +16,7 @@ import structlog
 
 from certs.verified import Verified
 from node.settings_exchange import SenderSettings
+from node.store import directory as directory_store
 from node.store import messages as message_store
 from node.store import outbox, sending_queue, standing
 from node.store import receipts as receipt_store
@@ -45,8 +46,9 @@ _TRIES: Final = 3
 _BEGIN_ANEW: Final = frozenset({"upload-unknown", "upload-offset", "submission-conflict"})
 
 
-#: Refusals that can pass when the hub was restored: what the message speaks of is still to be brought again.
-_WHEN_RESTORED: Final = frozenset({"about-unknown"})
+#: Refusals that can pass when the hub was restored: what the message speaks of, or the agency that it goes to, is still
+#: to be brought again.
+_WHEN_RESTORED: Final = frozenset({"about-unknown", "recipient-unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +219,20 @@ class Sending:
             raise Unavailable(error.code, error.message, mend=error.mend) from error
 
     async def _was_restored(self) -> bool:
-        """Whether the hub was restored so lately that others may not have brought again what they had sent."""
+        """Whether the hub was restored so lately that others may not have brought again what they had sent.
+
+        It may have been just now, and the mailbox has not told yet: so the hub is asked for its epoch.
+        """
         known = await self._database.read(standing.of_hub)
-        return known.restored_at is not None and self._clock() - known.restored_at < self._window
+        if known.restored_at is not None and self._clock() - known.restored_at < self._window:
+            return True
+        here = await self._database.read(directory_store.head)
+        try:
+            answer = await self._hub.directory(since=here.number if here else 0)
+        except CongvanError:
+            # Whoever does not answer now may answer differently later: no refusal is for good on that.
+            return True
+        return known.epoch is not None and answer.epoch not in (None, known.epoch)
 
 
 def _accept(transaction: Transaction, brought: Brought, clock: Clock) -> None:

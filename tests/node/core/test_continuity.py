@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
-from node.store import resubmissions, standing
+from node.store import recipients, resubmissions, standing
 from node.store.message_tables import outbox
-from node.store.states import OutboxState
+from node.store.receipt_tables import receipts
+from node.store.states import DeliveryState, OutboxState
 from node.usecases.continuity import Continuity
 from node.usecases.own_messages import OwnMessages
-from schemas.errors import Unavailable
-from tests.node.core.asking import becomes
+from schemas.errors import Rejected, Unavailable
+from tests.node.core.asking import becomes, has_trouble
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, document
@@ -119,3 +120,37 @@ async def test_an_answer_out_of_an_epoch_that_is_over_changes_nothing(node: Node
     await follower.follow_epoch(answer("epoch-2"))
     assert await restored_at(node) == followed
     assert await node.database.read(resubmissions.count) == 0
+
+
+@pytest.mark.parametrize("rule", ["about-unknown", "recipient-unknown"])
+async def test_a_hub_restored_just_now_refuses_nothing_for_good(node: Node, hub: HubSimulator, rule: str) -> None:
+    """What it may be brought again by others is waited for even before the mailbox has told of the new epoch."""
+    await continuity(node).follow_epoch(answer("epoch-1"))
+    hub.faults.refuse = lambda _name: Rejected(rule, "It is not known here.")
+    name = await node.submit(document(H23, G22), key="1")
+    hub.epoch = "epoch-2"
+    async with node.running("sender"):
+        put_off = await has_trouble(node, name, rule)
+        assert put_off.state is not OutboxState.REFUSED
+        hub.epoch = "epoch-1"
+        await becomes(node, name, OutboxState.REFUSED)
+
+
+@pytest.mark.parametrize(("accepted_ago", "told_ago", "queued"), [(1, 30, 1), (30, 1, 1), (30, 30, 0)])
+async def test_no_recipients_clock_decides_what_a_restored_hub_is_brought(
+    node: Node, hub: HubSimulator, accepted_ago: int, told_ago: int, queued: int
+) -> None:
+    """A recipient whose clock is years behind has had the message; what counts is when the hub took it, we heard it."""
+    name = await node.submit(document(H23, G22), key="1")
+    async with node.running("sender"):
+        await becomes(node, name, OutboxState.ACCEPTED)
+
+    def as_if(transaction: Connection) -> int:
+        recipients.advance(
+            transaction, name, G22, DeliveryState.HANDED_OVER, at=NOW - timedelta(days=800), trouble=None
+        )
+        transaction.execute(update(outbox).values(accepted_at=NOW - timedelta(days=accepted_ago)))
+        transaction.execute(update(receipts).values(stored_at=NOW - timedelta(days=told_ago)))
+        return resubmissions.begin(transaction, since=NOW - timedelta(days=7), at=NOW)
+
+    assert await node.database.write(as_if) == queued
