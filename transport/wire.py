@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import Rejected
 
 WireT = TypeVar("WireT", bound="Wire")
+
+#: A lease, an epoch, or what a message calls a proof: tokens, of which the longest that is made has 64 characters.
+Token: TypeAlias = Annotated[str, Field(max_length=128)]
+
+#: What a peer says in its own words is cut here, and not refused: it explains, and decides nothing.
+REASON_CHARACTERS: Final = 1000
+ReasonText: TypeAlias = Annotated[str, AfterValidator(lambda text: text[:REASON_CHARACTERS])]
+
+#: Of a member's name that many characters are told; keys are the peer's own.
+_MEMBER_CHARACTERS: Final = 200
 
 
 class Wire(BaseModel):
@@ -29,6 +39,7 @@ def decode(form: type[WireT], body: bytes) -> WireT:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         member = ".".join(str(part) for part in first["loc"]) or "the body"
+        member = member[:_MEMBER_CHARACTERS]
         raise Rejected("request-malformed", f"{member}: {first['msg']}.", element=member) from error
 
 
@@ -36,7 +47,7 @@ class ReceiptRef(Wire):
     """A receipt, and the key in the message's `proofs` of the proof that signs it."""
 
     receipt: bytes
-    proof: str
+    proof: Token
 
 
 class HubIdentity(Wire):
@@ -44,7 +55,7 @@ class HubIdentity(Wire):
 
     name: str
     authority: str
-    epoch: str
+    epoch: Token
 
 
 class EnrolmentRequest(Wire):
@@ -97,7 +108,7 @@ class SubmissionAnswer(Wire):
 
     state: SubmissionState
     message_id: str
-    epoch: str
+    epoch: Token
     acknowledgement: Acknowledgement | None = None
     uploads: tuple[UploadNeeded, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -111,7 +122,7 @@ class EnvelopeEntry(Wire):
 
     kind: Literal["envelope"] = "envelope"
     entry: int
-    lease: str
+    lease: Token
     leased_until: datetime
     message_id: str
     recipients: tuple[str, ...]
@@ -127,7 +138,7 @@ class ReceiptEntry(Wire):
 
     kind: Literal["receipt"] = "receipt"
     entry: int
-    lease: str
+    lease: Token
     leased_until: datetime
     receipt: ReceiptRef
 
@@ -139,13 +150,13 @@ class MailboxAnswer(Wire):
     node that knows less was put back to a backup.
     """
 
-    epoch: str
+    epoch: Token
     hub_time: datetime
     directory_version: int
     reported: int = 0
     newest_sent: str | None = None
     entries: tuple[Annotated[EnvelopeEntry | ReceiptEntry, Field(discriminator="kind")], ...] = ()
-    proofs: dict[str, bytes] = Field(default_factory=dict)
+    proofs: dict[Token, bytes] = Field(default_factory=dict)
 
 
 class OutcomeKind(StrEnum):
@@ -163,11 +174,11 @@ class OutcomeKind(StrEnum):
 
 class Outcome(Wire):
     entry: Annotated[int, Field(ge=1, le=2**63 - 1)]
-    lease: str | None = None
+    lease: Token | None = None
     outcome: OutcomeKind
     receipts: tuple[ReceiptRef, ...] = ()
     retry_after: float | None = None
-    reason: str | None = None
+    reason: ReasonText | None = None
 
 
 class OutcomesRequest(Wire):
@@ -180,8 +191,8 @@ class OutcomesRequest(Wire):
     outcomes: tuple[Outcome, ...] = ()
     receipts: tuple[ReceiptRef, ...] = ()
     mark: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
-    epoch: str | None = None
-    proofs: dict[str, bytes] = Field(default_factory=dict)
+    epoch: Token | None = None
+    proofs: dict[Token, bytes] = Field(default_factory=dict)
 
 
 class OutcomeResult(StrEnum):
@@ -242,7 +253,7 @@ class DirectoryAnswer(Wire):
     """
 
     latest: int
-    epoch: str | None = None
+    epoch: Token | None = None
     versions: tuple[bytes, ...] = ()
 
 
@@ -268,4 +279,4 @@ class MessageTrace(Wire):
     expires_at: datetime | None = None
     deliveries: tuple[DeliveryTrace, ...]
     receipts: tuple[ReceiptRef, ...] = ()
-    proofs: dict[str, bytes] = Field(default_factory=dict)
+    proofs: dict[Token, bytes] = Field(default_factory=dict)

@@ -132,9 +132,9 @@ def push(
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
-    """Push to a node that can be reached, instead of waiting for it to fetch. It goes on fetching now and then.
+    r"""Push to a node that can be reached, instead of waiting for it to fetch. It goes on fetching now and then.
 
-    The node must listen first: [node.push] in its settings.
+    The node must listen first: \[node.push] in its settings.
 
     Example: [bold]congvan hub connection push H23 https://node.haiduong.gov.vn:8444[/bold]
     """

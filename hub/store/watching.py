@@ -87,8 +87,7 @@ def ceased(transaction: Transaction, *, before: datetime) -> list[tuple[str, dat
         .where(
             _watch.silent_since.is_(None),
             _last_sign() <= before,
-            connections.c.status == EntryStatus.ACTIVE,
-            exists().where(agencies.c.connection == _watch.connection, agencies.c.status == EntryStatus.ACTIVE),
+            *_should_fetch(),
         )
         .order_by(_watch.connection)
     )
@@ -114,7 +113,13 @@ def rows(transaction: Transaction, of: Collection[str]) -> dict[str, WatchRow]:
 
 
 def silent_count(transaction: Transaction) -> int:
-    count = select(func.count()).select_from(connection_watch).where(_watch.silent_since.is_not(None))
+    """How many connections are silent that should fetch: one that was suspended, or serves nobody, is not missed."""
+    count = (
+        select(func.count())
+        .select_from(connection_watch)
+        .join(connections, connections.c.connection == _watch.connection)
+        .where(_watch.silent_since.is_not(None), *_should_fetch())
+    )
     return transaction.execute(count).scalar_one()
 
 
@@ -140,6 +145,14 @@ def waiting_for(transaction: Transaction, connection: str) -> Waiting:
     ).one()
     accepted_at = transaction.scalar(select(messages.c.accepted_at).where(messages.c.message == oldest))
     return Waiting(deliveries, accepted_at)
+
+
+def _should_fetch() -> tuple[ColumnElement[bool], ...]:
+    """The connection is active, and an active agency is served by it."""
+    return (
+        connections.c.status == EntryStatus.ACTIVE,
+        exists().where(agencies.c.connection == _watch.connection, agencies.c.status == EntryStatus.ACTIVE),
+    )
 
 
 def _last_sign() -> ColumnElement[datetime]:

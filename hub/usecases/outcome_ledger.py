@@ -189,8 +189,7 @@ class Ledger:
         if not _is_held(entry, outcome):
             return _STALE
         again_at = self.at + self.releases.wait(entry.attempts, outcome.retry_after)
-        reason = outcome.reason[:_REASON_CHARACTERS] if outcome.reason else None
-        self._released.append(Release(entry.entry, again_at, reason))
+        self._released.append(Release(entry.entry, again_at, outcome.reason or None))
         self._entries[entry.entry] = replace(entry, lease=None, attempts=entry.attempts + 1)
         return _RECORDED
 

@@ -23,7 +23,7 @@ from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.returns import Return, Returns, released
 from schemas.envelope import AttachmentSize, Sha256Hex
-from schemas.errors import Unavailable
+from schemas.errors import Rejected, Unavailable
 from transport.wire import EnvelopeEntry, MailboxAnswer, ReceiptEntry
 
 log = structlog.get_logger()
@@ -93,7 +93,7 @@ class Receiving:
         message = download.arrival.message
         try:
             for attachment in download.missing:
-                await self._downloads.fetch(attachment, download.lease)
+                await self._fetch(attachment, download.lease)
             await self._consigning.consign([download.arrival])
         except Unavailable as error:
             log.warning("download.failed", message=message.message_id, rule=error.code, reason=error.message)
@@ -101,6 +101,13 @@ class Receiving:
             await self._returns.tell([again])
         finally:
             self._running.pop(message.message_id, None)
+
+    async def _fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
+        try:
+            await self._downloads.fetch(attachment, lease)
+        except Rejected as error:
+            # The delivery was taken back meanwhile. If it was not after all, it is offered again.
+            raise Unavailable(error.code, error.message) from error
 
     async def _sorted(
         self, entries: Sequence[EnvelopeEntry], answer: MailboxAnswer, returns: list[Return]

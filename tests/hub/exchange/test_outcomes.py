@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from certs.receipts import ReceiptTrust, verify_receipt
 from certs.trust import SignerBinding, Trust, TrustAnchor
@@ -286,3 +288,31 @@ class TestReceiptsThatDoNotHold:
         (receipt,) = await g22.receipts()
         strange = entry.model_copy(update={"entry": receipt.entry, "lease": receipt.lease})
         assert (await g22.report(strange, "G22", codes=("G22",))).code == "outcome-mismatch"
+
+
+async def test_a_long_reason_is_cut_before_it_is_logged_and_kept(world: World, g22: Node, h23: Node) -> None:
+    """A node may give any reason for handing back: a thousand characters of it are told and stored."""
+    entry = await _entry(g22, h23, "H23")
+    with capture_logs() as logs:
+        result = await _tell(h23, entry, OutcomeKind.RELEASED, reason="x" * 1_000_000)
+    assert result.result is OutcomeResult.RECORDED
+    (line,) = [each for each in logs if each["event"] == "outcome.entered"]
+    assert line["reason"] == "x" * 1000
+    assert await world.count("mailbox_entries WHERE length(last_error) = 1000") == 1
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda long: {"outcomes": [{"entry": 1, "outcome": "released", "lease": long}]},
+        lambda long: {"receipts": [{"receipt": "", "proof": long}]},
+        lambda long: {"epoch": long},
+        lambda long: {"proofs": {long: ""}},
+    ],
+    ids=["lease", "proof", "epoch", "proofs"],
+)
+async def test_a_long_token_is_refused_shortly(request_of: Any, h23: Node) -> None:
+    """Names that a peer gives to leases, proofs and stores are short, and so is the answer to one that is not."""
+    body = request_of("x" * 100_000)
+    async with h23.session.post(h23.client._hub.with_path("/v1/receipts"), json=body) as answer:
+        assert (answer.status, len(await answer.read()) < 2000) == (400, True)

@@ -146,6 +146,22 @@ async def test_only_who_is_to_fetch_can_be_silent(world: World, suspended: str) 
     assert bool(await told(world)) is (suspended == "never")
 
 
+@pytest.mark.parametrize("ended", ["agency", "connection"])
+async def test_who_is_to_fetch_no_more_is_not_counted_as_silent(world: World, ended: str) -> None:
+    """The count of the silent falls when a silent connection is suspended or its agencies are retired."""
+    h31 = await world.join("hungyen", "H31")
+    await pass_by(world, 1, fetching=(h31,))
+    await pass_by(world, 30)
+    assert await world.database.read(watching.silent_count) == 1
+    if ended == "agency":
+        await world.set_status("H31", EntryStatus.RETIRED)
+    else:
+        await world.database.write(
+            lambda transaction: connections.set_status(transaction, "hungyen", EntryStatus.SUSPENDED)
+        )
+    assert await world.database.read(watching.silent_count) == 0
+
+
 async def test_who_enrolled_and_never_fetched_is_missed(world: World) -> None:
     """A node that was let in and never came is told of like one that ceased; one that never enrolled is not."""
     await world.join("hungyen", "H31")

@@ -67,6 +67,17 @@ async def test_damaged_remains_of_a_download_are_fetched_anew(node: Node, hub: H
     assert [start for start, _ in hub.blob_reads] == [1000, 0]
 
 
+async def test_a_message_whose_attachment_was_taken_back_is_released(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A delivery may end while its attachments are fetched: the entry is handed back with the hub's reason."""
+    sealed = world.sealed(envelope(document(G22, H23), LARGE))
+    entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
+    hub.purged_blobs.add(digest_of(LARGE))
+    async with node.running("receiver", "reporter"):
+        await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
+
+
 async def test_a_blob_of_other_bytes_is_never_taken(node: Node, hub: HubSimulator, world: World) -> None:
     """When the hub's blob is not what the envelope names, the message is put off and no wrong file stays."""
     sealed = world.sealed(envelope(document(G22, H23), LARGE))
