@@ -6,6 +6,7 @@ as for what was fetched; an endpoint that fails is left alone by its breaker, wh
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -117,6 +118,10 @@ class Push:
             else:
                 await self._failed(batch, error)
             return
+        except asyncio.CancelledError:
+            # The hub stops, and will not learn whether this came through: it is free for the next start at once.
+            await self._parts.database.write(partial(self._give_back, batch=batch, at=self._parts.clock()))
+            raise
         self._pushed_at = self._parts.clock()
         self._parts.watch.fetched(self._connection)
         self._parts.meters.pushes.labels("taken").inc()
@@ -162,7 +167,7 @@ class Push:
         self, transaction: Transaction, batch: Batch, at: datetime, chance: float, error: Unavailable
     ) -> tuple[Breaker | None, list[Alert]]:
         """Give the entries back and count the failure; gives the breaker as it is now, and the alert of an opening."""
-        mailboxes.give_back(transaction, self._connection, list(batch.entries), batch.lease, at=at)
+        self._give_back(transaction, batch, at)
         row = pushing.find(transaction, self._connection, for_change=True)
         if row is None:
             return None, []
@@ -176,7 +181,7 @@ class Push:
     def _enter_success(self, transaction: Transaction, batch: Batch, at: datetime, *, give_back: bool) -> list[Alert]:
         """Close the breaker; gives the alert of it."""
         if give_back:
-            mailboxes.give_back(transaction, self._connection, list(batch.entries), batch.lease, at=at)
+            self._give_back(transaction, batch, at)
         row = pushing.find(transaction, self._connection, for_change=True)
         if row is None:
             return []
@@ -184,6 +189,9 @@ class Push:
         if row.breaker.state is BreakerState.CLOSED:
             return []
         return self._alert(transaction, AlertEvent.PUSH_CLOSED, at, row.breaker.changed_at, None)
+
+    def _give_back(self, transaction: Transaction, batch: Batch, at: datetime) -> None:
+        mailboxes.give_back(transaction, self._connection, list(batch.entries), batch.lease, at=at)
 
     def _alert(
         self, transaction: Transaction, event: AlertEvent, at: datetime, since: datetime, reason: str | None

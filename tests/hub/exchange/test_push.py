@@ -263,6 +263,23 @@ async def test_a_node_that_does_not_answer_is_given_up_in_time(
     assert ((await pushed.breaker()).last_error or "").startswith("push-unreachable")
 
 
+async def test_a_push_that_the_hubs_stop_cuts_off_leaves_nothing_leased(
+    world: World, g22: Node, h23: Node, pushed: PushedNode
+) -> None:
+    """What was under way when the hub stopped is offered at once after the next start, not when its lease lapses."""
+    await g22.send(document("G22", "H23"))
+    pushed.way_in.held = asyncio.Event()
+    async with pushed.up(), pushed.pushing() as push:
+        under_way = asyncio.create_task(push.step())
+        await pushed.way_in.has(1)
+        under_way.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await under_way
+        pushed.way_in.held.set()
+    assert len(await h23.envelopes()) == 1
+    assert (await pushed.breaker()).failures == 0
+
+
 async def test_an_idle_node_hears_of_the_hub_and_counts_as_fetching(world: World, pushed: PushedNode) -> None:
     """Every minute an empty push: the node knows that pushes come, the hub that the node is there."""
     async with pushed.up(), pushed.pushing() as push:
