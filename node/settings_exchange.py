@@ -111,7 +111,9 @@ class RetentionSettings(Settings):
     brought again to a hub that was restored."""
     received_days: float = Field(0.0, ge=0, le=36_500)
     """Days from the hand-over of a received message to the last agency that it was for. A status about a document needs
-    its bytes: allow for the longest time that an agency works on one."""
+    its bytes: allow for the longest time that an agency works on one. While a recall or an update is not answered, or a
+    document with a deadline is not finished, its bytes are kept for twice as long, counted from the question or the
+    deadline."""
 
     @property
     def sent_time(self) -> timedelta | None:

@@ -52,6 +52,17 @@ def writing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
 
 
+def require_new_file(path: Path) -> None:
+    """Pass if nothing stands at `path`. Raises Rejected: `path-is-folder`, `file-exists`."""
+    with storage_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() or path.is_symlink():
+        raise Rejected(
+            "file-exists", f"{path} is there already.", mend="Give another name, or write over it with --force."
+        )
+
+
 def make_private_folder(folder: Path) -> None:
     """Create `folder` (and what is missing above it) for its owner alone; a folder that stands keeps its mode."""
     with storage_errors(folder):
@@ -79,6 +90,8 @@ def storage_error(error: OSError, path: Path) -> CongvanError:
             f"{path}: permission denied.",
             mend="Run as the owner of the folder, or correct its owner.",
         )
+    if isinstance(error, IsADirectoryError):
+        return Rejected("path-is-folder", f"{path} is a folder.", mend="Give the path of a file.")
     if isinstance(error, FileNotFoundError):
         return Rejected("file-missing", f"{path}: there is no such file or folder.", mend="Check the path.")
     return Unavailable(

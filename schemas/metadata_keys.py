@@ -138,6 +138,11 @@ def _code_table(value: object) -> object:
     return {"number": parts[1], "notation": parts[2]}
 
 
+def _number_text(value: object) -> object:
+    """A number of a document, or of a telephone, is as often written 6101 as "6101"."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _organ_table(value: object) -> object:
     return {"organ_id": value} if isinstance(value, str | AgencyCode) else value
 
@@ -154,6 +159,7 @@ Code = Annotated[AgencyCode, PlainValidator(_agency_code)]
 Date = Annotated[DateText, PlainValidator(_date_text)]
 Expiry = Annotated[dt.datetime | dt.timedelta, PlainValidator(_expiry)]
 Text = Annotated[str, Field(min_length=1)]
+NumberText = Annotated[str, BeforeValidator(_number_text)]
 
 
 class _Keys(BaseModel):
@@ -161,8 +167,6 @@ class _Keys(BaseModel):
         extra="forbid",
         frozen=True,
         str_strip_whitespace=True,
-        # A number of a document is as often written 6101 as "6101".
-        coerce_numbers_to_str=True,
         # A member of the tables is named in errors as people write it.
         loc_by_alias=True,
     )
@@ -174,13 +178,13 @@ class OrganKeys(_Keys):
     organ_name: str | None = None
     organ_add: str | None = None
     email: str | None = None
-    telephone: str | None = None
-    fax: str | None = None
+    telephone: NumberText | None = None
+    fax: NumberText | None = None
     website: str | None = None
 
 
 class CodeKeys(_Keys):
-    number: Text
+    number: Annotated[NumberText, Field(min_length=1)]
     notation: Text
 
 
@@ -214,7 +218,7 @@ class StaffKeys(_Keys):
     department: str | None = None
     staff: str | None = None
     email: str | None = None
-    mobile: str | None = None
+    mobile: NumberText | None = None
 
 
 class ReceiverKeys(_Keys):

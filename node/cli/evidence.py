@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from node.cli.options import Dir, Json, with_node
+from runtime.files import require_new_file
 from runtime.terminal import say, show_json
 
 
@@ -19,6 +20,7 @@ def evidence(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],
     attachments: Annotated[bool, typer.Option("--attachments", help="Put the attachments in, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")] = False,
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -28,6 +30,8 @@ def evidence(
 
     Example: [bold]congvan node evidence 9f86d081 --out 9f86d081.zip[/bold]
     """
+    if not force:
+        require_new_file(out)
     manifest = with_node(folder, lambda node: node.evidence.write(message, out, attachments=attachments))
     if as_json:
         show_json({"file": str(out), "message_id": manifest.message_id, "files": len(manifest.files)})

@@ -3,6 +3,9 @@
 A payload is kept for sending (`outbox.kept_from`) and for handing over (`inbox.kept_from`), each for a time of its own,
 and goes when it is kept for neither. `kept_from` never lies after the moment at which all ended: it is set when the
 message comes into the record, moved on here when a message turns out to need more time, and null once it is let go.
+
+What waits for a person is waited for as long again: after that a recall that nobody answers, or a document that nobody
+says is finished, keeps nothing any more.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import ColumnElement, Table, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, exists, func, or_, select, update
 
-from node.store.business_tables import requests
+from node.store.business_tables import deadlines, requests
 from node.store.message_tables import (
     attachments,
     envelopes,
@@ -28,7 +31,7 @@ from node.store.message_tables import (
 from node.store.metadata import Transaction
 from node.store.receipt_tables import receipts
 from node.store.standing_tables import resubmissions
-from node.store.states import DeliveryState, HandoverState, OutboxState, RequestState
+from node.store.states import DeadlineStage, DeliveryState, HandoverState, OutboxState, RequestState
 from schemas.envelope import Sha256Hex
 
 _UNSENT = tuple(state for state in OutboxState if state.is_waiting)
@@ -65,8 +68,11 @@ class Dropped:
     files: tuple[Sha256Hex, ...]
 
 
-def due(transaction: Transaction, side: Side, *, before: datetime, most: int) -> list[DueMessage]:
-    """Up to `most` messages kept since `before` or longer, the longest kept first."""
+def due(transaction: Transaction, side: Side, *, before: datetime, patience: datetime, most: int) -> list[DueMessage]:
+    """Up to `most` messages kept since `before` or longer, the longest kept first.
+
+    What was asked, or was to be finished, before `patience` is not waited for.
+    """
     columns = side.table.c
     rows = transaction.execute(
         select(
@@ -74,7 +80,7 @@ def due(transaction: Transaction, side: Side, *, before: datetime, most: int) ->
             columns.kept_from,
             messages.c.sealed_bytes,
             _ended_at(side),
-            _is_open(side).label("open"),
+            _is_open(side, patience).label("open"),
         )
         .join_from(side.table, messages, messages.c.message_id == columns.message_id)
         .where(columns.kept_from <= before)
@@ -98,15 +104,17 @@ def keep(transaction: Transaction, side: Side, kept_from: Mapping[Sha256Hex, dat
         )
 
 
-def let_go(transaction: Transaction, side: Side, message_ids: Collection[Sha256Hex], *, at: datetime) -> Dropped:
-    """Keep messages no longer for `side`; drop the payloads that are then kept for nothing.
+def let_go(
+    transaction: Transaction, side: Side, message_ids: Collection[Sha256Hex], *, at: datetime, patience: datetime
+) -> Dropped:
+    """Keep messages no longer for `side`; drop the payloads that are then kept for nothing. `patience`: as for `due`.
 
     One of which something is open again is kept from `at` on instead.
     """
     columns = side.table.c
     ended = transaction.scalars(
         update(side.table)
-        .where(columns.message_id.in_(message_ids), ~_is_open(side))
+        .where(columns.message_id.in_(message_ids), ~_is_open(side, patience))
         .values(kept_from=None)
         .returning(columns.message_id)
     ).all()
@@ -172,11 +180,11 @@ def _ended_at(side: Side) -> ColumnElement[datetime]:
     return func.coalesce(told, ended.scalar_subquery()).label("ended_at")
 
 
-def _is_open(side: Side) -> ColumnElement[bool]:
+def _is_open(side: Side, patience: datetime) -> ColumnElement[bool]:
     """Something of the message is still under way: its bytes may be needed at any moment."""
     message_id = side.table.c.message_id
     # A request is open until it is answered, and whoever answers looks at it and at what it speaks of.
-    is_open = requests.c.state == RequestState.OPEN
+    is_open = and_(requests.c.state == RequestState.OPEN, requests.c.opened_at > patience)
     asked = or_(
         exists().where(requests.c.message_id == message_id, is_open),
         exists().where(requests.c.about == message_id, is_open),
@@ -187,4 +195,11 @@ def _is_open(side: Side) -> ColumnElement[bool]:
         )
         again = exists().where(resubmissions.c.message_id == message_id)
         return or_(outbox.c.state.in_(_UNSENT), undelivered, again, asked)
-    return or_(exists().where(handovers.c.message_id == message_id, handovers.c.state.not_in(_HANDED_OVER)), asked)
+    # Until it is finished it is worked on, and a status about it is made from its bytes.
+    unfinished = exists().where(
+        deadlines.c.message_id == message_id,
+        deadlines.c.stage != DeadlineStage.SETTLED,
+        deadlines.c.due_at > patience,
+    )
+    waiting = exists().where(handovers.c.message_id == message_id, handovers.c.state.not_in(_HANDED_OVER))
+    return or_(waiting, unfinished, asked)

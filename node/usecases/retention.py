@@ -54,10 +54,13 @@ class Retention:
     async def _step(self, side: Side, time: timedelta) -> bool:
         now = self._clock()
         before = now - time
-        due = _first(await self._database.read(partial(retention.due, side=side, before=before, most=_MESSAGES)))
+        patience = before - time
+        look = partial(retention.due, side=side, before=before, patience=patience, most=_MESSAGES)
+        due = _first(await self._database.read(look))
         if not due:
             return False
-        dropped = await self._database.write(partial(_drop, side=side, due=due, before=before, at=now))
+        drop = partial(_drop, side=side, due=due, before=before, patience=patience, at=now)
+        dropped = await self._database.write(drop)
         if dropped.messages:
             log.info("payloads.purged", messages=dropped.messages, files=len(dropped.files))
         await self._leavings.drop_unneeded(dropped.files)
@@ -91,9 +94,17 @@ def _first(due: Sequence[DueMessage]) -> list[DueMessage]:
     return taken
 
 
-def _drop(transaction: Transaction, side: Side, due: Sequence[DueMessage], before: datetime, at: datetime) -> Dropped:
+def _drop(
+    transaction: Transaction,
+    side: Side,
+    due: Sequence[DueMessage],
+    *,
+    before: datetime,
+    patience: datetime,
+    at: datetime,
+) -> Dropped:
     # What is open now cannot have ended before now.
     later = {each.message_id: each.ended_at or at for each in due if each.ended_at is None or each.ended_at > before}
     retention.keep(transaction, side, later)
     ended = [each.message_id for each in due if each.message_id not in later]
-    return retention.let_go(transaction, side, ended, at=at)
+    return retention.let_go(transaction, side, ended, at=at, patience=patience)

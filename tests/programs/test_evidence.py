@@ -166,7 +166,10 @@ def test_after_the_payload_was_dropped_the_receipts_prove_the_rest(settled: Sett
 def test_the_commands_tell_what_holds_by_their_exit_status(settled: Settled, tmp_path: Path) -> None:
     """A file of evidence made by the command verifies with 0 and says who said what; spoilt, with 1 and its rule."""
     out = tmp_path / "evidence.zip"
-    assert congvan("hub", "evidence", settled.message_id[:12], "-o", out, "--dir", settled.folder / "hub")[0] == 0
+    gather = ("hub", "evidence", settled.message_id[:12], "-o", out, "--dir", settled.folder / "hub")
+    assert congvan(*gather)[0] == 0
+    assert congvan(*gather)[0] == 1, "a file that is there is not written over unasked"
+    assert congvan(*gather, "--force")[0] == 0
     status, told = congvan("evidence", "verify", out, "--authority", settled.authority, "--json")
     report = json.loads(told)
     assert (status, report["holds"], report["anchored"]) == (0, True, True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.files import make_private_folder, storage_errors, write_file
+from runtime.files import make_private_folder, require_new_file, storage_errors, write_file
 from schemas.errors import Rejected, Unavailable
 
 
@@ -49,6 +49,7 @@ def test_folders_are_private(tmp_path: Path) -> None:
         (errno.EIO, Unavailable, "storage-failed"),
         (errno.EACCES, Rejected, "storage-permission"),
         (errno.ENOENT, Rejected, "file-missing"),
+        (errno.EISDIR, Rejected, "path-is-folder"),
     ],
 )
 def test_system_errors_become_ours(number: int, family: type[Exception], code: str) -> None:
@@ -56,3 +57,14 @@ def test_system_errors_become_ours(number: int, family: type[Exception], code: s
     with pytest.raises(family, match="the/path") as caught, storage_errors(Path("the/path")):
         raise OSError(number, os.strerror(number))
     assert caught.value.code == code  # type: ignore[attr-defined]  # both families have a code
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    """A path is free, or its file, its dangling link or its folder is named as what stands there."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    require_new_file(tmp_path / "free")
+    for name, code in (("file", "file-exists"), ("link", "file-exists"), (".", "path-is-folder")):
+        with pytest.raises(Rejected) as caught:
+            require_new_file(tmp_path / name)
+        assert caught.value.code == code

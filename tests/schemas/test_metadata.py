@@ -121,6 +121,8 @@ def test_a_recall_and_an_update_say_what_they_change() -> None:
     [
         ({"subjct": "x"}, "subjct", "did you mean `subject`?"),
         ({"subject": ""}, "subject", "at least 1 character"),
+        ({"subject": 5}, "subject", "valid string"),
+        ({"signer": {"full_name": 7}}, "signer.full_name", "valid string"),
         ({"code": "6101"}, "code", "6101/VPCP-KSTT"),
         ({"signer": {"position": "x"}}, "signer.full_name", "is missing"),
         ({"to": ["h 23"]}, "to.0.organ_id", "h 23"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from runtime.database import Database
 from schemas.errors import Rejected, Unavailable
 from schemas.message import StatusCode
 from schemas.receipts import ReceiptEvent
+from schemas.times import DateText
 from tests.node.core.asking import becomes, handed, outbox_row
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
@@ -155,6 +157,44 @@ async def test_a_document_is_kept_while_a_request_about_it_is_open(node: Node, h
     await _purge(retention)
     assert not await _is_kept(node, first.message_id)
     assert not await _is_kept(node, second.message_id)
+
+
+async def test_a_request_that_nobody_answers_is_not_waited_for_for_ever(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """After twice the time the recall and the document go, though nobody has answered."""
+    original = document(G22, H23)
+    first = world.sealed(envelope(original))
+    second = world.sealed(envelope(recall(original), about=[first.message_id]))
+    async with node.running():
+        for sealed in (first, second):
+            hub.deliver(sealed.data, [H23])
+            await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    for days, kept in ((19, True), (30, False)):
+        node.clock.ahead = timedelta(days=days)
+        await _purge(_retention(node, received=10))
+        assert [await _is_kept(node, one.message_id) for one in (first, second)] == [kept, kept]
+
+
+async def test_a_document_is_kept_until_it_is_finished(node: Node, hub: HubSimulator, world: World) -> None:
+    """With a deadline it is kept while it is worked on; twice the time after the deadline it goes nevertheless."""
+    near, far, done = (
+        world.sealed(envelope(replace(document(G22, H23), due_date=DateText.of(day)), submission_id=str(place)))
+        for place, day in enumerate(node.clock().date() + timedelta(days=days) for days in (5, 60, 60))
+    )
+    async with node.running():
+        for sealed in (near, far, done):
+            hub.deliver(sealed.data, [H23])
+            await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    await node.responder.respond(done.message_id, StatusCode.FINISHED)
+    for days, kept in ((11, [True, True, False]), (36, [False, True, False])):
+        node.clock.ahead = timedelta(days=days)
+        await _purge(_retention(node, received=10))
+        assert [await _is_kept(node, one.message_id) for one in (near, far, done)] == kept
+    await node.responder.respond(far.message_id, StatusCode.FINISHED)
+    node.clock.ahead = timedelta(days=47)
+    await _purge(_retention(node, received=10))
+    assert not await _is_kept(node, far.message_id)
 
 
 async def test_a_shared_attachment_stays_until_the_last_message_goes(
