@@ -78,7 +78,8 @@ class HandoverSettings(Settings):
     """How messages go to the agency's software, through an adapter."""
 
     parallel: int = Field(4, ge=2, le=64)
-    """How many hand-overs are under way at once."""
+    """How many hand-overs are under way at once. Where a node serves several agencies, each leaves a place to the
+    others; one whose software did not answer in time has one place until it answers."""
     express_reserve: int = Field(1, ge=1)
     """How many of them are kept for express documents."""
     timeout: float = Field(300.0, gt=0)

@@ -68,6 +68,8 @@ def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
 
 async def sleep_unless(stop: asyncio.Event, seconds: float) -> bool:
     """Wait `seconds`, or less if `stop` is set meanwhile; True if it is."""
+    # Not `wait_for`: in Python 3.11 it loses a cancellation that comes in the moment in which the event is set.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     return stop.is_set()

@@ -41,8 +41,10 @@ class Wakeups:
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """True if `event` was set within `seconds`; it is cleared for the next wait."""
+    # Not `wait_for`: in Python 3.11 it loses a cancellation that comes in the moment in which the event is set.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     woken = event.is_set()
     event.clear()
     return woken

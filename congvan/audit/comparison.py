@@ -14,7 +14,7 @@ from typing import Final
 
 from hub.store.audit_records import HubRecord
 from node.store.audit_records import NodeRecord
-from node.store.states import OutboxState
+from node.store.states import HandoverState, OutboxState
 from schemas.auditing import AuditFinding, FindingCode, ReceiptRecord
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent
@@ -35,6 +35,7 @@ class Stage(StrEnum):
     SUBMITTED = "submitted, not yet accepted"
     ACCEPTED = "accepted, not yet consigned"
     CONSIGNED = "consigned, not yet handed over"
+    PARKED = "parked by the recipient's node until a person drives it again"
     TO_REPORT = "receipt not yet told to the hub"
     TO_FETCH = "receipt not yet fetched by the sender"
 
@@ -80,6 +81,10 @@ def in_flight(sides: Sides) -> Iterator[InFlight]:
     for node in sides.nodes.values():
         if node.created_at is not None and not _is_settled(node):
             yield InFlight(Stage.SUBMITTED, sides.message_id, None, node.created_at)
+        for code, state in sorted(node.handovers.items()):
+            if state is HandoverState.PARKED and node.received_at is not None:
+                attested_at = (receipt.stored_at for receipt in node.receipts if receipt.recipient == code)
+                yield InFlight(Stage.PARKED, sides.message_id, code, max(attested_at, default=node.received_at))
         for receipt in node.receipts:
             if receipt.waiting:
                 yield InFlight(Stage.TO_REPORT, sides.message_id, receipt.recipient, receipt.stored_at)
@@ -92,12 +97,19 @@ def in_flight(sides: Sides) -> Iterator[InFlight]:
         events = {receipt.event for receipt in (*attested, *here)}
         if not events & _ENDED:
             yield InFlight(Stage.ACCEPTED, sides.message_id, code, hub.accepted_at)
-        elif ReceiptEvent.CONTENT_CONSIGNMENT in events and not events & _HANDED_OVER:
+        elif ReceiptEvent.CONTENT_CONSIGNMENT in events and (
+            not events & _HANDED_OVER or _is_driven_again(served_by, code)
+        ):
             since = min(receipt.stored_at for receipt in (*attested, *here))
             yield InFlight(Stage.CONSIGNED, sides.message_id, code, since)
         for receipt in attested:
             if receipt.waiting:
                 yield InFlight(Stage.TO_FETCH, sides.message_id, code, receipt.stored_at)
+
+
+def _is_driven_again(node: NodeRecord | None, code: str) -> bool:
+    """Whether the hand-over waits, though an attested failure may have ended it once."""
+    return node is not None and code in node.handovers and node.handovers[code].is_waiting
 
 
 def _is_settled(node: NodeRecord) -> bool:

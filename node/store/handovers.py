@@ -7,7 +7,7 @@ nothing will come, as the hub says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -118,39 +118,66 @@ def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
         )
 
 
-def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyHandover, ...]:
-    """What may be handed over now, the most urgent lane first, in it in the order of arrival."""
+def ready(
+    transaction: Transaction,
+    *,
+    limit: int,
+    lanes: range,
+    of: Collection[AgencyCode] | None = None,
+    besides: Collection[AgencyCode] = (),
+) -> tuple[ReadyHandover, ...]:
+    """What may be handed over now, the most urgent lane first, in it in the order of arrival.
+
+    Only in `lanes`; only those `of` some agencies (None: of any), and none of those `besides`.
+    """
+    chosen = [handovers.c.lane.between(lanes.start, lanes.stop - 1)]
+    if of is not None:
+        chosen.append(handovers.c.code.in_(of))
+    if besides:
+        chosen.append(handovers.c.code.not_in(besides))
     rows = transaction.execute(
         select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
-        .where(handovers.c.state == HandoverState.READY)
+        .where(handovers.c.state == HandoverState.READY, *chosen)
         .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
         .limit(limit)
     )
     return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts) for row in rows)
 
 
-def next_due(transaction: Transaction) -> datetime | None:
-    """When the first resting hand-over is to be tried again, or the first hold ends."""
+def next_due(transaction: Transaction, now: datetime, *, hold: timedelta) -> datetime | None:
+    """When the first resting hand-over is to be tried again, or the first hold ends; `now` if one lasts too long."""
+    latest = transaction.scalar(select(func.max(handovers.c.due_at)).where(handovers.c.state == HandoverState.HELD))
+    if latest is not None and latest > now + hold:
+        return now
     due_times = transaction.scalars(
         select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
     )
     return min((due_at for due_at in due_times if due_at is not None), default=None)
 
 
-def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta) -> None:
+def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta, hold: timedelta) -> None:
     """Make ready what has rested until `now`, and end the holds that were to last until then.
 
-    Nothing rests or is held for more than `longest`: what is due later was put off before the clock was set back.
+    Nothing rests for more than `longest`: what is due later was put off before the clock was set back, and is tried.
+    A hold that lasts for more than `hold`, because of that or of another setting, lasts so long from now on: ended at
+    once, a recall would be handed over before the document that it recalls.
     """
-    is_due = (handovers.c.due_at <= now) | (handovers.c.due_at > now + longest)
     transaction.execute(
         update(handovers)
-        .where(handovers.c.state == HandoverState.RESTING, is_due)
+        .where(
+            handovers.c.state == HandoverState.RESTING,
+            (handovers.c.due_at <= now) | (handovers.c.due_at > now + longest),
+        )
         .values(state=HandoverState.READY, due_at=None)
+    )
+    transaction.execute(
+        update(handovers)
+        .where(handovers.c.state == HandoverState.HELD, handovers.c.due_at > now + hold)
+        .values(due_at=now + hold)
     )
     held = transaction.execute(
         update(handovers)
-        .where(handovers.c.state == HandoverState.HELD, is_due)
+        .where(handovers.c.state == HandoverState.HELD, handovers.c.due_at <= now)
         .values(due_at=None)
         .returning(handovers.c.message_id, handovers.c.code)
     ).all()
@@ -201,23 +228,32 @@ def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
     )
 
 
-def awaited(transaction: Transaction, *, after: Sha256Hex, limit: int) -> tuple[tuple[Sha256Hex, AgencyCode], ...]:
+def awaited(transaction: Transaction, *, after: Sha256Hex, limit: int) -> dict[Sha256Hex, list[AgencyCode]]:
     """Messages that have not come, and for which of our agencies something is held until they do.
 
-    The first `limit` of those whose ids come after `after`.
+    The first `limit` messages of those whose ids come after `after`, in order, each with all the agencies.
     """
     here = select(handovers.c.message_id).where(
         handovers.c.message_id == handover_predecessors.c.predecessor,
         handovers.c.code == handover_predecessors.c.code,
     )
-    rows = transaction.execute(
-        select(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+    first = transaction.scalars(
+        select(handover_predecessors.c.predecessor)
         .where(handover_predecessors.c.predecessor > after, ~here.exists())
         .distinct()
-        .order_by(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+        .order_by(handover_predecessors.c.predecessor)
         .limit(limit)
     )
-    return tuple((row.predecessor, row.code) for row in rows)
+    found: dict[Sha256Hex, list[AgencyCode]] = {message_id: [] for message_id in first}
+    rows = transaction.execute(
+        select(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+        .where(handover_predecessors.c.predecessor.in_(found), ~here.exists())
+        .distinct()
+        .order_by(handover_predecessors.c.predecessor, handover_predecessors.c.code)
+    )
+    for row in rows:
+        found[row.predecessor].append(row.code)
+    return found
 
 
 def missing(transaction: Transaction, spoken_of: Sequence[Sha256Hex], code: AgencyCode) -> tuple[Sha256Hex, ...]:

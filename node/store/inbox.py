@@ -33,13 +33,20 @@ class ReceivedMessage:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedMessage:
+    """What the record says of a message; `sender` is the agency's code of the day it came."""
+
+    sender: AgencyCode
+    document_id: str | None
+    lane: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage:
-    """A received message as it is kept; `sender` is the agency's code of the day it came."""
+    """A received message as it is kept."""
 
     sealed: bytes
-    sender: AgencyCode
-    lane: int
     about: tuple[Sha256Hex, ...]
     attachments: tuple[AttachmentRow, ...]
     signer: str
@@ -99,11 +106,18 @@ def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | N
     return sender
 
 
-def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
-    """A received message whole; None if it is not here."""
+def described(transaction: Transaction, message_id: Sha256Hex) -> DescribedMessage | None:
+    """What is known of a message even when its bytes are not here; None if nothing is."""
     row = transaction.execute(
-        select(inbox, messages.c.sender, messages.c.lane, envelopes.c.sealed)
-        .join(messages, messages.c.message_id == inbox.c.message_id)
+        select(messages.c.sender, messages.c.document_id, messages.c.lane).where(messages.c.message_id == message_id)
+    ).one_or_none()
+    return None if row is None else DescribedMessage(row.sender, row.document_id, row.lane)
+
+
+def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
+    """A received message whole; None if its bytes are not here."""
+    row = transaction.execute(
+        select(inbox, envelopes.c.sealed)
         .join(envelopes, envelopes.c.message_id == inbox.c.message_id)
         .where(inbox.c.message_id == message_id)
     ).one_or_none()
@@ -111,8 +125,6 @@ def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | N
         return None
     return StoredMessage(
         sealed=row.sealed,
-        sender=row.sender,
-        lane=row.lane,
         about=message_store.about_of(transaction, message_id),
         attachments=message_store.attachments_of(transaction, message_id),
         signer=row.signer,

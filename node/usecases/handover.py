@@ -13,12 +13,12 @@ import structlog
 from adapters.sdk import Adapter, Delivery, DeliveryKey, IncomingAttachment, Later, Outcome
 from node.store import handovers, inbox
 from node.store.handovers import ReadyHandover
-from node.store.inbox import StoredMessage
+from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-from schemas.errors import CongvanError, Unavailable
+from schemas.errors import CongvanError, Rejected
 from schemas.travel import parse_envelope, read_envelope
 
 log = structlog.get_logger()
@@ -28,13 +28,24 @@ AdapterRoute: TypeAlias = Callable[[AgencyCode], Adapter | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing could be handed over: the record has no bytes of the message. A person must bring them back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a hand-over, and what the software said to it."""
+    """One try of a hand-over, and what the software said to it.
+
+    `delivery` is None where the bytes of the message are `Lost`; `timed_out`: the software said nothing in time.
+    """
 
     row: ReadyHandover
-    stored: StoredMessage
-    delivery: Delivery
-    outcome: Outcome
+    described: DescribedMessage
+    delivery: Delivery | None
+    outcome: Outcome | Lost
+    timed_out: bool = False
 
 
 class HandingOver:
@@ -46,20 +57,29 @@ class HandingOver:
         self._timeout = timeout
 
     async def attempt(self, row: ReadyHandover) -> Attempt:
-        """Hand a message over once. What an adapter raises, or takes too long for, is for later."""
-        stored, missing = await self._database.read(partial(_stored, row=row))
+        """Hand a message over once. What an adapter raises, or takes too long for, is for later.
+
+        Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
+        """
+        described, stored, missing = await self._database.read(partial(_recorded, row=row))
+        if stored is None:
+            lost = Lost(f"The bytes of the message {row.message_id} are no longer here.")
+            return Attempt(row, described, None, lost)
         delivery = await asyncio.to_thread(_delivery, stored, missing, row)
-        return Attempt(row, stored, delivery, await self._outcome(delivery))
+        try:
+            async with asyncio.timeout(self._timeout):
+                outcome = await self._outcome(delivery)
+        except TimeoutError:
+            late = Later(f"The adapter did not answer within {self._timeout:g} seconds.")
+            return Attempt(row, described, delivery, late, timed_out=True)
+        return Attempt(row, described, delivery, outcome)
 
     async def _outcome(self, delivery: Delivery) -> Outcome:
         adapter = self._route(delivery.key.recipient)
         if adapter is None:
             return Later(f"No adapter is set up for {delivery.key.recipient}.")
         try:
-            async with asyncio.timeout(self._timeout):
-                return await adapter.deliver(delivery)
-        except TimeoutError:
-            return Later(f"The adapter did not answer within {self._timeout:g} seconds.")
+            return await adapter.deliver(delivery)
         except CongvanError as error:
             return Later(str(error))
         except Exception as error:
@@ -68,12 +88,16 @@ class HandingOver:
             return Later(f"{type(error).__name__}: {error}")
 
 
-def _stored(transaction: Transaction, row: ReadyHandover) -> tuple[StoredMessage, tuple[Sha256Hex, ...]]:
+def _recorded(
+    transaction: Transaction, row: ReadyHandover
+) -> tuple[DescribedMessage, StoredMessage | None, tuple[Sha256Hex, ...]]:
     """The message, and which of those that it speaks of never came for this agency."""
+    described = inbox.described(transaction, row.message_id)
+    if described is None:
+        raise Rejected("message-unknown", f"The record knows no message {row.message_id}.")
     stored = inbox.stored(transaction, row.message_id)
-    if stored is None:
-        raise Unavailable("message-unknown", f"The bytes of the message {row.message_id} are no longer here.")
-    return stored, handovers.missing(transaction, stored.about, row.code)
+    missing = handovers.missing(transaction, stored.about, row.code) if stored else ()
+    return described, stored, missing
 
 
 def _delivery(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:

@@ -1,8 +1,8 @@
 """What hand-overs came to, entered into the record: state, receipt, and status 02 where the software refused.
 
-A message that the adapter can never take is receipted as a failure, too; if a person drives it again and the software
-takes it, the hand-over is receipted then. What is attested as handed over stays so, whatever is said of a
-repeat.
+A message that the adapter can never take, or whose bytes are lost, is receipted as a failure, too; if a person drives
+it again and the software takes it, the hand-over is receipted then. What is attested as handed over stays so, whatever
+is said of a repeat.
 
 What several came to while the last commit was under way commits together, with one signature for an agency's receipts.
 An outcome that cannot be recorded is kept and tried again, rather than handing the message over once more.
@@ -29,7 +29,7 @@ from node.store.outbox import OutboxEntry
 from node.store.records import Trouble
 from node.store.states import HandoverState
 from node.usecases.backoff import wait_after
-from node.usecases.handover import Attempt
+from node.usecases.handover import Attempt, Lost
 from node.usecases.identity import NodeIdentity
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
@@ -48,6 +48,7 @@ log = structlog.get_logger()
 #: The codes of what adapters answer, as receipts and lists name them.
 _REFUSED: Final = "software-refused"
 _NEVER: Final = "adapter-cannot"
+_LOST: Final = "message-unknown"
 _LATER: Final = "adapter-later"
 
 
@@ -112,7 +113,7 @@ class HandoverRecord:
 
     def _made(self, attempts: Sequence[Attempt], now: datetime) -> Mapping[ReadyHandover, _Ended]:
         """Receipts, signed together, and statuses, sealed, for the hand-overs that have ended."""
-        ended = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted | Refused | Never)]
+        ended = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted | Refused | Never | Lost)]
         receipts = [_receipt(attempt, now) for attempt in ended]
         signed = signed_together(receipts, self._identity, now)
         return {
@@ -121,16 +122,16 @@ class HandoverRecord:
         }
 
     def _refusal_status(self, attempt: Attempt, now: datetime) -> OutboxEntry | None:
-        document = attempt.delivery.message
+        document = attempt.delivery.message if attempt.delivery else None
         if not isinstance(attempt.outcome, Refused) or not isinstance(document, Document):
             return None
         occasion = Occasion(
             message_id=attempt.row.message_id,
             document=document,
-            sender=attempt.stored.sender,
+            sender=attempt.described.sender,
             receiver=attempt.row.code,
             receiver_name=None,
-            lane=attempt.stored.lane,
+            lane=attempt.described.lane,
         )
         reason = plain_reason(attempt.outcome.reason)
         return own_status(occasion, StatusCode.REFUSED, self._identity, at=now, description=reason)
@@ -153,6 +154,9 @@ class HandoverRecord:
                 trouble = Trouble(
                     code=_NEVER, text=plain_reason(reason), mend="Put right what it names, then drive it again."
                 )
+            case Lost(reason):
+                state = HandoverState.PARKED
+                trouble = Trouble(code=_LOST, text=reason, mend="Restore the node's record, then drive it again.")
             case Refused(reason):
                 state, trouble = HandoverState.REFUSED, Trouble(code=_REFUSED, text=plain_reason(reason))
             case Accepted():
@@ -172,7 +176,7 @@ class HandoverRecord:
                 business.enter_handed_over(transaction, row.message_id, row.code)
             made = ended[row]
             numbers = receipt_store.add(transaction, [(made.receipt, made.signed)], at=now)
-            reports.add_receipts(transaction, numbers, lane=attempt.stored.lane)
+            reports.add_receipts(transaction, numbers, lane=attempt.described.lane)
             if made.status is not None:
                 outbox.add(transaction, made.status)
 
@@ -187,18 +191,15 @@ def _was_handed_over(transaction: Transaction, row: ReadyHandover) -> bool:
 
 
 def _receipt(attempt: Attempt, now: datetime) -> Receipt:
-    document_id = (
-        attempt.delivery.message.document_id
-        if isinstance(attempt.delivery.message, Document)
-        else attempt.delivery.message.response_for.document_id
-    )
+    # The envelope's own word where there is one; an agency's code may have changed since.
+    sender = attempt.delivery.message.sender.organ_id if attempt.delivery else attempt.described.sender
     reason = _reason(attempt)
     return receipt_of(
         ReceiptEvent.CONTENT_HANDOVER_FAILURE if reason else ReceiptEvent.CONTENT_HANDOVER,
         issuer=attempt.row.code,
         message_id=attempt.row.message_id,
-        sender=attempt.delivery.message.sender.organ_id,
-        document_id=document_id,
+        sender=sender,
+        document_id=attempt.described.document_id,
         at=now,
         reason=reason,
     )
@@ -211,6 +212,8 @@ def _reason(attempt: Attempt) -> Reason | None:
             return Reason(_REFUSED, plain_reason(reason))
         case Never(reason):
             return Reason(_NEVER, plain_reason(reason))
+        case Lost(reason):
+            return Reason(_LOST, reason)
         case _:
             return None
 
@@ -220,6 +223,8 @@ def _log(attempt: Attempt) -> None:
     match attempt.outcome:
         case Accepted():
             log.info("message.handed-over", **where)
-        case Later(reason) | Refused(reason) | Never(reason):
-            event = {Later: "put-off", Refused: "refused-by-software", Never: "parked"}[type(attempt.outcome)]
+        case Later(reason) | Refused(reason) | Never(reason) | Lost(reason):
+            event = {Later: "put-off", Refused: "refused-by-software", Never: "parked", Lost: "parked"}[
+                type(attempt.outcome)
+            ]
             log.warning(f"handover.{event}", **where, reason=plain_reason(reason))

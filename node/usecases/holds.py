@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from typing import Final
 
@@ -12,7 +11,6 @@ from node.store import handovers
 from node.usecases.work import Work
 from runtime.database import Database
 from runtime.wakeups import Wakeups
-from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from transport.client import HubClient
@@ -41,11 +39,7 @@ class Holds:
         Of a message that the hub does not show (it was not sent here, or a hub restored from a backup does not know
         it yet) nothing follows: the hold lasts its time. Raises Unavailable.
         """
-        awaited: defaultdict[Sha256Hex, list[AgencyCode]] = defaultdict(list)
-        found = await self._database.read(partial(handovers.awaited, after=self._asked_last, limit=_AT_ONCE))
-        self._asked_last = found[-1][0] if len(found) == _AT_ONCE else ""
-        for message_id, code in found:
-            awaited[message_id].append(code)
+        awaited = await self._database.read(partial(handovers.awaited, after=self._asked_last, limit=_AT_ONCE))
         freed = 0
         for message_id, codes in awaited.items():
             ended = await self._ended(message_id)
@@ -53,6 +47,9 @@ class Holds:
                 if code.value in ended:
                     freed += await self._database.write(partial(handovers.release, predecessor=message_id, code=code))
                     log.warning("hold.ended", awaited=message_id, recipient=str(code), delivery=ended[code.value])
+            self._asked_last = message_id
+        if len(awaited) < _AT_ONCE:
+            self._asked_last = ""
         if freed:
             self._wakeups.wake(Work.HANDOVER)
         return freed

@@ -12,7 +12,7 @@ from schemas.times import TimestampText
 _HANDED = {
     HandoverState.HANDED_OVER: "Handed over to the agency's software.",
     HandoverState.REFUSED: "Refused by the agency's software",
-    HandoverState.PARKED: "Parked: the adapter cannot take it",
+    HandoverState.PARKED: "Parked until it is driven again",
 }
 
 

@@ -1,6 +1,7 @@
 """The hand-over worker: brings the inbox to the agencies' software, the most urgent first.
 
-Express documents have workers of their own, so that software which is slow with large ordinary ones cannot take all.
+Express documents have workers of their own, so that software which is slow with large ordinary ones cannot take all;
+nor can one agency's software that hangs (`node.workers.fair_places`).
 """
 
 from __future__ import annotations
@@ -9,20 +10,27 @@ from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from random import Random
+from typing import Final
 
 from node.settings_exchange import HandoverSettings
 from node.store import handovers
 from node.store.handovers import ReadyHandover
 from node.store.metadata import Transaction
 from node.store.records import Trouble
+from node.store.troubles import trouble_of
 from node.usecases.backoff import longest_rest, wait_after
 from node.usecases.handover import HandingOver
 from node.usecases.handover_record import HandoverRecord
-from node.usecases.lanes import has_room
+from node.usecases.lanes import EXPRESS_LANE, LANES
 from node.usecases.work import Work
+from node.workers.fair_places import FairPlaces
 from node.workers.pool import Found
 from runtime.clock import Clock
 from runtime.database import Database
+from schemas.errors import Unavailable
+
+_EXPRESS: Final = range(EXPRESS_LANE, EXPRESS_LANE + 1)
+_ORDINARY: Final = range(EXPRESS_LANE + 1, LANES)
 
 
 class InboxQueue:
@@ -37,6 +45,7 @@ class InboxQueue:
         handing_over: HandingOver,
         record: HandoverRecord,
         *,
+        places: FairPlaces,
         settings: HandoverSettings,
         clock: Clock,
         chance: Random,
@@ -44,21 +53,39 @@ class InboxQueue:
         self._database = database
         self._handing_over = handing_over
         self._record = record
-        self._express_reserve = settings.express_reserve
+        self._places = places
         self._clock = clock
         self._backoff = settings.backoff
         self._chance = chance
         self.parallel = settings.parallel
-        self.longest_rest = max(longest_rest(settings.backoff), timedelta(seconds=settings.hold))
+        self._hold = timedelta(seconds=settings.hold)
+        self._longest_rest = longest_rest(settings.backoff)
+        self.longest_rest = max(self._longest_rest, self._hold)
 
-    async def look(self, limit: int) -> Found[ReadyHandover]:
+    async def look(self, limit: int, running: Collection[ReadyHandover]) -> Found[ReadyHandover]:
+        """Those whose software answers come first: any number of others, which hang, may wait before them."""
+        hanging = self._places.hanging
+        full = {
+            _EXPRESS: self._places.without_place(running, is_express=True),
+            _ORDINARY: self._places.without_place(running, is_express=False),
+        }
+        now = self._clock()
+
         def seen(transaction: Transaction) -> Found[ReadyHandover]:
-            return Found(handovers.ready(transaction, limit=limit), handovers.next_due(transaction))
+            rows: list[ReadyHandover] = []
+            for lanes, without_place in full.items():
+                ready = partial(handovers.ready, transaction, lanes=lanes, limit=limit)
+                rows += ready(besides=without_place | hanging)
+                if retried := hanging - without_place:
+                    rows += ready(of=retried)
+            return Found(rows, handovers.next_due(transaction, now, hold=self._hold))
 
         return await self._database.read(seen)
 
     async def wake_due(self) -> None:
-        await self._database.write(partial(handovers.wake_due, now=self._clock(), longest=self.longest_rest))
+        await self._database.write(
+            partial(handovers.wake_due, now=self._clock(), longest=self._longest_rest, hold=self._hold)
+        )
 
     async def recover(self) -> None:
         """Nothing here waits for the hub."""
@@ -67,8 +94,7 @@ class InboxQueue:
         return row.message_id, row.code.value
 
     def admits(self, row: ReadyHandover, running: Collection[ReadyHandover]) -> bool:
-        lanes = (other.lane for other in running)
-        return has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve)
+        return self._places.admits(row, running)
 
     async def put_off(self, row: ReadyHandover, trouble: Trouble) -> None:
         now = self._clock()
@@ -78,4 +104,10 @@ class InboxQueue:
         )
 
     async def do(self, row: ReadyHandover) -> None:
-        await self._record.record(await self._handing_over.attempt(row))
+        try:
+            attempt = await self._handing_over.attempt(row)
+        except Unavailable as error:
+            await self.put_off(row, trouble_of(error))
+            raise
+        self._places.note(row.code, timed_out=attempt.timed_out)
+        await self._record.record(attempt)

@@ -63,8 +63,8 @@ class WorkQueue(Protocol[RowT]):
     parallel: int
     longest_rest: timedelta
 
-    async def look(self, limit: int) -> Found[RowT]:
-        """The first `limit` rows."""
+    async def look(self, limit: int, running: Collection[RowT]) -> Found[RowT]:
+        """The first `limit` rows; those that it would not admit beside what is `running` may be left out."""
 
     async def wake_due(self) -> None:
         """Make ready what has rested long enough."""
@@ -82,7 +82,10 @@ class WorkQueue(Protocol[RowT]):
         """Let a row rest with which this program itself did not come to terms."""
 
     async def do(self, row: RowT) -> None:
-        """Work on a row and note what became of it. Raises Unavailable if others would fail as well."""
+        """Work on a row and note what became of it. Raises Unavailable if others would fail as well.
+
+        The row rests then: one that can never come through must not be the probe each time.
+        """
 
 
 class Pool(Generic[RowT]):
@@ -136,20 +139,29 @@ class Pool(Generic[RowT]):
         # Work that ends while the queue is looked at may still stand there as it was before: not to be begun again.
         ending = set(self._running)
         try:
-            found = await self._queue.look(self._queue.parallel + len(self._running))
+            found = await self._queue.look(self._queue.parallel + len(self._running), list(self._running.values()))
             if found.next_due is not None and self._is_due(found.next_due):
                 await self._queue.wake_due()
                 return
         except Unavailable as error:
             self._fail(error)
             return
+        began = refused = False
         for row in found.rows:
             key = self._queue.key(row)
-            if key not in self._running and key not in ending and self._admits(row):
-                self._running[key] = row
-                if self._failures:
-                    self._probes[key] = row
-                group.create_task(self._do(key, row, work))
+            if key in self._running or key in ending:
+                continue
+            if not self._admits(row):
+                refused = True
+                continue
+            began = True
+            self._running[key] = row
+            if self._failures:
+                self._probes[key] = row
+            group.create_task(self._do(key, row, work))
+        if began and refused and not self._failures and len(self._running) < self._queue.parallel:
+            # Beside what runs now, the queue may show others than those that it would not admit.
+            return
         await wait_for_event(work, self._seconds_until(found.next_due))
 
     def _admits(self, row: RowT) -> bool:

@@ -44,7 +44,7 @@ class ResubmissionQueue:
         self.parallel = max(1, settings.parallel // 2)
         self.longest_rest = longest_rest(settings.backoff)
 
-    async def look(self, limit: int) -> Found[ReadyMessage]:
+    async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:  # noqa: ARG002
         def seen(transaction: Transaction) -> Found[ReadyMessage]:
             return Found(resubmissions.ready(transaction, limit=limit), resubmissions.next_due(transaction))
 

@@ -44,7 +44,7 @@ class OutboxQueue:
         self.parallel = settings.parallel
         self.longest_rest = longest_rest(settings.backoff)
 
-    async def look(self, limit: int) -> Found[ReadyMessage]:
+    async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:  # noqa: ARG002
         def seen(transaction: Transaction) -> Found[ReadyMessage]:
             return Found(sending_queue.ready(transaction, limit=limit), sending_queue.next_due(transaction))
 

@@ -39,6 +39,7 @@ from node.usecases.sending import Sending
 from node.workers.attachment_recovery import AttachmentFetcher
 from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
+from node.workers.fair_places import FairPlaces
 from node.workers.handover import InboxQueue
 from node.workers.holds import HoldWatcher
 from node.workers.pool import Pool, RowT, WorkQueue
@@ -225,6 +226,7 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
             clock=parts.clock,
             chance=parts.chance,
         ),
+        places=FairPlaces(settings, parts.route, lambda: parts.directory.served_codes),
         settings=settings,
         clock=parts.clock,
         chance=parts.chance,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from runtime.lifecycle import sleep_unless
 from runtime.wakeups import Wakeups, doorbell, ring, wait_for_event
 
 
@@ -23,6 +24,19 @@ async def test_a_listener_that_left_costs_nothing() -> None:
         pass
     wakeups.wake("a")
     assert not wakeups._events
+
+
+async def test_a_cancellation_is_not_lost_to_a_wake_up_of_the_same_moment() -> None:
+    """Who is cancelled in the moment in which the event is set ends, rather than waiting for the next event."""
+    for wait in (wait_for_event, sleep_unless):
+        event = asyncio.Event()
+        waiting = asyncio.create_task(wait(event, 60.0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        event.set()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
 
 
 async def test_a_ring_sets_the_event(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class RunningNode:
         await queue.wake_due()
         await queue.recover()
         done = 0
-        for row in (await queue.look(100)).rows:
+        for row in (await queue.look(100, ())).rows:
             done += 1
             with contextlib.suppress(Unavailable):
                 await queue.do(row)

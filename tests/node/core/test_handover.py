@@ -173,6 +173,26 @@ async def test_a_hold_ends_with_its_time(node: Node, hub: HubSimulator, world: W
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
 
 
+async def test_a_clock_set_back_ends_no_hold(node: Node, hub: HubSimulator, world: World) -> None:
+    """When the clock is set back, or `hold` is shortened, a hold lasts its time from now on and does not end."""
+    sealed = world.sealed(envelope(recall(document(G22, H23)), about=["ab" * 32]))
+    hub.deliver(sealed.data, [H23])
+    async with node.running("receiver"):
+        await handed(node, sealed.message_id, HandoverState.HELD)
+    node.clock.ahead = timedelta(days=-30)
+    for hold in (SETTINGS.handover.hold, 60.0):
+        shorter = SETTINGS.handover.model_copy(update={"hold": hold})
+        node.settings = node.settings.model_copy(update={"handover": shorter})
+
+        async def is_as_long_as_that() -> bool:
+            row = await handed(node, sealed.message_id, HandoverState.HELD)
+            return row.next_attempt_at is not None and row.next_attempt_at <= node.clock() + timedelta(seconds=hold)  # noqa: B023
+
+        async with node.running("handover"):
+            await eventually(is_as_long_as_that)
+    assert node.adapter.deliveries == []
+
+
 async def test_a_hand_over_that_cannot_be_recorded_is_not_repeated(
     node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

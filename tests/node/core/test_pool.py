@@ -27,7 +27,7 @@ class SlowQueue:
         self.looks = 0
         self.seen, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def look(self, limit: int) -> Found[str]:
+    async def look(self, limit: int, running: Collection[str]) -> Found[str]:
         snapshot = tuple(self.rows[:limit])
         self.looks += 1
         if self.looks == 2:

@@ -153,7 +153,7 @@ class Numbers:
         self.put_off_rows: list[tuple[int, str]] = []
         self._faults = faults
 
-    async def look(self, limit: int) -> Found[Number]:
+    async def look(self, limit: int, running: Collection[Number]) -> Found[Number]:
         return Found(self.left[:limit], None)
 
     async def wake_due(self) -> None: ...
