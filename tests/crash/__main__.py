@@ -130,10 +130,12 @@ def tell(verdict: Verdict, options: Options, *, as_json: bool) -> None:
     ]
     show_table("Faults", ("fault", *targets, "all"), rows)
     for end in verdict.ends:
-        out.print(f"{end.program} ended by itself, with status {end.status}.")
+        why = " (its disk was full)" if end.explained else ""
+        out.print(f"{end.program} ended by itself, with status {end.status}{why}.")
     for heading, sentences in (
         ("Lost", verdict.lost), ("Twice", verdict.twice), ("Receipts missing", verdict.missing),
-        ("Faults", verdict.faults), ("Audit", verdict.findings), ("Stuck", verdict.stuck),
+        ("Overtaken, which may be", verdict.overtaken), ("Faults", verdict.faults), ("Audit", verdict.findings),
+        ("Stuck", verdict.stuck),
     ):  # fmt: skip
         for sentence in sentences[:50]:
             out.print(f"{heading}: {sentence}", markup=False)

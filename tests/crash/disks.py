@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from dataclasses import dataclass
@@ -42,6 +43,17 @@ class SmallDisk:
             if self._resize(used + left):
                 return
         raise OSError(f"{self.folder} cannot be filled")
+
+    def is_full(self) -> bool:
+        """Whether not even a page can be written."""
+        probe = self.folder / ".probe"
+        try:
+            probe.write_bytes(bytes(4096))
+        except OSError as error:
+            return error.errno == errno.ENOSPC
+        finally:
+            probe.unlink(missing_ok=True)
+        return False
 
     def free(self) -> None:
         if not self._resize(self.size):

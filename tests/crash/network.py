@@ -17,12 +17,15 @@ _CHUNK: Final = 64 * 1024
 class Line:
     """A listening port of `host` that leads to the port `target`.
 
+    `held` and `cuts` grow with every chunk that a stalled line held up, and with every connection cut in the middle.
     `cut_after`: a connection is reset as soon as so many bytes have gone through it in one direction (None: never).
     """
 
     def __init__(self, host: str) -> None:
         self.cut_after: int | None = None
         self.target = 0
+        self.held = 0
+        self.cuts = 0
         self._host = host
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -40,12 +43,12 @@ class Line:
             self._server = await asyncio.start_server(self._carry, self._host, self._port)
             self._port = self._server.sockets[0].getsockname()[1]
 
-    async def refuse(self) -> None:
-        """Refuse new connections, until `open`, and end those that stand."""
+    async def refuse(self) -> int:
+        """Refuse new connections, until `open`, and end those that stand; gives their number."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        self.drop()
+        return self.drop()
 
     def stall(self) -> None:
         """Let nothing through, either way, until `flow`. Connections stand and are taken."""
@@ -54,19 +57,26 @@ class Line:
     def flow(self) -> None:
         self._flowing.set()
 
-    def drop(self) -> None:
-        """End every connection in order: each side sees the other close."""
-        for connection in list(self._connections):
+    def drop(self) -> int:
+        """End every connection in order: each side sees the other close. Gives the number of those that stood."""
+        standing = self._standing()
+        for connection in standing:
             connection.close()
+        return len(standing)
 
-    def reset(self) -> None:
-        """End every connection by RST."""
-        for connection in list(self._connections):
+    def reset(self) -> int:
+        """End every connection by RST; gives the number of those that stood."""
+        standing = self._standing()
+        for connection in standing:
             connection.abort()
+        return len(standing)
 
     async def close(self) -> None:
         await self.refuse()
         self.flow()
+
+    def _standing(self) -> list[_Connection]:
+        return [connection for connection in self._connections if connection.stands]
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -89,12 +99,15 @@ class Line:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: _Connection) -> None:
         carried = 0
         while chunk := await reader.read(_CHUNK):
+            if not self._flowing.is_set():
+                self.held += 1
             await self._flowing.wait()
             carried += len(chunk)
             if self.cut_after is not None and carried >= self.cut_after:
                 # Part of the chunk goes through: the cut is in the middle of something.
                 writer.write(chunk[: len(chunk) // 2])
                 connection.abort()
+                self.cuts += 1
                 return
             writer.write(chunk)
             await writer.drain()
@@ -107,6 +120,10 @@ class _Connection:
 
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self._writers = writers
+
+    @property
+    def stands(self) -> bool:
+        return not any(writer.is_closing() for writer in self._writers)
 
     def close(self) -> None:
         for writer in self._writers:

@@ -133,20 +133,23 @@ class Office:
             self._answers.append(deque(Answer(letter.document_id, letter.sender, one) for one in letter.answers))
 
     def _arrivals(self) -> Iterator[Arrival]:
-        self._take_away()
-        for folder in _entries(self._taken):
-            arrival = _arrival(folder, self.code)
+        for folder, shown in self._take_away():
+            arrival = _arrival(folder, self.code, shown)
             self._journal.write(took=arrival.name, what=arrival.item.what, document_id=arrival.item.document_id)
             shutil.rmtree(folder)
             yield arrival
 
-    def _take_away(self) -> None:
-        """Move what stands in in/; on a full disk, or while one of the same name is still here, at the next look."""
+    def _take_away(self) -> Iterator[tuple[Path, int]]:
+        """Move what stands in in/, in the order in which it was shown there; gives it with that time.
+
+        What cannot be moved, on a full disk, waits for the next look, and what was shown later with it.
+        """
         with contextlib.suppress(OSError):
             self._taken.mkdir(exist_ok=True)
-        for folder in _entries(self._in):
-            with contextlib.suppress(OSError):
-                folder.rename(self._taken / folder.name)
+            # Renamed last when it was shown: that is the time of its last change. This process has the right clock.
+            shown = {folder: folder.stat().st_ctime_ns for folder in _entries(self._in)}
+            for folder, at in sorted(shown.items(), key=lambda entry: entry[1]):
+                yield folder.rename(self._taken / folder.name), at
 
     def _sent_items(self) -> Iterator[Sent]:
         for day in _entries(self._sent):
@@ -220,7 +223,7 @@ def _metadata(letter: Letter) -> str:
     return text + _RECALL.format(sender=letter.sender, recalls=letter.recalls)
 
 
-def _arrival(folder: Path, code: str) -> Arrival:
+def _arrival(folder: Path, code: str, shown: int) -> Arrival:
     sealed = etree.parse(folder / "sealed.xml")
     status = _text(sealed, "StatusCode")
     held = folder / "attachments"
@@ -229,7 +232,8 @@ def _arrival(folder: Path, code: str) -> Arrival:
     )
     document_id = _text(sealed, "ResponseFor" if status else "MessageHeader", "DocumentId")
     item = Item(code, status or DOCUMENT, document_id or "", _text(sealed, "From", "OrganId") or "")
-    return Arrival(item, folder.name, digests, hashlib.sha256((folder / "sealed.xml").read_bytes()).hexdigest())
+    envelope = hashlib.sha256((folder / "sealed.xml").read_bytes()).hexdigest()
+    return Arrival(item, folder.name, digests, envelope, shown)
 
 
 def _text(sealed: etree._ElementTree, *path: str) -> str | None:

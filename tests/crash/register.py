@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.crash.load import Letter
@@ -34,13 +34,15 @@ class Item:
 class Arrival:
     """A folder that an agency's software took out of in/: its `name` is the key of the hand-over.
 
-    `digests` are those of the attachments, in order; `sealed` is that of the envelope's bytes.
+    `digests` are those of the attachments, in order; `sealed` is that of the envelope's bytes. `shown`
+    is when the folder came into in/, in nanoseconds: those of one tick of the kernel's clock are the same.
     """
 
     item: Item
     name: str
     digests: tuple[str, ...] = ()
     sealed: str = ""
+    shown: int = 0
 
     @property
     def message_id(self) -> str:
@@ -49,10 +51,14 @@ class Arrival:
 
 @dataclass(slots=True)
 class Register:
-    """All that was dropped and all that came. `faults` are sentences, each about something that must not be."""
+    """All that was dropped and all that came. `faults` are sentences, each about something that must not be.
+
+    `overtaken` are sentences about statuses that came out before one that the same agency had given earlier.
+    """
 
     letters: dict[str, Letter] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    overtaken: list[str] = field(default_factory=list)
     came: Counter[Item] = field(default_factory=Counter)
     names: defaultdict[Item, set[str]] = field(default_factory=lambda: defaultdict(set))
     sent: dict[str, str] = field(default_factory=dict)
@@ -70,6 +76,18 @@ class Register:
             self._expected.add(item)
             self._awaited.add(item)
 
+    def in_order(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
+        """`arrivals` as they were shown; of those shown within one tick of the clock, what speaks of others last."""
+        return sorted(arrivals, key=lambda arrival: (arrival.shown, self._rank(arrival.item)))
+
+    def _rank(self, item: Item) -> int:
+        letter = self.letters.get(item.document_id)
+        if letter is None or item.what == ARRIVED:
+            return 0
+        if item.what == DOCUMENT:
+            return int(letter.recalls is not None)
+        return 2 + (letter.answers.index(item.what) if item.what in letter.answers else 0)
+
     def arrived(self, arrival: Arrival) -> bool:
         """Enter what an agency took away; True if it is the first of its kind."""
         item = arrival.item
@@ -84,6 +102,8 @@ class Register:
             self.faults.append(f"{item} came out twice, {again}: {arrival.name}.")
         elif item.what == DOCUMENT:
             self._check(arrival)
+        else:
+            self._check_order(item)
         return self.came[item] == 1
 
     def refused(self, name: str, document_id: str | None, reason: str) -> None:
@@ -124,6 +144,17 @@ class Register:
         if letter is not None and letter.name in self.sent:
             found.add(self.sent[letter.name])
         return found
+
+    def _check_order(self, status: Item) -> None:
+        """What is answered was there before; an agency's statuses about it may overtake each other, which is told."""
+        letter = self.letters[status.document_id]
+        if status.what == ARRIVED:
+            return  # the node's own, sent by itself before anybody has the document
+        if not self.came[Item(status.sender, DOCUMENT, status.document_id, letter.sender)]:
+            self.faults.append(f"{status} came out before the document.")
+        for before in letter.answers[: letter.answers.index(status.what)]:
+            if not self.came[Item(status.at, before, status.document_id, status.sender)]:
+                self.overtaken.append(f"{status} came out before status {before}.")
 
     def _check(self, arrival: Arrival) -> None:
         item = arrival.item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,9 @@ _LOOK: Final = 0.2
 _AUDIT: Final = 1.0
 #: Seconds until a drop that failed on a full disk is tried again.
 _AGAIN: Final = 0.3
+#: A fault that nobody felt (the program was down, no connection stood) strikes again after so many seconds, so often.
+_STRIKE_AGAIN: Final = 1.0
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +45,8 @@ class Options:
 class Verdict:
     """What came of a run. `lost` and `missing` say what; `faults` are sentences about whatever else must not be.
 
-    `findings` are those of `congvan audit`. `struck` are the faults that happened, `ends` the programs that ended by
-    themselves, `stuck` whether it ended for want of progress.
+    `findings` are those of `congvan audit`; `overtaken` are sentences about what may be and is told. `struck` are the faults that had an effect, `ends` the programs that
+    ended by themselves, `stuck` whether it ended for want of progress.
     """
 
     documents: int
@@ -54,6 +57,7 @@ class Verdict:
     missing: tuple[str, ...]
     faults: tuple[str, ...]
     findings: tuple[str, ...]
+    overtaken: tuple[str, ...]
     ends: tuple[End, ...]
     stuck: tuple[str, ...]
     seconds: float
@@ -96,6 +100,12 @@ class Run:
             await _cancel(looking)
             await site.stop()
             findings = await self._close(site)
+            self.register.faults += unfelt(self._schedule(), self._struck)
+            self.register.faults += [
+                f"{end.program} ended by itself, with status {end.status}, though its disk was not full."
+                for end in site.supervisor.ends
+                if not end.explained
+            ]
         register = self.register
         return Verdict(
             documents=self._dropped,
@@ -106,6 +116,7 @@ class Run:
             missing=tuple(missing),
             faults=tuple(register.faults),
             findings=tuple(findings),
+            overtaken=tuple(register.overtaken),
             ends=tuple(site.supervisor.ends),
             stuck=tuple(stuck),
             seconds=time.monotonic() - began,
@@ -141,8 +152,11 @@ class Run:
         async with self._moved:
             await self._moved.wait_for(lambda: self._dropped >= fault.at)
         await asyncio.sleep(fault.delay)
-        self._struck.append(fault)
-        await site.strike(fault)
+        for _ in range(_TRIES):
+            if await site.strike(fault):
+                self._struck.append(fault)
+                return
+            await asyncio.sleep(_STRIKE_AGAIN)
 
     async def _load(self) -> None:
         for letter in letters(self.options.documents, self.options.seed):
@@ -169,17 +183,17 @@ class Run:
             await asyncio.sleep(_LOOK)
 
     async def _look(self, office: Office) -> None:
-        # What one look finds came in any order: a recall counts after the document beside it.
-        for event in sorted(await asyncio.to_thread(office.look), key=self._is_recall):
+        events = await asyncio.to_thread(office.look)
+        for event in events:
             match event:
                 case Sent(name, message_id):
                     self.register.sent[name] = message_id
                 case Failed(name, document_id, reason):
                     self.register.refused(name, document_id, reason)
-                case arrival:
-                    letter = self.register.letters.get(arrival.item.document_id)
-                    if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
-                        office.answer(letter)
+        for arrival in self.register.in_order(event for event in events if isinstance(event, Arrival)):
+            letter = self.register.letters.get(arrival.item.document_id)
+            if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
+                office.answer(letter)
 
     async def _close(self, site: CrashSite) -> list[str]:
         """A last look at the folders, the programs stopped; then what is on record. Gives the audits' findings."""
@@ -190,10 +204,6 @@ class Run:
             self.register.faults += await records.receipts_twice()
             self.register.faults += await records.other_bytes(self.register.sealed)
         return await audited(site.folders)
-
-    def _is_recall(self, event: Arrival | Sent | Failed) -> bool:
-        letter = self.register.letters.get(event.item.document_id) if isinstance(event, Arrival) else None
-        return letter is not None and letter.recalls is not None
 
     async def _tell(self) -> None:
         self.progress(self._dropped, self.register.steps)
@@ -221,6 +231,14 @@ class Run:
             elif time.monotonic() - since > self.options.patience:
                 return under_way, missing
             await asyncio.sleep(_AUDIT)
+
+
+def unfelt(asked: Sequence[Fault], struck: Sequence[Fault]) -> Iterator[str]:
+    """What is short of the faults that were asked for, a sentence each; `struck` are those that were felt."""
+    if len(struck) < len(asked):
+        yield f"Only {len(struck)} of {len(asked)} faults had an effect."
+    for kind in sorted({fault.kind for fault in asked} - {fault.kind for fault in struck}):
+        yield f"Not one of the faults '{kind}' had an effect."
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from congvan.demo.programs import COMMAND
 from congvan.demo.scenario import QUICK
 from congvan.demo.site import Site
+from runtime.clock import utc_now
 from tests.crash.clocks import WrongClock, preloadable
 from tests.crash.disks import SmallDisk
+from tests.crash.effects import WrongTimes, felt
 from tests.crash.load import CODES, MEMBERS
 from tests.crash.network import Line
 from tests.crash.schedule import HUB, Fault, FaultKind
@@ -21,6 +26,10 @@ from tests.crash.supervisor import Supervisor
 
 NODES = tuple(f"node-{code}" for code in CODES)
 PROGRAMS = (HUB, *NODES)
+#: Kinds that are, for those who wait for each other, another kind.
+_GROUPS: Final = {FaultKind.CLOCK_DAYS: FaultKind.CLOCK}
+#: Seconds after a full disk within which a program may still end for its sake.
+_RECOVERY: Final = 10.0
 
 #: A run is to be short: what waits is tried again within seconds. Nothing is held in reserve on a disk, so that disks
 #: run full in earnest; and no clock of these runs makes a delivery expire, or ends a hold: those would be no loss.
@@ -57,6 +66,10 @@ class CrashSite:
     lines: dict[str, Line] = field(init=False, default_factory=dict)
     clocks: dict[str, WrongClock] = field(init=False, default_factory=dict)
     disks: dict[str, SmallDisk] = field(init=False, default_factory=dict)
+    _turns: defaultdict[tuple[str, FaultKind], asyncio.Lock] = field(
+        init=False, default_factory=lambda: defaultdict(asyncio.Lock)
+    )
+    _full: dict[str, float] = field(init=False, default_factory=dict)
     _resources: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -80,7 +93,7 @@ class CrashSite:
             await self.site.set_up()
             for line in self.lines.values():
                 line.target = self.site.port
-            self.supervisor = await stack.enter_async_context(Supervisor(self.site.programs))
+            self.supervisor = await stack.enter_async_context(Supervisor(self.site.programs, self._explains_end))
             self._resources = stack.pop_all()
         return self
 
@@ -92,36 +105,64 @@ class CrashSite:
     def filedrop(self, code: str) -> Path:
         return self.site.node_folder(code) / "filedrop"
 
-    async def strike(self, fault: Fault) -> None:
-        """Let `fault` happen, and heal what it did; returns when its time is over."""
-        line, clock, disk = self.lines.get(fault.target), self.clocks[fault.target], self.disks[fault.target]
+    async def strike(self, fault: Fault) -> bool:
+        """Let `fault` happen, and heal what it did; returns when its time is over, and says whether it was felt.
+
+        Faults of one kind at one target wait for each other: none heals what another one still does.
+        """
+        async with self._turns[fault.target, _GROUPS.get(fault.kind, fault.kind)]:
+            return await self._strike(fault)
+
+    async def _strike(self, fault: Fault) -> bool:
+        line = self.lines.get(fault.target)
         match fault.kind:
             case FaultKind.KILL:
-                await self.supervisor.kill(fault.target, pause=fault.seconds)
+                return await self.supervisor.kill(fault.target, pause=fault.seconds)
+            case FaultKind.FULL_DISK:
+                return await self._fill(fault)
+            case FaultKind.CLOCK | FaultKind.CLOCK_DAYS:
+                return await self._set_clock(fault)
             case FaultKind.DROP if line:
-                line.drop()
+                return line.drop() > 0
             case FaultKind.RESET if line:
-                line.reset()
+                return line.reset() > 0
             case FaultKind.REFUSE if line:
-                await line.refuse()
+                ended = await line.refuse()
                 await asyncio.sleep(fault.seconds)
                 await line.open()
+                return ended > 0
             case FaultKind.STALL if line:
+                held = line.held
                 line.stall()
-                await asyncio.sleep(fault.seconds)
+                was_felt = await felt(fault.seconds, lambda: line.held > held)
                 line.flow()
+                return was_felt
             case FaultKind.CUT if line:
-                line.cut_after = fault.amount
-                await asyncio.sleep(fault.seconds)
+                cuts, line.cut_after = line.cuts, fault.amount
+                was_felt = await felt(fault.seconds, lambda: line.cuts > cuts)
                 line.cut_after = None
-            case FaultKind.FULL_DISK:
-                await asyncio.to_thread(disk.fill, fault.amount)
-                await asyncio.sleep(fault.seconds)
-                await asyncio.to_thread(disk.free)
-            case FaultKind.CLOCK | FaultKind.CLOCK_DAYS:
-                clock.set(fault.amount)
-                await asyncio.sleep(fault.seconds)
-                clock.set(0)
+                return was_felt
+        raise ValueError(f"{fault} has no line to strike")
+
+    async def _fill(self, fault: Fault) -> bool:
+        disk = self.disks[fault.target]
+        self._full[fault.target] = math.inf
+        await asyncio.to_thread(disk.fill, fault.amount)
+        was_felt = await felt(fault.seconds, disk.is_full)
+        await asyncio.to_thread(disk.free)
+        self._full[fault.target] = time.monotonic()
+        return was_felt
+
+    async def _set_clock(self, fault: Fault) -> bool:
+        # The program itself says by what time it goes: it stamps its log.
+        times = WrongTimes(self.site.programs[fault.target].log, fault.amount, utc_now)
+        self.clocks[fault.target].set(fault.amount)
+        was_felt = await felt(fault.seconds, times.are_told)
+        self.clocks[fault.target].set(0)
+        return was_felt
+
+    def _explains_end(self, name: str) -> bool:
+        return time.monotonic() - self._full.get(name, -math.inf) < _RECOVERY
 
     @property
     def folders(self) -> list[Path]:

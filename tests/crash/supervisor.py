@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -12,30 +13,42 @@ from congvan.demo.programs import Program
 
 #: Seconds until a program that ended by itself is started again (its disk may be full), as RestartSec of a unit.
 _RESTART: Final = 1.0
+_KILLED: Final = -signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A program that ended though nobody killed it, and its exit status (negative: the signal)."""
+    """A program that ended though nobody killed it, and its exit status (negative: the signal).
+
+    `explained`: its disk is full, or was.
+    """
 
     program: str
     status: int
+    explained: bool
 
 
 class Supervisor:
-    """Keeps `programs` running within `async with`. `ends` are those that ended by themselves."""
+    """Keeps `programs` running within `async with`. `ends` are those that ended by themselves.
 
-    def __init__(self, programs: Mapping[str, Program]) -> None:
+    `explains` says of a program that ends at this moment whether it may.
+    """
+
+    def __init__(self, programs: Mapping[str, Program], explains: Callable[[str], bool]) -> None:
         self.ends: list[End] = []
         self._programs = programs
+        self._explains = explains
         self._pauses: dict[str, float] = {}
         self._keepers: list[asyncio.Task[None]] = []
 
-    async def kill(self, name: str, *, pause: float) -> None:
-        """`kill -9`; it is started again `pause` seconds later. Does nothing if it does not run at this moment."""
-        if self._programs[name].is_running:
-            self._pauses[name] = pause
-            await self._programs[name].kill()
+    async def kill(self, name: str, *, pause: float) -> bool:
+        """`kill -9`; it is started again `pause` seconds later. False if there was none to kill at this moment."""
+        program = self._programs[name]
+        if not program.is_running:
+            return False
+        self._pauses[name] = pause
+        await program.kill()
+        return await program.ended() == _KILLED
 
     async def __aenter__(self) -> Self:
         self._keepers = [asyncio.create_task(self._keep(name), name=f"keeper of {name}") for name in self._programs]
@@ -59,6 +72,6 @@ class Supervisor:
                 await program.start()
             status = await program.ended()
             pause = self._pauses.pop(name, None)
-            if pause is None:
-                self.ends.append(End(name, status))
+            if pause is None or status != _KILLED:
+                self.ends.append(End(name, status, self._explains(name)))
             await asyncio.sleep(_RESTART if pause is None else pause)

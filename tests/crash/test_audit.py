@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from pathlib import Path
 
 import pytest
 
+from schemas.namespaces import QCVN
 from tests.crash.audits import sentences_of
 from tests.crash.journal import Journal
 from tests.crash.load import NOBODY, Letter
@@ -81,6 +84,52 @@ def test_a_recall_before_its_document_is_a_fault(register: Register) -> None:
     take_all(register)
     register.arrived(arrival(late, digests=()))
     assert len(register.faults) == 1
+
+
+def test_statuses_come_in_the_order_in_which_they_were_given() -> None:
+    """A status that overtakes an earlier one is told, one before its document is a fault; a node's own 01 is neither."""
+    letter = Letter(7, "G22", ("H23",), 0, (1024,), answers=("03", "06"))
+    document, arrived, accepted, finished = expected_of(letter)
+    for order, faults, overtaken in (
+        ((arrived, document, accepted, finished), 0, 0),
+        ((arrived, document, finished, accepted), 0, 1),
+        ((arrived, accepted, document, finished), 1, 0),
+    ):
+        register = Register()
+        register.dropped(letter, DIGESTS)
+        for item in order:
+            register.arrived(arrival(item))
+        assert (len(register.faults), len(register.overtaken)) == (faults, overtaken)
+
+
+def test_what_one_look_finds_is_entered_as_it_was_shown() -> None:
+    """Arrivals of one look are put in the order of their folders' times; the same tick is held against nobody."""
+    register = Register()
+    recall = Letter(8, "G22", ("H23",), 0, (), recalls=7)
+    for letter in (LETTER, recall):
+        register.dropped(letter, DIGESTS)
+    recalled, recalling = (
+        Arrival(Item("H23", "document", letter.document_id, "G22"), "m", shown=5) for letter in (LETTER, recall)
+    )
+    early = dataclasses.replace(recalling, shown=4)
+    assert register.in_order([recalling, recalled]) == [recalled, recalling]
+    assert register.in_order([recalled, early]) == [early, recalled]
+
+
+def test_folders_are_taken_away_in_the_order_in_which_they_were_shown(tmp_path: Path) -> None:
+    """The order is that of the renames into in/, whatever the names."""
+    header = f'<a xmlns="{QCVN}"><MessageHeader><From><OrganId>G22</OrganId></From></MessageHeader></a>'
+    shown_in = tmp_path / "drop" / "in"
+    shown_in.mkdir(parents=True)
+    for name in ("b", "c", "a"):
+        (shown_in / f".{name}").mkdir()
+        (shown_in / f".{name}" / "sealed.xml").write_text(header)
+    for name in ("b", "c", "a"):
+        time.sleep(0.02)
+        (shown_in / f".{name}").rename(shown_in / name)
+    with Journal(tmp_path / "journal") as journal:
+        arrivals = Office("H23", tmp_path / "drop", journal, seed=1).look()
+    assert [arrival.name for arrival in arrivals if isinstance(arrival, Arrival)] == ["b", "c", "a"]
 
 
 def test_only_what_is_to_be_refused_may_be_refused(register: Register) -> None:

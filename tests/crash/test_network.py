@@ -55,11 +55,12 @@ async def test_a_dropped_line_ends_and_a_reset_line_breaks() -> None:
     """`drop` ends connections in order, `reset` by RST, and new ones are taken after either."""
     async with echoing_line() as line:
         reader, writer = await talking(line)
-        line.drop()
+        assert line.drop() == 1
+        assert line.drop() == 0
         assert await reader.read() == b""
         writer.close()
         reader, writer = await talking(line)
-        line.reset()
+        assert line.reset() == 1
         with pytest.raises(ConnectionResetError):
             await reader.read()
         writer.close()
@@ -88,6 +89,7 @@ async def test_a_stalled_line_carries_nothing_until_it_flows() -> None:
         writer.write(b"late")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.readexactly(1), 0.2)
+        assert line.held == 1
         line.flow()
         assert await reader.readexactly(4) == b"late"
         writer.close()
@@ -101,6 +103,7 @@ async def test_a_line_is_cut_in_the_middle() -> None:
         writer.write(bytes(1_000_000))
         with pytest.raises(ConnectionResetError):
             await reader.readexactly(1_000_000)
+        assert line.cuts == 1
         writer.close()
 
 
