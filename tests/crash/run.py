@@ -45,8 +45,9 @@ class Options:
 class Verdict:
     """What came of a run. `lost` and `missing` say what; `faults` are sentences about whatever else must not be.
 
-    `findings` are those of `congvan audit`; `overtaken` are sentences about what may be and is told. `struck` are the faults that had an effect, `ends` the programs that
-    ended by themselves, `stuck` whether it ended for want of progress.
+    `findings` are those of `congvan audit`; `overtaken` are sentences about what may be and is told. `struck` are the
+    faults that had an effect, `ends` the programs that ended by themselves, `stuck` whether it ended for want of
+    progress.
     """
 
     documents: int

@@ -87,7 +87,7 @@ def test_a_recall_before_its_document_is_a_fault(register: Register) -> None:
 
 
 def test_statuses_come_in_the_order_in_which_they_were_given() -> None:
-    """A status that overtakes an earlier one is told, one before its document is a fault; a node's own 01 is neither."""
+    """A status that overtakes an earlier one is told, one before its document a fault; a node's own 01 is neither."""
     letter = Letter(7, "G22", ("H23",), 0, (1024,), answers=("03", "06"))
     document, arrived, accepted, finished = expected_of(letter)
     for order, faults, overtaken in (
