@@ -66,9 +66,13 @@ class Sent:
 def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[Path], list[AgencyCode]]:
     """Tell files from codes: after `--to H23 H31` the second code stands among the files.
 
-    Raises `file-missing`, `file-kind` for a folder, MalformedCode.
+    Raises `file-missing`, `file-kind` for a folder, MalformedCode; `option-missing` for an empty code, as metadata may
+    name others, whom nobody meant.
     """
-    codes = [AgencyCode.parse(code.strip()) for word in to for code in word.split(",") if code.strip()]
+    written = [code.strip() for word in to for code in word.split(",")]
+    if not all(written):
+        raise Rejected("option-missing", "--to has an empty place where a code is to stand.", mend="Give the code.")
+    codes = [AgencyCode.parse(code) for code in written]
     files = []
     for word in words:
         path = Path(word)

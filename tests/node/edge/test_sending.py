@@ -94,6 +94,8 @@ def test_recipients_may_follow_one_another(
         ran = congvan("node", "send", letter, "--to", *words, *FACTS, "--dir", node.root, "--json")
         assert ran.status == 0, ran.err
         assert json.loads(ran.out)["to"] == [node.code, other.code]
+    ran = congvan("node", "send", letter, "--to", f"{node.code},", *FACTS, "--dir", node.root)
+    assert (ran.status, "option-missing" in ran.err) == (1, True)
 
 
 def test_a_classic_file_is_sent_as_it_says(congvan: Congvan, hub: Hub, node: EnrolledNode, tmp_path: Path) -> None:
