@@ -62,11 +62,14 @@ def respond(
                     "message_id": submitted.message_id,
                     "status": status,
                     "repeated": submitted.repeated,
+                    "tries": submitted.tries,
                     "daemon_running": is_running,
                 }
             )
             return
         known = "was in the outbox already" if submitted.repeated else "is in the outbox"
+        if submitted.tries > 1:
+            say(f"The same answer was refused before: this is try {submitted.tries}.")
         say(f"[green]Status {status} {known}[/green] as the message {submitted.message_id}.")
         if not is_running:
             say("No daemon is running here: `congvan node serve` sends it.")

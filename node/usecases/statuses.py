@@ -12,6 +12,7 @@ from adapters.sdk import Submission, Submitted
 from node.store import directory as directory_store
 from node.store import inbox, outbox
 from node.store.metadata import Transaction
+from node.store.states import OutboxState
 from node.usecases.about import request_meant
 from node.usecases.answers import status_about
 from node.usecases.identity import OWN_ADAPTER
@@ -39,6 +40,13 @@ class _Question:
     sender_name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered(Submitted):
+    """`tries` counts the times that this answer was given in these words: all but the last were refused."""
+
+    tries: int
+
+
 class Responder:
     """Sends statuses that a person gives, under the adapter name `node`."""
 
@@ -55,11 +63,12 @@ class Responder:
         description: str | None = None,
         staff: StaffInfo | None = None,
         from_code: AgencyCode | None = None,
-    ) -> Submitted:
+    ) -> Answered:
         """Send a status about `document`: a message id, a unique beginning of at least 8 digits, or a DocumentId.
 
         Status 13 speaks of a document that this node sent, every other of one that it received. `from_code` is needed
-        only where the document came for several agencies of this node. The same answer given twice is one message.
+        only where the document came for several agencies of this node. The same answer given twice is one message,
+        unless the first was refused: then it is another try.
 
         Raises Rejected: `message-unknown`, `message-ambiguous`, `not-a-document`, `from-ambiguous`,
         `from-not-recipient`, `payload-purged`, `reason-missing`, `status-transition`, and what `Submitter.submit`
@@ -79,15 +88,18 @@ class Responder:
         )
         said = json.dumps([status, answer.description, asdict(staff) if staff else None], ensure_ascii=False)
         fingerprint = hashlib.sha256(said.encode()).hexdigest()
-        return await self._submitter.submit(
+        key = f"answer:{question.message_id}:{fingerprint}"
+        tries = await self._database.read(lambda transaction: _tries(transaction, question.sender, key))
+        submitted = await self._submitter.submit(
             OWN_ADAPTER,
             Submission(
-                key=f"answer:{question.message_id}:{fingerprint}",
+                key=_key_of(key, tries),
                 fingerprint=fingerprint,
                 message=answer,
                 about=(question.message_id,),
             ),
         )
+        return Answered(submitted.message_id, submitted.repeated, tries)
 
 
 def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: AgencyCode | None) -> _Question:
@@ -102,6 +114,21 @@ def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: A
             message_id = request_meant(transaction, message_id, sender)
     entry = directory_store.agency(transaction, sender)
     return _Question(message_id, sealed_bytes(transaction, message_id), sender, entry.name if entry else None)
+
+
+def _tries(transaction: Transaction, sender: AgencyCode, key: str) -> int:
+    """The number of the try that is not refused: that which is in the outbox, or the next."""
+    tries = 1
+    while (known := outbox.known_key(transaction, OWN_ADAPTER, sender, _key_of(key, tries))) is not None:
+        standing = outbox.standing_of(transaction, known.message_id)
+        if standing is None or standing.state is not OutboxState.REFUSED:
+            break
+        tries += 1
+    return tries
+
+
+def _key_of(key: str, tries: int) -> str:
+    return key if tries == 1 else f"{key}:{tries}"
 
 
 def _only(codes: Collection[AgencyCode], message_id: Sha256Hex, chosen: AgencyCode | None) -> AgencyCode:

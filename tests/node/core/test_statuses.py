@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,10 +12,10 @@ from sqlalchemy import Connection, update
 
 from node.store.message_tables import outbox
 from node.store.recovered import RECOVERED
-from node.store.states import HandoverState, Standing
+from node.store.states import HandoverState, OutboxState, Standing
 from schemas.errors import Rejected
 from schemas.message import StatusCode
-from tests.node.core.asking import handed, outbox_row, statuses_sent
+from tests.node.core.asking import becomes, handed, outbox_row, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
@@ -171,3 +172,16 @@ async def test_work_may_go_to_and_fro(node: Node, hub: HubSimulator, world: Worl
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
     (recipient,) = (await outbox_row(node, ours)).recipients
     assert recipient.standing is Standing.ASSIGNED
+
+
+async def test_an_answer_that_the_hub_refused_can_be_given_again(node: Node, hub: HubSimulator, world: World) -> None:
+    """In the same words it is another message, told as the second try; what is not refused is still one message."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    await arrived(node, hub, sealed.data)
+    hub.faults.refuse = lambda _name: Rejected("about-not-allowed", "It is not allowed.")
+    first = await node.responder.respond(sealed.message_id, StatusCode.ACCEPTED)
+    async with node.running("sender"):
+        await becomes(node, first.message_id, OutboxState.REFUSED)
+    second = await node.responder.respond(sealed.message_id, StatusCode.ACCEPTED)
+    assert (second.message_id == first.message_id, second.repeated, second.tries) == (False, False, 2)
+    assert await node.responder.respond(sealed.message_id, StatusCode.ACCEPTED) == replace(second, repeated=True)
