@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
+from node.settings_exchange import BackoffSettings
 from node.store import handovers
 from node.store.states import HandoverState
 from schemas.envelope import Sha256Hex
@@ -249,3 +250,20 @@ async def test_finishing_twice_changes_nothing(node: Node, hub: HubSimulator, wo
     )
     assert await node.database.write(again) is False
     await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+
+
+async def test_a_clock_set_back_by_hours_holds_no_hand_over_up(node: Node, hub: HubSimulator, world: World) -> None:
+    """A document put off by a clock that ran hours ahead is handed over when the clock is right again."""
+    resting = SETTINGS.handover.model_copy(update={"backoff": BackoffSettings(first=20.0, longest=20.0)})
+    node.settings = SETTINGS.model_copy(update={"handover": resting})
+    node.clock.ahead = timedelta(hours=5)
+    node.adapter.answer = answering(Later("Bận"))
+    first, second = (
+        world.sealed(envelope(document(G22, H23, subject=number), submission_id=number)) for number in ("1", "2")
+    )
+    async with node.running("receiver", "handover"):
+        hub.deliver(first.data, [H23])
+        await handed(node, first.message_id, HandoverState.RESTING)
+        node.clock.ahead = timedelta(0)
+        hub.deliver(second.data, [H23])
+        await handed(node, first.message_id, HandoverState.HANDED_OVER)
