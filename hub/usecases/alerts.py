@@ -60,6 +60,21 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What an alert says of a connection besides: whom it serves, and what waits for it."""
+
+    served: Served
+    waiting: Waiting
+
+
+def standing_of(transaction: Transaction, connection: str) -> Standing:
+    """How `connection` stands. What waits is counted, entry by entry: of many connections, not in one transaction."""
+    return Standing(
+        watching.served_by(transaction, connection, most=_NAMED), watching.waiting_for(transaction, connection)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Alerts:
     """Raises alerts. `hub` is the hub's name; `kept` bounds what waits for the webhook, None if there is none."""
 
@@ -77,19 +92,22 @@ class Alerts:
         at: datetime,
         since: datetime,
         reason: str | None = None,
+        standing: Standing | None = None,
     ) -> Alert:
-        """Raise an alert in the transaction that makes it true; hand what this gives to `tell` after the commit."""
+        """Raise an alert in the transaction that makes it true; hand what this gives to `tell` after the commit.
+
+        `standing` is how the connection stood a moment ago, if that was read before: no writer then waits for a count.
+        """
         alert_id = secrets.token_hex(16)
-        served = watching.served_by(transaction, connection, most=_NAMED)
-        waiting = watching.waiting_for(transaction, connection)
+        standing = standing or standing_of(transaction, connection)
         alert = Alert(
             alert_id=alert_id,
             event=event,
             connection=connection,
             at=at,
             since=since,
-            served=served,
-            waiting=waiting,
+            served=standing.served,
+            waiting=standing.waiting,
             reason=reason,
         )
         if self.kept is None:

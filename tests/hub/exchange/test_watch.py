@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -160,6 +161,59 @@ async def test_who_is_to_fetch_no_more_is_not_counted_as_silent(world: World, en
             lambda transaction: connections.set_status(transaction, "hungyen", EntryStatus.SUSPENDED)
         )
     assert await world.database.read(watching.silent_count) == 0
+
+
+async def test_when_all_cease_at_once_no_writer_waits_for_all_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alerts of many connections are raised in bounded transactions; what waits for them is counted in none of them."""
+    names = [f"c{number:02}" for number in range(70)]
+
+    def admit(transaction: Connection) -> None:
+        for name in names:
+            connections.add(transaction, name, name, at=world.clock())
+            code = AgencyCode(f"K{name[1:]}")
+            agencies.add(transaction, AgencyEntry(code=code, name=name, connection=name), at=world.clock())
+            watching.begin(transaction, name, at=world.clock())
+
+    await world.database.write(admit)
+    writes: list[Counter[str]] = [Counter()]
+    write, writing = world.database.write, False
+
+    def count(name: str) -> None:
+        original = getattr(watching, name)
+
+        def counted(*arguments: Any, **more: Any) -> Any:
+            if writing:
+                writes[-1][name] += 1
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(watching, name, counted)
+
+    async def watched(work: Any) -> Any:
+        def inside(transaction: Connection) -> Any:
+            nonlocal writing
+            writes.append(Counter())
+            writing = True
+            try:
+                return work(transaction)
+            finally:
+                writing = False
+
+        return await write(inside)
+
+    for name in ("mark_silent", "waiting_for"):
+        count(name)
+    monkeypatch.setattr(world.database, "write", watched)
+    await pass_by(world, 20)
+    for name in names:
+        world.exchange.watch.fetched(name)
+    await pass_by(world, 1)
+    for event in ("agency.silent", "agency.back"):
+        assert sorted(connection for told_of, connection in await told(world) if told_of == event) == names
+    assert sum(each["mark_silent"] for each in writes) == 70
+    assert max(each["mark_silent"] for each in writes) <= 50
+    assert sum(each["waiting_for"] for each in writes) == 0
 
 
 async def test_who_enrolled_and_never_fetched_is_missed(world: World) -> None:
