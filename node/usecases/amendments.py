@@ -115,7 +115,7 @@ class Amendments:
 
         async def compose(sent: Sequence[Sent]) -> Document:
             (one,) = sent
-            if not (one.holders or add):
+            if not (one.holders or add or remove):
                 raise _nobody(one)
             document_id = {"document_id": str(uuid.uuid4())}
             document = await self._composed(one.document, change, document_id)
