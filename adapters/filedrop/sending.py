@@ -83,18 +83,22 @@ class Outbox:
         present = {item.name for item in view.ready}
         self.retries = {name: retry for name, retry in self.retries.items() if name in present}
         in_a_row = 0
+        overtaking = False
         for item in view.ready:
             if stop.is_set() or in_a_row >= _FAILURES_IN_A_ROW:
                 return
             retry = self.retries.get(item.name)
             if retry is not None and retry.state == item.state and retry.due > now:
+                overtaking = True
                 continue
-            in_a_row = 0 if await self._try(item, now) else in_a_row + 1
+            gone = await self._try(item, now, overtaking=overtaking)
+            in_a_row = 0 if gone else in_a_row + 1
+            overtaking = overtaking or not gone
 
-    async def _try(self, item: Item, now: float) -> bool:
-        """Send or refuse `item`; False if it has to wait."""
+    async def _try(self, item: Item, now: float, *, overtaking: bool) -> bool:
+        """Send or refuse `item`, which may be `overtaking` earlier ones that wait; False if it has to wait as well."""
         try:
-            await self._send(item)
+            await self._send(item, overtaking=overtaking)
         except Changed:
             return True
         except CongvanError as error:
@@ -113,7 +117,7 @@ class Outbox:
         self.waiting -= 1
         return True
 
-    async def _send(self, item: Item) -> None:
+    async def _send(self, item: Item, *, overtaking: bool) -> None:
         spool = await asyncio.to_thread(Spool, self._spool)
         with spool:
             try:
@@ -121,6 +125,9 @@ class Outbox:
                 submission = await self._submission(parcel)
                 submitted = await self._node.submit(submission)
             except Rejected as error:
+                if overtaking and error.code == "document-unknown":
+                    # What it speaks of may be one of those: a recall is not refused because its document waits.
+                    raise Unavailable("document-awaited", f"{error.message} Earlier items still wait.") from error
                 await self._refuse(item, error)
                 return
         note = _note(submission, submitted, parcel, self._clock())

@@ -222,6 +222,31 @@ async def test_one_item_in_trouble_does_not_hold_up_the_others(drop: Drop) -> No
     assert (drop.out / "1.edxml").exists()
 
 
+async def test_a_recall_waits_for_an_earlier_document_that_waits(drop: Drop) -> None:
+    """What speaks of a document that the node does not know is not refused while earlier items wait; then it goes."""
+    known: set[int] = set()
+
+    def first_is_late(submission: Submission) -> Unavailable | Rejected | None:
+        if "/1/" in repr(submission.message):
+            if len(known) == 0:
+                return Unavailable("storage-full", "No space is left.")
+            known.add(1)
+            return None
+        return None if 1 in known else Rejected("document-unknown", "No such document is on record here.")
+
+    drop.node.trouble = first_is_late
+    for number in (1, 2):
+        path = drop.out / f"{number}.edxml"
+        path.write_bytes(classic({}, document_id=f"G22,2026/11/02,/{number}/"))
+        os.utime(path, ns=(number * 10**9, number * 10**9))
+    await drop.look(0, 2)
+    assert sorted(item.name for item in drop.out.iterdir()) == ["1.edxml", "2.edxml"]
+    known.add(0)
+    await drop.look(5)
+    assert drop.node.message_count() == 2
+    assert list(drop.failed.iterdir()) == []
+
+
 async def test_a_node_that_takes_nothing_is_not_asked_for_every_item(drop: Drop) -> None:
     """After three items in a row that had to wait, the others are not read in vain."""
     asked = 0
