@@ -76,10 +76,6 @@ class Register:
             self._expected.add(item)
             self._awaited.add(item)
 
-    def may_be_dropped(self, letter: Letter) -> bool:
-        """A recall only when the node has taken its document: what waits in out/ is unknown."""
-        return letter.recalls is None or f"letter-{letter.recalls}" in self.sent
-
     def in_order(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
         """`arrivals` as they were shown; of those shown within one tick of the clock, what speaks of others last."""
         return sorted(arrivals, key=lambda arrival: (arrival.shown, self._rank(arrival.item)))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -164,7 +163,6 @@ class Run:
         for letter in letters(self.options.documents, self.options.seed):
             async with self._moved:
                 await self._moved.wait_for(lambda: self.register.on_the_way < self.options.in_flight)
-                await self._moved.wait_for(partial(self.register.may_be_dropped, letter))
             await self._drop(letter)
             self._dropped += 1
             await self._tell()

@@ -116,15 +116,6 @@ def test_what_one_look_finds_is_entered_as_it_was_shown() -> None:
     assert register.in_order([recalled, early]) == [early, recalled]
 
 
-def test_a_recall_waits_until_its_document_was_taken(register: Register) -> None:
-    """Software recalls what it has sent: before the node has taken the document, the recall is not dropped."""
-    recall = Letter(8, "G22", ("H23", "H31"), 0, (), recalls=7)
-    assert register.may_be_dropped(LETTER)
-    assert not register.may_be_dropped(recall)
-    register.sent[LETTER.name] = "m1"
-    assert register.may_be_dropped(recall)
-
-
 def test_folders_are_taken_away_in_the_order_in_which_they_were_shown(tmp_path: Path) -> None:
     """The order is that of the renames into in/, whatever the names."""
     header = f'<a xmlns="{QCVN}"><MessageHeader><From><OrganId>G22</OrganId></From></MessageHeader></a>'
