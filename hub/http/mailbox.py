@@ -48,11 +48,11 @@ def _wait(request: web.Request) -> float:
 
 def _limit(request: web.Request, most: int) -> int:
     text = request.query.get("limit", str(most))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise Rejected(
             "request-malformed",
             f"limit: {text[:20]!r} is no number of entries.",
             element="limit",
-            mend="Give the most entries to lease, 1 or more.",
+            mend="Give the most entries to lease; 0 leases none.",
         )
     return int(text)

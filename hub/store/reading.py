@@ -21,7 +21,7 @@ def reads(connection: str) -> ColumnElement[bool]:
 def _has_taken(connection: str) -> ColumnElement[bool]:
     # The entry first, which an index finds: of a circular to thousands only a recipient looks through its deliveries.
     taken = exists().where(
-        deliveries.c.message == messages.c.message,
+        deliveries.c.message == mailbox_entries.c.message,
         deliveries.c.connection == connection,
         deliveries.c.state == DeliveryState.DELIVERED,
     )

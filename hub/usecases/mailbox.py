@@ -70,6 +70,8 @@ class Mailbox:
     ) -> Batch:
         """Lease up to `limit` entries; wait up to `wait` seconds for a first one, while the peer is `listening`.
 
+        With a limit of 0 nothing is leased: the answer says how the store stands.
+
         Raises `too-many-requests` if too many requests of the connection wait.
         """
         now = asyncio.get_running_loop().time
@@ -81,7 +83,7 @@ class Mailbox:
                 waits = partial(
                     mailboxes.waits, connection=connection, at=self._clock(), furthest=self._settings.furthest
                 )
-                if await self._database.read(waits) and listening():
+                if limit > 0 and await self._database.read(waits) and listening():
                     batch = await self._lease(connection, limit)
                     if batch.entries:
                         return batch

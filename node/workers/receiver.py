@@ -62,13 +62,15 @@ class Receiver:
                     await sleep_unless(stop, rest)
                     continue
                 try:
+                    # The first answer tells whether sending may begin. That needs no space, so it brings no mail.
                     is_first = not self._intake.compared.is_set()
                     if not is_first:
-                        # The first answer tells whether sending may begin, and sending needs no space.
                         self._intake.require_space()
                     asked_at = loop.time()
                     answer = await self._asked(
-                        stop, wait=0.0 if is_first or self._pushes.works else self._settings.wait
+                        stop,
+                        wait=0.0 if is_first or self._pushes.works else self._settings.wait,
+                        limit=0 if is_first else self._settings.batch,
                     )
                     if answer is None:
                         break
@@ -89,9 +91,9 @@ class Receiver:
                         log.exception("receiver.failed", seconds=round(seconds, 1))
                     await sleep_unless(stop, seconds)
 
-    async def _asked(self, stop: asyncio.Event, *, wait: float) -> MailboxAnswer | None:
+    async def _asked(self, stop: asyncio.Event, *, wait: float, limit: int) -> MailboxAnswer | None:
         """The next answer of the mailbox; None if `stop` was set while waiting for it."""
-        poll = asyncio.ensure_future(self._hub.mailbox(wait=wait, limit=self._settings.batch))
+        poll = asyncio.ensure_future(self._hub.mailbox(wait=wait, limit=limit))
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({poll, stopping}, return_when=asyncio.FIRST_COMPLETED)

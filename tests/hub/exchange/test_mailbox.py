@@ -43,6 +43,15 @@ async def test_a_leased_entry_is_not_offered_until_its_lease_lapses(world: World
     assert second.lease != first.lease
 
 
+async def test_who_asks_for_nothing_is_told_how_the_store_stands(g22: Node, h23: Node) -> None:
+    """With a limit of 0 nothing is leased: what waits is there for the next fetch."""
+    await g22.send(document("G22", "H23"))
+    answer = await h23.fetch(limit=0)
+    assert answer.entries == ()
+    assert answer.epoch
+    assert len(await h23.envelopes()) == 1
+
+
 async def test_a_batch_that_lapsed_is_offered_one_by_one(world: World, g22: Node, h23: Node) -> None:
     """A poison envelope must not take its neighbours with it again: after a lapse each comes alone."""
     ids = [(await g22.send(document("G22", "H23"))).message_id for _ in range(3)]
@@ -128,7 +137,7 @@ async def test_a_stopping_hub_ends_the_waits(world: World, h23: Node) -> None:
     assert (await asyncio.wait_for(waiting, 10)).entries == ()
 
 
-@pytest.mark.parametrize("query", ["wait=-1", "wait=nan", "wait=inf", "wait=x", "limit=0", "limit=-3", "limit=x"])
+@pytest.mark.parametrize("query", ["wait=-1", "wait=nan", "wait=inf", "wait=x", "limit=-3", "limit=x"])
 async def test_a_malformed_question_is_refused(query: str, h23: Node) -> None:
     """Numbers that are none are refused by name."""
     async with h23.session.get(h23.client._hub.with_path("/v1/mailbox").with_query(query)) as answer:

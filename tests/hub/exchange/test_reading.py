@@ -127,7 +127,13 @@ class TestOneRule:
     async def test_a_recipient_whose_delivery_ended_reads_no_more_and_the_sender_does(
         self, end: str, world: World, g22: Node, h23: Node
     ) -> None:
-        """After a refusal, an expiry or a cancellation both are gone for it, also by the lease that it had."""
+        """After a refusal, an expiry or a cancellation both are gone for it, also by the lease that it had.
+
+        That it took another message before changes nothing.
+        """
+        await g22.send(document("G22", "H23"))
+        (taken,) = await h23.envelopes()
+        await h23.report(taken, "G22")
         message_id = (await g22.send(document("G22", "H23", attachments=[SHORT]), SHORT)).message_id
         (entry,) = await h23.envelopes()
         if end == "refused":

@@ -46,4 +46,4 @@ async def test_arrivals_are_taken_in_and_reported_many_at_a_time(node: Node, hub
         for name in names:
             await handed(node, name, HandoverState.HANDED_OVER)
         await eventually(lambda: len(hub.receipts_reported()) == 2 * DOCUMENTS)
-    assert len(hub.reports) < DOCUMENTS
+    assert len(hub.reports) < 1.5 * DOCUMENTS

@@ -133,10 +133,15 @@ async def test_the_status_counts_what_is_where(node: Node, hub: HubSimulator, wo
 
 async def test_a_hub_that_goes_away_is_noted_until_it_is_back(node: Node, hub: HubSimulator) -> None:
     """While the hub cannot be reached the status says since when and why; when it is back, waiting work goes on."""
-    hub.faults.down = True
     patient = SETTINGS.sender.model_copy(update={"backoff": BackoffSettings(first=900.0)})
     node.settings = SETTINGS.model_copy(update={"sender": patient})
     async with node.running():
+
+        async def met() -> bool:
+            return (await node.queries.status()).contact.last_contact_at is not None
+
+        await eventually(met)
+        hub.faults.down = True
         message_id = await node.submit(document())
 
         async def lost() -> bool:

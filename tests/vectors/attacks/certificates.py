@@ -37,7 +37,8 @@ def certificate_expired(workshop: Workshop) -> bytes:
 @refused_as("seal-certificate-not-yet-valid")
 def certificate_not_yet_valid(workshop: Workshop) -> bytes:
     """The signer's certificate is valid from tomorrow."""
-    key = workshop.key_of(G22, workshop.national, now=AT + timedelta(days=1))
+    # Issued the day after: certificates are dated back by a day.
+    key = workshop.key_of(G22, workshop.national, now=AT + timedelta(days=2))
     return seal(envelope_from(), key, AT).data
 
 
