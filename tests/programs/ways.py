@@ -53,12 +53,12 @@ class Walk:
     way: Way
     record: Foundation
 
-    async def prepare(self, numbers: range) -> None:
-        """Let arrive, before anything fails, what the messages are going to speak of."""
+    async def prepare(self, number: int) -> None:
+        """Let arrive, before anything fails, what the message `number` is going to speak of."""
         if self.way.speaks_of_a_document:
-            for number in numbers:
-                exchange.drop(self.site, number)
-            await exchange.settled(self.site, numbers.stop)
+            exchange.drop(self.site, number)
+            recalls = number if self.way is Way.RECALL else 0
+            await exchange.settled(self.site, number + 1 + recalls)
 
     def begin(self, number: int) -> None:
         """Drop the message `number`."""

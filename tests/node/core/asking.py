@@ -13,6 +13,14 @@ from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import OWN, World
 
+#: Of what a node writes to a file, as much may stand in the file's buffer until it is closed (bytes).
+BUFFERED = 8192
+
+
+async def bytes_arrived(node: Node, digest: str, count: int) -> None:
+    """Wait until `count` bytes of an attachment that the node fetches stand in its file, but for `BUFFERED`."""
+    await eventually(lambda: node.blobs.upload_offset(f"in{digest}") >= count - BUFFERED, f"{count} bytes of {digest}")
+
 
 async def outbox_row(node: Node, message_id: str) -> OutboxRow:
     story = await node.queries.story(message_id)

@@ -65,6 +65,9 @@ class HubSimulator:
         self.polls: list[float] = []
         self.mailbox_opens = asyncio.Event()
         self.mailbox_opens.set()
+        #: No report is answered while it is not set.
+        self.reports_open = asyncio.Event()
+        self.reports_open.set()
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.accepted: dict[str, Submission] = {}
         self.order: list[str] = []
@@ -393,6 +396,7 @@ class HubSimulator:
         error = self.faults.refuse_report(report)
         if error is not None:
             raise error
+        await self.reports_open.wait()
         self.reports.append(report)
         results = []
         for outcome in report.outcomes:

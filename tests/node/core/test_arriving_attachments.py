@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from node.store.states import HandoverState
 from schemas.message import Priority
-from tests.node.core.asking import arrives, handed, inbox_row
+from tests.node.core.asking import BUFFERED, arrives, bytes_arrived, handed, inbox_row
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually
 from tests.node.core.world import G22, H23, World, digest_of, document, envelope
@@ -36,18 +37,12 @@ async def test_a_long_attachment_is_fetched_from_where_it_broke_off(
     """A long attachment comes whole, each read going on from what has arrived, under the entry's lease."""
     sealed = world.sealed(envelope(document(G22, H23), LARGE))
     entry = hub.deliver(sealed.data, [H23], [LARGE], inline=False)
-    # Of what was written, up to 8 KiB stand in the file's buffer until it is closed.
-    buffered = 8192
-
-    async def arrived(cut: int) -> None:
-        await eventually(lambda: node.blobs.upload_offset(f"in{digest_of(LARGE)}") >= cut - buffered)
-
-    hub.faults.cut_blobs_at, hub.faults.before_cut = list(cuts), arrived
+    hub.faults.cut_blobs_at, hub.faults.before_cut = list(cuts), partial(bytes_arrived, node, digest_of(LARGE))
     async with node.running():
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
     starts = [start for start, _ in hub.blob_reads]
     assert len(starts) == len(cuts) + 1
-    assert all(cut - buffered <= start <= cut for start, cut in zip(starts[1:], cuts, strict=True))
+    assert all(cut - BUFFERED <= start <= cut for start, cut in zip(starts[1:], cuts, strict=True))
     assert {lease.partition(":")[0] for _, lease in hub.blob_reads} == {str(entry)}
     async with node.facade.open_attachment(digest_of(LARGE)) as chunks:
         assert b"".join([chunk async for chunk in chunks]) == LARGE

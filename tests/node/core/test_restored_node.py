@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from node.store import messages as message_store
 from node.store.states import DeliveryState, HandoverState, OutboxState
 from schemas.errors import Rejected
 from schemas.receipts import ReceiptEvent, SignedReceipt
-from tests.node.core.asking import becomes, events, handed, outbox_row, statuses_sent
+from tests.node.core.asking import BUFFERED, becomes, bytes_arrived, events, handed, outbox_row, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
 from tests.node.core.world import G22, H23, World, digest_of, document, envelope
@@ -158,7 +159,7 @@ async def test_attachments_of_what_it_sent_follow_from_where_they_broke_off(
     async with restored.running("receiver"):
         await eventually(lambda: waiting(restored))
     assert (await outbox_row(restored, message_id)).state is OutboxState.ACCEPTED, "its bytes hold up nothing"
-    hub.faults.cut_blobs_at.append(100_000)
+    hub.faults.cut_blobs_at, hub.faults.before_cut = [100_000], partial(bytes_arrived, restored, digest_of(LONG))
     async with restored.running("own-attachments"):
 
         async def complete() -> bool:
@@ -166,8 +167,8 @@ async def test_attachments_of_what_it_sent_follow_from_where_they_broke_off(
 
         await eventually(complete)
     assert [lease for _, lease in hub.blob_reads] == ["", ""], "no lease is needed for what is ours"
-    # How much of what was sent before the cut came through is the network's chance; all of it may be lost.
-    assert hub.blob_reads[0][0] == 0 <= hub.blob_reads[1][0]
+    assert hub.blob_reads[0][0] == 0
+    assert 100_000 - BUFFERED <= hub.blob_reads[1][0] <= 100_000
     assert restored.blobs.size(digest_of(LONG)) == len(LONG)
 
 
