@@ -13,9 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 APT := DEBIAN_FRONTEND=noninteractive apt-get
-# Programs that tests run as second opinions and witnesses, and the Debian packages that bring them.
-DEBIAN_PROGRAMS := xmlsec1 strace faketime
-DEBIAN_PACKAGES := xmlsec1 strace faketime
+# What tests run from Debian: second opinions, witnesses, and the real database, broker and proxy of the distributed column.
+DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy docker-compose
 ARGS ?=
 UPGRADE ?=
 
@@ -75,9 +74,10 @@ $(VENV)/.development: $(VENV)/.program requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	touch $@
 
+# RUNLEVEL=1: the services among the packages are not started; tests start their own.
 $(VENV)/.debian: $(VENV)/bin/python Makefile
-	for program in $(DEBIAN_PROGRAMS); do command -v $$program >/dev/null || missing=1; done; \
-	  [ -z "$$missing" ] || { $(APT) update && $(APT) install --yes $(DEBIAN_PACKAGES); }
+	dpkg-query --show --showformat '$${Status}\n' $(DEBIAN_PACKAGES) 2>&1 | grep -qv 'ok installed' && missing=1; \
+	[ -z "$$missing" ] || { $(APT) update && RUNLEVEL=1 $(APT) install --yes $(DEBIAN_PACKAGES); }
 	touch $@
 
 clean:

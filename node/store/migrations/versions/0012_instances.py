@@ -1,0 +1,10 @@
+"""Reserved: filled by what it is named after."""
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
