@@ -44,7 +44,7 @@ from hub.usecases.exchange import Exchange
 from hub.usecases.judgement import Judged
 from hub.usecases.meters import Meters
 from hub.workers.retention import retention_service
-from runtime.blobs import BlobStore
+from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
 from runtime.logs import LogFormat, configure_logs
 from runtime.migrations import upgrade
@@ -189,7 +189,7 @@ async def opened(folder: Path, world: World) -> AsyncIterator[Hub]:
             await database.write(world.enter)
         exchange = Exchange.of(
             database,
-            BlobStore(folder / "attachments"),
+            BlobFolder(folder / "attachments"),
             name=NAME,
             epoch="bench",
             receipts_key=world.receipts_key,

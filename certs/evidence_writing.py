@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from cryptography import x509
 
@@ -25,7 +25,8 @@ from certs.signature_form import decoded
 from certs.signature_profile import ds
 from certs.signed_directory import version_in
 from certs.unsealing import claimed_identity
-from runtime.files import storage_errors, writing
+from runtime.blobs import OpenBlob
+from runtime.files import writing
 from schemas.codes import AgencyCode
 from schemas.directory import DirectoryVersion
 from schemas.envelope import Sha256Hex
@@ -41,11 +42,11 @@ _CHUNK: Final = 1 * MIB
 
 @dataclass(frozen=True, slots=True)
 class EvidenceAttachment:
-    """An attachment: its bytes, or the file that holds them."""
+    """An attachment: its bytes, or what opens the blob that holds them."""
 
     digest: Sha256Hex
     size: int
-    content: bytes | Path = field(repr=False)
+    content: bytes | Callable[[], AbstractContextManager[OpenBlob]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def write_evidence(path: Path, contents: EvidenceContents) -> Manifest:
 
     Raises:
         EvidenceRejected: `evidence-empty`: there is neither an envelope nor a receipt.
-        Unavailable: `storage-full`, or an attachment's file is gone (`storage-failed`, `file-missing`).
+        Unavailable: `storage-full`, or an attachment is gone (`blob-missing`).
     """
     if contents.envelope is None and not contents.receipts:
         raise EvidenceRejected(
@@ -159,12 +160,12 @@ class _Packing:
 
 
 @contextmanager
-def _opened(content: bytes | Path) -> Iterator[BinaryIO]:
+def _opened(content: bytes | Callable[[], AbstractContextManager[OpenBlob]]) -> Iterator[BytesIO | OpenBlob]:
     if isinstance(content, bytes):
         yield BytesIO(content)
         return
-    with storage_errors(content), content.open("rb") as file:
-        yield file
+    with content() as blob:
+        yield blob
 
 
 def _signers(contents: EvidenceContents, versions: Sequence[DirectoryVersion]) -> dict[Sha256Hex, x509.Certificate]:

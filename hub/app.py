@@ -40,7 +40,6 @@ from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_services
 from hub.workers.webhook import webhook_service
 from runtime.addresses import Address
-from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import open_database
 from runtime.lifecycle import Service, run_services
@@ -134,7 +133,7 @@ def _renew_certificates(folder: HubFolder, now: datetime) -> None:
 async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event) -> Exchange:
     return Exchange.of(
         foundation.database,
-        BlobStore(foundation.folder.data),
+        foundation.blobs,
         name=foundation.settings.hub.name,
         epoch=await foundation.database.read(state.epoch),
         receipts_key=foundation.keys.receipts,

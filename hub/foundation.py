@@ -18,6 +18,7 @@ from hub.usecases.endings import Endings
 from hub.usecases.evidence import Evidence
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
+from runtime.blob_folder import BlobFolder
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
@@ -32,6 +33,7 @@ class Foundation:
     settings: HubSettings
     keys: HubKeys
     database: Database
+    blobs: BlobStore
     clock: Clock
 
     @property
@@ -47,7 +49,7 @@ class Foundation:
     def evidence(self) -> Evidence:
         authority = self.keys.authority
         chain = (authority.root, authority.tls.certificate, authority.seals.certificate)
-        return Evidence(self.database, BlobStore(self.folder.data), self.settings.hub.name, chain, self.clock)
+        return Evidence(self.database, self.blobs, self.settings.hub.name, chain, self.clock)
 
     @property
     def agencies(self) -> AgencyRegister:
@@ -79,4 +81,4 @@ async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> Async
         passphrase=folder.passphrase(settings.hub.passphrase_file),
     )
     async with open_database(folder.database) as database:
-        yield Foundation(folder, settings, keys, database, clock)
+        yield Foundation(folder, settings, keys, database, BlobFolder(folder.data), clock)

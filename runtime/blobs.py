@@ -1,142 +1,96 @@
-"""Blobs: attachments by the SHA-256 of their bytes, in a folder.
+"""Blobs: attachments by the SHA-256 of their bytes, in a folder or on object storage.
 
-A blob arrives as an *upload* that grows by appends, at an offset that both sides name, and becomes a
-blob when its length and digest are what was promised. Whatever this module calls done is on the disk: the
-file synced, then its folder.
+A blob arrives as an *upload* that grows by appends, at an offset that both sides name, and becomes a blob when its
+length and digest are what was promised. Whatever a store calls done is durable.
 
-Layout below the root: `blobs/ab/cd/<digest>` and `uploads/<upload id>`.
+A sweep collects what no row of the database names. It holds no lock that an acceptance needs; that it takes nothing
+which is about to be named rests on three rules (docs/adr/0009):
+
+1. what is to be named is placed, or touched, before the transaction that names it;
+2. that transaction commits within `NAMED_WITHIN` of this, or not at all (`require_timely`);
+3. a sweep takes only what was placed and touched last before a moment that lies twice as long before its look at the
+   rows, and the store sees to it that what it takes has not been touched since (`BlobStore.collect`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
-import shutil
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
-from datetime import datetime
-from io import BufferedRandom
-from pathlib import Path
-from typing import BinaryIO
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
 
-from runtime.files import PRIVATE, make_private_folder, storage_errors, sync_folder
 from schemas.envelope import Sha256Hex, is_sha256_hex
 from schemas.errors import Rejected, Unavailable
 
 #: Bytes moved at a time between disk and network: large enough that thread hops cost nothing against it.
 CHUNK = 256 * 1024
 
+#: So long after a blob was placed or touched a transaction may still name it.
+NAMED_WITHIN: Final = timedelta(minutes=30)
 
-class BlobStore:
-    """Blobs in the folder `root`; made private on first use."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._uploads = root / "uploads"
-        #: Folders whose own names are known to be on the disk: another thread may have made one and not synced it yet.
-        self._synced: set[Path] = set()
-        make_private_folder(self._uploads)
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """A blob open for reading by code in a thread; `source` gives up to so many of the next bytes, none at the end."""
 
-    def path(self, digest: Sha256Hex) -> Path:
-        """Where the blob of `digest` stands or would stand."""
-        if not is_sha256_hex(digest):
-            raise Rejected("digest-malformed", f"{digest!r} is no SHA-256 in lower-case hex.")
-        return self._root / "blobs" / digest[:2] / digest[2:4] / digest
+    size: int
+    source: Callable[[int], bytes] = field(repr=False)
 
-    def size(self, digest: Sha256Hex) -> int | None:
-        """The blob's length in bytes, None if it is not here."""
-        try:
-            return self.path(digest).stat().st_size
-        except FileNotFoundError:
-            return None
+    def read(self, count: int = CHUNK, /) -> bytes:
+        """The next bytes, up to `count`; none at the end."""
+        return self.source(count)
 
-    def upload_offset(self, upload_id: str) -> int:
+
+class BlobStore(ABC):
+    """Blobs by their digests, and the uploads that are to become some, by ids of ASCII letters and digits.
+
+    Every call may be made by any process of the program. Each raises `storage-…` or `blob-store-…` (Unavailable) while
+    the store cannot be used, and Rejected for a name that is none.
+    """
+
+    # Uploads
+
+    @abstractmethod
+    async def upload_offset(self, upload_id: str) -> int:
         """How many bytes of an upload are here: where to go on."""
-        try:
-            return self._upload_path(upload_id).stat().st_size
-        except FileNotFoundError:
-            return 0
 
+    @abstractmethod
     async def append(self, upload_id: str, offset: int, chunks: AsyncIterable[bytes], *, limit: int) -> int:
-        """Append `chunks` at `offset`; gives the new offset. All that came stays, also when the sender breaks off.
+        """Append `chunks` at `offset`; gives the new offset. What came stays, also when the sender breaks off.
 
         Raises `upload-offset` if `offset` is not where the upload stands, `attachment-too-large` as soon as more
         than `limit` bytes in all have come.
         """
-        path = self._upload_path(upload_id)
-        with storage_errors(path):
-            # Opened here, not in a thread: a caller cancelled meanwhile would leave an open file that nobody has.
-            file = _open_for_append(path)
-            try:
-                position = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
-                if position != offset:
-                    raise Rejected(
-                        "upload-offset",
-                        f"The upload stands at byte {position}, not at {offset}.",
-                        mend="Ask for the offset with HEAD and go on from there.",
-                    )
-                async for chunk in chunks:
-                    position += len(chunk)
-                    if position > limit:
-                        raise Rejected("attachment-too-large", f"More than the announced {limit} bytes were sent.")
-                    await asyncio.to_thread(file.write, chunk)
-            finally:
-                await asyncio.shield(asyncio.to_thread(file.close))
-        return position
+
+    @abstractmethod
+    async def read_upload(self, upload_id: str) -> bytes:
+        """All that came of a short upload."""
+
+    @abstractmethod
+    async def check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
+        """See that a complete upload is what was promised; its bytes are durable when this returns.
+
+        It may be seen as a blob from now on. Raises `attachment-digest` if the bytes are others (the upload is then
+        dropped, it can never succeed).
+        """
+
+    @abstractmethod
+    async def place(self, upload_id: str, digest: Sha256Hex) -> None:
+        """Make a checked upload the blob of `digest`, durable, and counted as placed now when this returns.
+
+        One that was placed before is touched. Raises `blob-missing` if neither the upload nor the blob is here.
+        """
+
+    @abstractmethod
+    async def abandon(self, upload_id: str) -> None:
+        """Drop an upload and what came of it; a blob that it became stays."""
 
     async def finish(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
         """Make a complete upload the blob of `digest`; durable when this returns. Raises as `check` does."""
         await self.check(upload_id, digest, size)
         await self.place(upload_id, digest)
-
-    async def check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
-        """Sync the bytes of a complete upload, and see that they are what was promised.
-
-        Raises `attachment-digest` if they are others (the upload is then dropped, it can never succeed).
-        """
-        await asyncio.to_thread(self._check, upload_id, digest, size)
-
-    async def place(self, upload_id: str, digest: Sha256Hex) -> None:
-        """Make a checked upload the blob of `digest`; durable when this returns.
-
-        No error if it was placed before. Raises `blob-missing` if neither the upload nor the blob is here.
-        """
-        await asyncio.to_thread(self._place, upload_id, digest)
-
-    async def read_upload(self, upload_id: str) -> bytes:
-        """All that came of a short upload."""
-        path = self._upload_path(upload_id)
-        with storage_errors(path):
-            return await asyncio.to_thread(path.read_bytes)
-
-    def _check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
-        source = self._upload_path(upload_id)
-        with storage_errors(source), _open_for_append(source) as file:
-            file.seek(0)
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-            if (actual, file.tell()) != (digest, size):
-                source.unlink()
-                raise Rejected(
-                    "attachment-digest",
-                    f"The bytes sent as {digest} are {file.tell()} bytes with the digest {actual}.",
-                    mend="Send the bytes that the envelope names.",
-                )
-            os.fsync(file.fileno())
-
-    def _place(self, upload_id: str, digest: Sha256Hex) -> None:
-        source, target = self._upload_path(upload_id), self.path(digest)
-        with storage_errors(source):
-            for folder in reversed(target.parents[:3]):
-                if folder not in self._synced:
-                    make_private_folder(folder)
-                    sync_folder(folder.parent)
-                    self._synced.add(folder)
-            try:
-                source.replace(target)
-            except FileNotFoundError as error:
-                if not target.exists():
-                    raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.") from error
-            sync_folder(target.parent)
 
     async def put(self, upload_id: str, digest: Sha256Hex, chunks: AsyncIterable[bytes], *, size: int) -> None:
         """Store a blob in one go, whatever an earlier try of the same upload left behind."""
@@ -144,77 +98,104 @@ class BlobStore:
         await self.append(upload_id, 0, chunks, limit=size)
         await self.finish(upload_id, digest, size)
 
-    async def abandon(self, upload_id: str) -> None:
-        """Drop an upload and what came of it."""
-        path = self._upload_path(upload_id)
-        with storage_errors(path):
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+    # Blobs
 
-    async def delete(self, digest: Sha256Hex) -> None:
-        """Drop a blob; no error if it is gone already."""
-        path = self.path(digest)
-        with storage_errors(path):
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+    @abstractmethod
+    async def size(self, digest: Sha256Hex) -> int | None:
+        """The blob's length in bytes, None if it is not here."""
 
-    async def stream(self, digest: Sha256Hex, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+    @abstractmethod
+    async def touch(self, digest: Sha256Hex) -> None:
+        """Count a blob as placed now: it is about to be named. Raises `blob-missing`."""
+
+    @abstractmethod
+    def stream(self, digest: Sha256Hex, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to, not including, `end`. Raises `blob-missing` before the first byte."""
-        path = self.path(digest)
-        try:
-            file = path.open("rb")
-        except FileNotFoundError as error:
-            raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.") from error
-        try:
-            await asyncio.to_thread(file.seek, start)
-            left = None if end is None else end - start
-            while left is None or left > 0:
-                chunk = await asyncio.to_thread(file.read, CHUNK if left is None else min(CHUNK, left))
-                if not chunk:
-                    break
-                if left is not None:
-                    left -= len(chunk)
-                yield chunk
-        finally:
-            file.close()
 
-    def open(self, digest: Sha256Hex) -> BinaryIO:
-        """The blob as a file, for code in a thread."""
-        path = self.path(digest)
-        with storage_errors(path):
-            return path.open("rb")
+    @abstractmethod
+    def open(self, digest: Sha256Hex) -> AbstractContextManager[OpenBlob]:
+        """The blob for code in a thread, which may wait. Raises `blob-missing`."""
 
-    def digests(self) -> Iterator[Sha256Hex]:
-        """Every blob here, in no order: for sweeps and audits."""
-        yield from (path.name for path in (self._root / "blobs").glob("??/??/*") if is_sha256_hex(path.name))
+    # What sweeps and readiness ask
 
-    def untouched(self, since: datetime, among: Iterable[Sha256Hex] | None = None) -> Iterator[Sha256Hex]:
-        """Every blob here, or of those `among`, that was put in its place before `since`, in no order."""
-        # A rename sets the time of change, where the time of modification is that of the last byte.
-        return (
-            digest for digest in (self.digests() if among is None else among) if _is_older(self.path(digest), since)
+    @abstractmethod
+    def digests(self, *, placed_before: datetime | None = None) -> AsyncGenerator[Sha256Hex, None]:
+        """Every blob here, or those placed and touched last before a moment, in no order."""
+
+    @abstractmethod
+    def untouched_uploads(self, since: datetime) -> AsyncGenerator[str, None]:
+        """Every upload of which nothing came since then, in no order."""
+
+    @abstractmethod
+    async def collect(self, digest: Sha256Hex, *, placed_before: datetime) -> bool:
+        """Drop a blob, unless it was placed or touched at that moment or later; True if it was dropped."""
+
+    @abstractmethod
+    def free_bytes(self) -> int | None:
+        """What the store can still take; None where that has no limit that it could tell."""
+
+    @abstractmethod
+    async def probe(self) -> None:
+        """Pass if the store can be written and read; else raise what stands in the way, with its mend."""
+
+
+def require_timely(placed_at: datetime, now: datetime) -> None:
+    """Within a transaction that names blobs placed since `placed_at`: pass if it is not too late for that."""
+    if now - placed_at > NAMED_WITHIN:
+        raise Unavailable(
+            "blobs-placed-too-long-ago",
+            "The attachments were put in their places too long ago: a sweep may have taken them for leavings.",
+            mend="The same is tried again by itself.",
         )
 
-    def untouched_uploads(self, since: datetime) -> Iterator[str]:
-        """Every upload of which nothing came since then, in no order."""
-        return (path.name for path in self._uploads.iterdir() if _is_older(path, since))
 
-    def free_bytes(self) -> int:
-        """What the disk under the folder can still take."""
-        return shutil.disk_usage(self._root).free
-
-    def _upload_path(self, upload_id: str) -> Path:
-        if not upload_id.isalnum() or not upload_id.isascii():
-            raise Rejected("upload-unknown", "There is no such upload.")
-        return self._uploads / upload_id
+def require_digest_name(digest: str) -> None:
+    """Pass for a SHA-256 in lower-case hex, else `digest-malformed`."""
+    if not is_sha256_hex(digest):
+        raise Rejected("digest-malformed", f"{digest!r} is no SHA-256 in lower-case hex.")
 
 
-def _is_older(path: Path, since: datetime) -> bool:
-    try:
-        changed: float = path.stat().st_ctime
-    except FileNotFoundError:
-        return False
-    return changed < since.timestamp()
+def require_upload_name(upload_id: str) -> None:
+    """Pass for ASCII letters and digits, else `upload-unknown`."""
+    if not upload_id.isalnum() or not upload_id.isascii():
+        raise Rejected("upload-unknown", "There is no such upload.")
 
 
-def _open_for_append(path: Path) -> BufferedRandom:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
-    return os.fdopen(descriptor, "r+b")
+def wrong_offset(position: int, offset: int) -> Rejected:
+    """The sender goes on from another byte than the store."""
+    return Rejected(
+        "upload-offset",
+        f"The upload stands at byte {position}, not at {offset}.",
+        mend="Ask for the offset with HEAD and go on from there.",
+    )
+
+
+def too_large(limit: int) -> Rejected:
+    """More comes than was announced."""
+    return Rejected("attachment-too-large", f"More than the announced {limit} bytes were sent.")
+
+
+def wrong_bytes(digest: Sha256Hex, actual: Sha256Hex, size: int) -> Rejected:
+    """What came as `digest` is something else."""
+    return Rejected(
+        "attachment-digest",
+        f"The bytes sent as {digest} are {size} bytes with the digest {actual}.",
+        mend="Send the bytes that the envelope names.",
+    )
+
+
+def blob_missing(digest: Sha256Hex) -> Unavailable:
+    """A blob is not where it should be."""
+    return Unavailable("blob-missing", f"The attachment {digest} is not in the store of attachments.")
+
+
+async def in_batches(names: AsyncIterator[str], most: int) -> AsyncGenerator[list[str], None]:
+    """The names, up to `most` together: what is looked up in one question to a database."""
+    batch: list[str] = []
+    async for name in names:
+        batch.append(name)
+        if len(batch) == most:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

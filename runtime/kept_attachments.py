@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runtime.blobs import CHUNK, BlobStore
+from runtime.blobs import BlobStore, OpenBlob
 from schemas.auditing import FindingCode
 from schemas.envelope import AttachmentSize, Sha256Hex
-from schemas.errors import CongvanError
+from schemas.errors import CongvanError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +38,38 @@ class AttachmentAudit:
 
     def fault(self, named: AttachmentSize, kept: KeptBytes | None) -> AttachmentFault | None:
         """What is wrong with the attachment that an envelope names; `kept` is None where its bytes are a file."""
-        if kept is None:
-            size = self.files.size(named.digest)
-            if size is None:
-                return _gone(named)
-        else:
-            size = kept.length
+        if kept is not None:
+            return self._compared(named, kept.length, lambda: hashlib.sha256(kept.content or b"").hexdigest())
+        try:
+            with self.files.open(named.digest) as blob:
+                return self._compared(named, blob.size, lambda: _digest(blob))
+        except Unavailable as error:
+            if error.code.startswith("blob-store-"):
+                # Nothing is missing that cannot be looked at: the audit cannot be done now.
+                raise
+            return _gone(named)
+        except (OSError, CongvanError):
+            return _gone(named)
+
+    def _compared(self, named: AttachmentSize, size: int, digest: Callable[[], Sha256Hex]) -> AttachmentFault | None:
         if size != named.size:
             return AttachmentFault(
                 FindingCode.ATTACHMENT_SIZE,
                 f"The attachment {named.digest} has {size} bytes; its envelope names {named.size}.",
             )
-        if not self.deep:
-            return None
-        digest = self._file_digest(named.digest) if kept is None else hashlib.sha256(kept.content or b"").hexdigest()
-        if digest is None:
-            return _gone(named)
-        if digest != named.digest:
+        if self.deep and digest() != named.digest:
             return AttachmentFault(
                 FindingCode.ATTACHMENT_CHANGED,
                 f"The bytes of the attachment {named.digest} were changed: they have another SHA-256.",
             )
         return None
 
-    def _file_digest(self, digest: Sha256Hex) -> Sha256Hex | None:
-        try:
-            with self.files.open(digest) as file:
-                found = hashlib.sha256()
-                while chunk := file.read(CHUNK):
-                    found.update(chunk)
-        except (OSError, CongvanError):
-            return None
-        return found.hexdigest()
+
+def _digest(blob: OpenBlob) -> Sha256Hex:
+    found = hashlib.sha256()
+    while chunk := blob.read():
+        found.update(chunk)
+    return found.hexdigest()
 
 
 def _gone(named: AttachmentSize) -> AttachmentFault:

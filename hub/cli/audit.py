@@ -14,7 +14,6 @@ from hub.foundation import Foundation
 from hub.usecases.audit import HubAudit, audit_hub
 from hub.usecases.balance import Balance
 from runtime.audit_view import examined_fields, finding_fields, show_examined, show_findings
-from runtime.blobs import BlobStore
 from runtime.terminal import Count, counting, say, show_json, show_table
 
 _COLUMNS: Final = ("accepted", "delivered", "refused", "expired", "cancelled", "pending")
@@ -56,7 +55,7 @@ async def audit_of(hub: Foundation, *, deep: bool, count: Count | None = None) -
     """The audit of an open hub."""
     return await audit_hub(
         hub.database,
-        BlobStore(hub.folder.data),
+        hub.blobs,
         (hub.keys.authority.root,),
         deep=deep,
         began=count.begin if count else _ignore,

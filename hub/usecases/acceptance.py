@@ -23,13 +23,12 @@ from hub.usecases.meters import Meters
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.routing import Route
 from hub.usecases.waking import FANOUT, wake_mailboxes
-from runtime.blobs import BlobStore
+from runtime.blobs import BlobStore, require_timely
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Sha256Hex
-from schemas.errors import Unavailable
 from schemas.message import Document, Priority
 from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 
@@ -93,10 +92,11 @@ class Acceptances:
         Of two that accept one message at once, both give the acknowledgement that was stored.
 
         Raises:
-            Unavailable: `storage-full`, `blob-missing`: nothing is accepted, the same may succeed later.
+            Unavailable: `storage-full`, `blob-missing`, `blobs-placed-too-long-ago`: nothing is accepted, the same may
+                succeed later.
         """
         now = self._clock()
-        # 1. The long attachments are files under their own names, durably, before anything names them.
+        # 1. The long attachments stand under their own names, durably, before anything names them.
         for upload in attachments:
             if upload.content is None:
                 await self._blobs.place(upload.file, upload.digest)
@@ -140,7 +140,8 @@ class Acceptances:
             if stored is None:
                 raise LookupError(f"the message {new.message_id} is here without its acceptance")
             return _Committed(stored.acknowledgement, stored.left_out, None, files)
-        self._require_files(attachments)
+        # A sweep may take for leavings what was placed too long ago.
+        require_timely(new.accepted_at, self._clock())
         receipts.add(
             transaction,
             [NewReceipt(number, None, ReceiptEvent.SUBMISSION_ACCEPTANCE, acknowledgement)],
@@ -160,12 +161,6 @@ class Acceptances:
         for predecessor in judged.route.lifted:
             deliveries.lift(transaction, predecessor, new.lane)
         return _Committed(acknowledgement, new.left_out, step, files)
-
-    def _require_files(self, attachments: Sequence[Upload]) -> None:
-        """A sweep drops files that no message names, in a transaction of its own: see that none was dropped since."""
-        for upload in attachments:
-            if upload.content is None and self._blobs.size(upload.digest) != upload.size:
-                raise Unavailable("blob-missing", f"The attachment {upload.digest} is not on the disk.")
 
     def _named(self, attachments: Sequence[Upload]) -> list[NamedBlob]:
         inline = {upload.digest for upload in self._inline(attachments)}

@@ -82,7 +82,7 @@ class Evidence:
         )
 
     def _attachment(self, held: HeldAttachment) -> EvidenceAttachment:
-        content = self.files.path(held.digest) if held.content is None else held.content
+        content = partial(self.files.open, held.digest) if held.content is None else held.content
         return EvidenceAttachment(held.digest, held.size, content)
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Final
 
 import structlog
 
 from hub.settings_exchange import SubmissionSettings
 from hub.store import blobs, submissions
-from hub.store.metadata import Transaction
 from hub.usecases.uploads import Uploads
-from runtime.blobs import BlobStore
+from runtime.blobs import NAMED_WITHIN, BlobStore, in_batches
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
@@ -26,7 +23,7 @@ log = structlog.get_logger()
 _TOGETHER: Final = 500
 
 #: A file that is younger may be about to be named by a transaction under way.
-_UNDER_WAY: Final = timedelta(hours=1)
+_UNDER_WAY: Final = 2 * NAMED_WITHIN
 
 
 class Leavings:
@@ -57,29 +54,19 @@ class Leavings:
     async def drop_files(self) -> None:
         """Drop files that a crash, or a transaction that failed, left without anybody who names them."""
         since = self._clock() - _UNDER_WAY
-        uploads = self._files.untouched_uploads(since)
-        while batch := await asyncio.to_thread(_some, uploads):
+        async for batch in in_batches(self._files.untouched_uploads(since), _TOGETHER):
             for file in await self._database.read(partial(submissions.unknown_files, files=batch)):
                 await self._files.abandon(file)
                 log.info("upload.dropped", file=file)
-        digests = self._files.untouched(since)
-        while batch := await asyncio.to_thread(_some, digests):
-            for digest in await self._database.read(partial(blobs.unnamed, digests=batch)):
-                await self._database.write(partial(self._drop_unnamed, digest=digest))
+        async for batch in in_batches(self._files.digests(placed_before=since), _TOGETHER):
+            await self._collect(batch, since)
 
     async def drop_unnamed(self, digests: Sequence[Sha256Hex]) -> None:
         """Drop the files among `digests`, unless a message names them by now or may be about to."""
-        old = await asyncio.to_thread(list, self._files.untouched(self._clock() - _UNDER_WAY, among=digests))
-        for digest in old:
-            await self._database.write(partial(self._drop_unnamed, digest=digest))
+        await self._collect(digests, self._clock() - _UNDER_WAY)
 
-    def _drop_unnamed(self, transaction: Transaction, digest: Sha256Hex) -> None:
-        """Within a transaction, so that no acceptance comes between; dropping a file twice does no harm."""
-        # One at a time: freeing the blocks of a long file takes the disk a while, and others wait for the transaction.
-        if blobs.unnamed(transaction, [digest]):
-            self._files.path(digest).unlink(missing_ok=True)
-            log.info("blob.dropped", digest=digest)
-
-
-def _some(names: Iterator[str]) -> list[str]:
-    return list(islice(names, _TOGETHER))
+    async def _collect(self, digests: Sequence[Sha256Hex], placed_before: datetime) -> None:
+        """Rows are looked at after `placed_before` was settled: what is named since was placed since."""
+        for digest in await self._database.read(partial(blobs.unnamed, digests=digests)):
+            if await self._files.collect(digest, placed_before=placed_before):
+                log.info("blob.dropped", digest=digest)

@@ -8,7 +8,8 @@ from schemas.errors import Unavailable
 
 def require_space(blobs: BlobStore, needed: int, *, spare: int) -> None:
     """Pass if `needed` bytes can come and `spare` are left; else `storage-full`."""
-    if blobs.free_bytes() - needed < spare:
+    free = blobs.free_bytes()
+    if free is not None and free - needed < spare:
         raise Unavailable(
             "storage-full",
             f"The hub has no room for {needed} bytes of attachments.",

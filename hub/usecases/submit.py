@@ -138,7 +138,7 @@ class Submissions:
         wanted = [
             intake.taken.get(digest) or pinned.get(digest) or _fresh(digest, size) for digest, size in named.items()
         ]
-        lacking = sum(upload.size - self._uploads.offset(upload) for upload in wanted)
+        lacking = sum([upload.size - await self._uploads.offset(upload) for upload in wanted])
         require_space(self._blobs, lacking, spare=self._settings.spare_bytes)
         pin = partial(submissions.pin, key=judged.key, wanted=wanted, most=self._settings.pending, at=self._clock())
         waiting = await self._database.write(pin)
@@ -154,7 +154,7 @@ class Submissions:
         log.info("submission.incomplete", message=judged.key.message_id, sender=judged.key.from_code)
         return Incomplete(
             judged.key.message_id,
-            tuple(Lacking(each, self._uploads.offset(each)) for each in waiting.values() if not each.complete),
+            tuple([Lacking(each, await self._uploads.offset(each)) for each in waiting.values() if not each.complete]),
             judged.route.left_out,
         )
 

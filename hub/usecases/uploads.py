@@ -46,11 +46,11 @@ class Uploads:
     async def progress(self, connection: str, upload_id: str) -> Progress:
         """Where an upload stands. Raises `upload-unknown`."""
         upload = await self._find(connection, upload_id)
-        return Progress(self.offset(upload), upload.size)
+        return Progress(await self.offset(upload), upload.size)
 
-    def offset(self, upload: Upload) -> int:
+    async def offset(self, upload: Upload) -> int:
         """How many bytes of `upload` are here."""
-        return upload.size if upload.complete else self._blobs.upload_offset(upload.file)
+        return upload.size if upload.complete else await self._blobs.upload_offset(upload.file)
 
     async def append(self, connection: str, upload_id: str, offset: int, chunks: AsyncIterable[bytes]) -> Progress:
         """Append `chunks` at `offset`; an upload that is whole then is checked.
@@ -83,12 +83,12 @@ class Uploads:
     async def settle(self, upload: Upload) -> Upload:
         """The upload as it stands, checked if all its bytes are here. Raises `attachment-digest`."""
         if upload.complete:
-            if upload.content is not None or self._is_held(upload):
+            if upload.content is not None or await self._is_held(upload):
                 return upload
             # An acceptance failed after it had put the file in its place, where a sweep took it for a leaving.
             await self._database.write(partial(submissions.lose, upload=upload.upload))
             return replace(upload, complete=False)
-        if self._blobs.upload_offset(upload.file) != upload.size:
+        if await self._blobs.upload_offset(upload.file) != upload.size:
             return upload
         content = None
         if upload.size <= SHORT:
@@ -118,8 +118,9 @@ class Uploads:
         await self.settle(upload)
         return position
 
-    def _is_held(self, upload: Upload) -> bool:
-        return upload.size in (self._blobs.upload_offset(upload.file), self._blobs.size(upload.digest))
+    async def _is_held(self, upload: Upload) -> bool:
+        placed = await self._blobs.size(upload.digest)
+        return upload.size in (placed, await self._blobs.upload_offset(upload.file))
 
     async def _find(self, connection: str, upload_id: str) -> Upload:
         upload = await self._database.read(partial(submissions.upload_of, connection=connection, upload=upload_id))

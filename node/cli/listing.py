@@ -190,7 +190,8 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
     say(f"Receipts:  {found.reports_waiting} wait to be reported")
     if found.resubmissions_waiting:
         say(f"Restored:  {found.resubmissions_waiting} messages are brought again to the hub, which was restored")
-    say(f"Disk:      {found.free_bytes / 1e9:.1f} GB free")
+    if found.free_bytes is not None:
+        say(f"Disk:      {found.free_bytes / 1e9:.1f} GB free")
     show_table(
         "Balance of what was sent",
         ("agency", "accepted", "delivered", "refused", "expired", "cancelled", "pending"),

@@ -88,4 +88,5 @@ class NodeGauges(Collector):
         yield GaugeMetricFamily(
             "congvan_node_directory_version", "The version of the directory that is here.", status.directory.version
         )
-        yield GaugeMetricFamily("congvan_node_free_bytes", "Free bytes on the node's disk.", status.free_bytes)
+        if status.free_bytes is not None:
+            yield GaugeMetricFamily("congvan_node_free_bytes", "Free bytes on the node's disk.", status.free_bytes)

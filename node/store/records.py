@@ -259,7 +259,7 @@ class NodeStatus:
     deadlines: dict[DeadlineStage, int]
     reports_waiting: int
     resubmissions_waiting: int
-    free_bytes: int
+    free_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

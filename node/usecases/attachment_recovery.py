@@ -65,6 +65,6 @@ class AttachmentRecovery:
             log.info("own-attachments.recovered", message=message_id)
 
     async def _is_here(self, attachment: AttachmentSize) -> bool:
-        if self._attachments.has_file(attachment.digest):
+        if await self._attachments.is_blob(attachment.digest):
             return True
         return attachment.size <= SMALL and await self._attachments.small(attachment.digest) is not None

@@ -1,4 +1,4 @@
-"""Attachments by their digest: short ones in the database, the others in the folder of blobs."""
+"""Attachments by their digest: short ones in the database, the others as blobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -85,9 +85,14 @@ class Attachments:
             raise
         return KeptAttachment(digest.hexdigest(), size, None)
 
-    def has_file(self, digest: Sha256Hex) -> bool:
-        """Whether the bytes are a file of the folder of blobs."""
-        return self._blobs.size(digest) is not None
+    async def is_blob(self, digest: Sha256Hex) -> bool:
+        """Whether the bytes are a blob."""
+        return await self._blobs.size(digest) is not None
+
+    async def touch(self, digests: Iterable[Sha256Hex]) -> None:
+        """Count blobs as placed now: a message is about to name them. Raises Unavailable: `blob-missing`."""
+        for digest in digests:
+            await self._blobs.touch(digest)
 
     async def small(self, digest: Sha256Hex) -> bytes | None:
         """The bytes of a short attachment; None if it is not here, or not short."""

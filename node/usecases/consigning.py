@@ -27,13 +27,12 @@ from node.usecases.judging import Arrived
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.work import Work
-from runtime.blobs import BlobStore
+from runtime.blobs import BlobStore, require_timely
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-from schemas.errors import Unavailable
 from schemas.message import Document, StatusCode, StatusMessage
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
 from transport.wire import OutcomeKind
@@ -82,15 +81,18 @@ class Consigning:
     async def consign(self, arrivals: Sequence[Arrival]) -> None:
         """Durable when this returns; a message that had come before is answered with the receipt that it has.
 
-        Raises Unavailable (`storage-full`): then nothing of any of them is in the record.
+        Raises Unavailable (`storage-full`, `blob-missing`): then nothing of any of them is in the record.
         """
         now = self._clock()
+        for digest in dict.fromkeys(digest for arrival in arrivals for digest in arrival.long):
+            await self._blobs.touch(digest)
         made = await asyncio.to_thread(self._made, arrivals, now)
 
         def enter(transaction: Transaction) -> None:
+            # A sweep may take for leavings what was touched too long ago.
+            require_timely(now, self._clock())
             standing.raise_mark(transaction)
             for arrival in arrivals:
-                self._require_files(arrival)
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
@@ -127,12 +129,6 @@ class Consigning:
             lane=message.lane,
         )
         return own_status(occasion, StatusCode.ARRIVED, self._identity, at=now)
-
-    def _require_files(self, arrival: Arrival) -> None:
-        """A sweep drops files that no message names, in a transaction of its own: see that none was dropped since."""
-        for digest in arrival.long:
-            if self._blobs.size(digest) is None:
-                raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.")
 
     def _enter(
         self,

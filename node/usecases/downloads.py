@@ -53,7 +53,7 @@ class Downloads:
         # Two messages with one attachment fetch it once: the second waits, and finds it here.
         lock = self._fetching.setdefault(attachment.digest, asyncio.Lock())
         async with lock:
-            if self._blobs.size(attachment.digest) is not None:
+            if await self._blobs.size(attachment.digest) is not None:
                 return
             try:
                 await self._fetch(attachment, lease)
@@ -65,7 +65,7 @@ class Downloads:
     async def _fetch(self, attachment: AttachmentSize, lease: Lease | None) -> None:
         upload_id = _upload_id(attachment)
         while True:
-            began = self._blobs.upload_offset(upload_id)
+            began = await self._blobs.upload_offset(upload_id)
             self._require_space(attachment.size - began)
             await self._complete(attachment, lease)
             try:
@@ -80,7 +80,7 @@ class Downloads:
     async def _complete(self, attachment: AttachmentSize, lease: Lease | None) -> None:
         failures = 0
         upload_id = _upload_id(attachment)
-        while (offset := self._blobs.upload_offset(upload_id)) < attachment.size:
+        while (offset := await self._blobs.upload_offset(upload_id)) < attachment.size:
             broken: Unavailable | None = None
             try:
                 name = lease.name if lease else None
@@ -91,14 +91,15 @@ class Downloads:
                 if error.code != "hub-unreachable":
                     raise
                 broken = error
-            failures = 0 if self._blobs.upload_offset(upload_id) > offset else failures + 1
+            failures = 0 if await self._blobs.upload_offset(upload_id) > offset else failures + 1
             if failures == _TRIES:
                 raise broken or Unavailable(
                     "hub-answer", f"The hub has fewer bytes of {attachment.digest} than the envelope says."
                 )
 
     def _require_space(self, size: int) -> None:
-        if self._blobs.free_bytes() < size + self._reserve:
+        free = self._blobs.free_bytes()
+        if free is not None and free < size + self._reserve:
             raise Unavailable(
                 "storage-full",
                 f"An attachment of which {size} bytes are to come would fill the disk.",

@@ -75,7 +75,8 @@ class Evidence:
 
     def _attachment(self, transaction: Transaction, row: AttachmentRow) -> EvidenceAttachment:
         short = message_store.small_blob(transaction, row.digest)
-        return EvidenceAttachment(row.digest, row.size, self.blobs.path(row.digest) if short is None else short)
+        content = partial(self.blobs.open, row.digest) if short is None else short
+        return EvidenceAttachment(row.digest, row.size, content)
 
 
 def _named(transaction: Transaction, name: str) -> Sha256Hex:

@@ -45,7 +45,7 @@ class Intake:
     def require_space(self) -> None:
         """Pass while there is room for mail; else `storage-full`."""
         free = self._blobs.free_bytes()
-        if free < self._reserve:
+        if free is not None and free < self._reserve:
             log.error("storage.full", free_bytes=free, reserve_bytes=self._reserve)
             raise Unavailable(
                 "storage-full",

@@ -153,7 +153,7 @@ class Receiving:
             elif attachment.size > SMALL or await self._attachments.small(attachment.digest) is None:
                 long.append(attachment)
         arrival = Arrival(message, short, [attachment.digest for attachment in long])
-        missing = [attachment for attachment in long if not self._attachments.has_file(attachment.digest)]
+        missing = [attachment for attachment in long if not await self._attachments.is_blob(attachment.digest)]
         if not missing:
             return arrival
         lease = (message.entry.leased_until - answer.hub_time).total_seconds()

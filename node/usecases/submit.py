@@ -32,6 +32,7 @@ from node.usecases.retention import sealed_bytes
 from node.usecases.submission_ids import submission_id_of
 from node.usecases.transitions import require_transition, said_already
 from node.usecases.work import Work
+from runtime.blobs import require_timely
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
@@ -165,8 +166,11 @@ class Submitter:
     ) -> Submitted:
         small = {attachment.digest: attachment.content for attachment in kept if attachment.content is not None}
         leader = entries[0]
+        began = self._clock()
+        await self._attachments.touch(attachment.digest for attachment in kept if attachment.content is None)
 
         def queue(transaction: Transaction) -> KnownKey | None:
+            require_timely(began, self._clock())
             content = leader.message.envelope.message
             known = outbox.known_key(transaction, leader.adapter, leader.message.sender, leader.key)
             if known is None and isinstance(content, StatusMessage):

@@ -11,7 +11,7 @@ from hub.cli.audit import audit_of
 from hub.foundation import open_foundation
 from hub.settings import HubFolder
 from hub.usecases.audit import HubAudit
-from runtime.blobs import BlobStore
+from runtime.blob_folder import BlobFolder
 from schemas.auditing import FindingCode
 from tests.together.by_hand import asked, by_hand, flipped
 from tests.together.conftest import Exchanged
@@ -179,7 +179,7 @@ async def test_a_message_of_which_nothing_is_left_is_found_by_its_number(folder:
 async def test_a_file_that_is_gone_short_or_changed_is_named(folder: Path, exchanged: Exchanged) -> None:
     """An attachment's file is looked for, its length compared, and with `deep` every byte of it."""
     digest = str(asked(_database(folder), "SELECT digest FROM blobs WHERE content IS NULL"))
-    path = BlobStore(folder / "hub" / "data").path(digest)
+    path = BlobFolder(folder / "hub" / "data").path(digest)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"!")
     assert (await _audit(folder)).is_clean

@@ -37,7 +37,7 @@ from hub.store import agencies, connections, directory
 from hub.store.schema import MIGRATIONS
 from hub.usecases.exchange import Exchange
 from hub.usecases.meters import Meters
-from runtime.blobs import BlobStore
+from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
 from runtime.migrations import upgrade
 from schemas.codes import AgencyCode
@@ -84,7 +84,7 @@ class World:
 
     folder: Path
     database: Database
-    files: BlobStore
+    files: BlobFolder
     exchange: Exchange
     authority: Authority
     clock: Clock
@@ -244,7 +244,7 @@ def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSett
     async def run() -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
             database = await stack.enter_async_context(open_database(tmp_path / "hub.db"))
-            files = BlobStore(tmp_path / "attachments")
+            files = BlobFolder(tmp_path / "attachments")
             stop, requests = asyncio.Event(), RequestsUnderWay()
             exchange = Exchange.of(
                 database,

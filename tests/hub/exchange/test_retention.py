@@ -11,6 +11,7 @@ from hub.usecases import retention as retention_module
 from hub.usecases.balance import balance_of
 from hub.usecases.leavings import Leavings
 from hub.usecases.retention import Retention
+from runtime.blob_folder import BlobFolder
 from runtime.database import Database
 from schemas.errors import Unavailable
 from tests.hub.exchange.conftest import Running, World
@@ -39,7 +40,7 @@ async def _payloads(world: World) -> tuple[int, int, int]:
     return (
         await world.database.read(held("envelopes")),
         await world.database.read(held("blobs WHERE content IS NOT NULL")),
-        len(list(world.files.digests())),
+        len([digest async for digest in world.files.digests()]),
     )
 
 
@@ -220,7 +221,7 @@ async def test_a_delivery_offered_anew_in_the_same_moment_keeps_its_payload(
 async def test_a_purge_that_is_killed_anywhere_is_finished_by_the_next(
     stop_at: int, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever commit is the last before the end, the next start drops the rest, and never what is needed."""
+    """Whichever step is the last before the end, the next start drops the rest, and never what is needed."""
     monkeypatch.setattr(retention_module, "_MESSAGES", 2)
     monkeypatch.setattr(retention_module, "_ENTRIES", 2)
     kept = LONG[::-1]
@@ -233,24 +234,32 @@ async def test_a_purge_that_is_killed_anywhere_is_finished_by_the_next(
             await g22.received(entry)
         world.clock.advance(days=30)
         await g22.send(document("G22", "H23", attachments=[kept]), kept)
-        write, left = Database.write, stop_at
+        write, collect, left = Database.write, BlobFolder.collect, stop_at
 
-        async def write_and_die(self, work):
+        def step() -> None:
             nonlocal left
             if left == 0:
                 raise Unavailable("killed", "The process is gone.")
             left -= 1
+
+        async def write_and_die(self, work):
+            step()
             return await write(self, work)
+
+        async def collect_and_die(self, digest, *, placed_before):
+            step()
+            return await collect(self, digest, placed_before=placed_before)
 
         with monkeypatch.context() as patch:
             patch.setattr(Database, "write", write_and_die)
+            patch.setattr(BlobFolder, "collect", collect_and_die)
             with pytest.raises(Unavailable):
                 await _purge(world)
     async with running() as world:
         await _purge(world)
         await world.exchange.leavings.drop_files()
         assert await _payloads(world) == (1, 0, 1)
-        assert world.files.size(digest_of(kept)) == len(kept)
+        assert await world.files.size(digest_of(kept)) == len(kept)
         assert await world.count("mailbox_entries WHERE receipt IS NOT NULL") == 0
 
 
@@ -269,7 +278,7 @@ async def test_an_attachment_named_again_before_its_file_goes_keeps_the_file(
 
     monkeypatch.setattr(Leavings, "drop_unnamed", send_and_drop)
     assert await world.exchange.retention.step()
-    assert world.files.size(digest_of(LONG)) == len(LONG)
+    assert await world.files.size(digest_of(LONG)) == len(LONG)
 
 
 async def test_a_wide_circular_is_dropped_in_short_transactions(

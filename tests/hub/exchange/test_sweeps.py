@@ -168,11 +168,11 @@ async def test_files_that_nobody_names_are_dropped_and_others_stay(world: World,
     # The files carry the machine's time, so the exchange's clock goes by that.
     world.clock.now = datetime.now(UTC) + timedelta(minutes=50)
     await world.exchange.leavings.drop_files()
-    assert len(list(world.files.digests())) == 2
+    assert len([digest async for digest in world.files.digests()]) == 2
     assert len(_uploads(world)) == 2
     world.clock.advance(minutes=20)
     await world.exchange.leavings.drop_files()
-    assert list(world.files.digests()) == [digest_of(LONG)]
+    assert [digest async for digest in world.files.digests()] == [digest_of(LONG)]
     assert [path.stat().st_size for path in _uploads(world)] == [1000]
 
 

@@ -164,7 +164,7 @@ async def test_what_came_in_a_body_is_kept_while_the_rest_is_lacking(world: Worl
     assert [each.digest for each in answer.uploads] == [digest_of(other)]
     await g22.client.upload(answer.uploads[0].location, 0, _chunks(other[:5000]))
     assert (await g22.client.submit(data, {digest_of(other): other})).state is SubmissionState.ACCEPTED
-    assert sorted(world.files.digests()) == sorted([digest_of(LONG), digest_of(other)])
+    assert sorted([digest async for digest in world.files.digests()]) == sorted([digest_of(LONG), digest_of(other)])
     assert not list((world.folder / "attachments" / "uploads").iterdir())
 
 

@@ -19,7 +19,11 @@ BUFFERED = 8192
 
 async def bytes_arrived(node: Node, digest: str, count: int) -> None:
     """Wait until `count` bytes of an attachment that the node fetches stand in its file, but for `BUFFERED`."""
-    await eventually(lambda: node.blobs.upload_offset(f"in{digest}") >= count - BUFFERED, f"{count} bytes of {digest}")
+
+    async def there() -> bool:
+        return await node.blobs.upload_offset(f"in{digest}") >= count - BUFFERED
+
+    await eventually(there, f"{count} bytes of {digest}")
 
 
 async def outbox_row(node: Node, message_id: str) -> OutboxRow:

@@ -34,7 +34,7 @@ from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from node.workers.services import ExchangeParts, exchange_services, intake_of
-from runtime.blobs import BlobStore
+from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
 from runtime.lifecycle import run_services
 from runtime.migrations import upgrade
@@ -97,7 +97,7 @@ class Node:
     """An opened node. `adapter` stands for the agencies' software."""
 
     database: Database
-    blobs: BlobStore
+    blobs: BlobFolder
     directory: DirectoryCopy
     submitter: Submitter
     facade: NodeFacade
@@ -198,7 +198,7 @@ async def open_node(
         open_hub_client(hub, client_context(identity.hub_authority)) as client,
     ):
         await upgrade(database, MIGRATIONS)
-        blobs = BlobStore(folder / "blobs")
+        blobs = BlobFolder(folder / "blobs")
         attachments = Attachments(database, blobs)
         directory = DirectoryCopy(database, identity, moved)
         await directory.load()

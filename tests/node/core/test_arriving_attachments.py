@@ -81,7 +81,7 @@ async def test_a_blob_of_other_bytes_is_never_taken(node: Node, hub: HubSimulato
     async with node.running("receiver"):
         await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
     assert await inbox_row(node, sealed.message_id) is None
-    assert node.blobs.size(digest_of(LARGE)) is None
+    assert await node.blobs.size(digest_of(LARGE)) is None
 
 
 async def test_a_long_download_renews_its_lease_by_new_reads(node: Node, hub: HubSimulator, world: World) -> None:

@@ -37,15 +37,15 @@ async def test_only_what_is_old_and_named_by_nobody_is_dropped(
     await node.blobs.append("inrest", 0, bytes_of(10), limit=10)
     leavings = Leavings(node.database, node.blobs, node.clock)
 
-    def here() -> tuple[bool, int]:
-        return node.blobs.size(digest_of(orphan)) is not None, node.blobs.upload_offset("inrest")
+    async def here() -> tuple[bool, int]:
+        return await node.blobs.size(digest_of(orphan)) is not None, await node.blobs.upload_offset("inrest")
 
     for days, left in ((0, (True, 10)), (2, (False, 10)), (8, (False, 0))):
         node.clock.ahead = timedelta(days=days)
         await leavings.drop()
-        assert here() == left
-    assert node.blobs.size(digest_of(LONG)) == len(LONG)
-    assert node.blobs.size(digest_of(LONG + b"2")) == len(LONG) + 1
+        assert await here() == left
+    assert await node.blobs.size(digest_of(LONG)) == len(LONG)
+    assert await node.blobs.size(digest_of(LONG + b"2")) == len(LONG) + 1
 
 
 async def test_a_message_whose_file_was_swept_meanwhile_is_put_off(node: Node, hub: HubSimulator, world: World) -> None:
@@ -54,18 +54,18 @@ async def test_a_message_whose_file_was_swept_meanwhile_is_put_off(node: Node, h
     await node.blobs.put("inearlier", digest_of(LONG), bytes_of(len(LONG)), size=len(LONG))
     entry = hub.deliver(sealed.data, [H23], [LONG], inline=False)
     asked: list[str] = []
-    has_file = node.attachments.has_file
+    is_blob = node.attachments.is_blob
 
-    def swept_after(digest: str) -> bool:
-        found = has_file(digest)
+    async def swept_after(digest: str) -> bool:
+        found = await is_blob(digest)
         if not asked:
             node.blobs.path(digest).unlink()
         asked.append(digest)
         return found
 
-    node.attachments.has_file = swept_after  # type: ignore[method-assign]  # the sweep, at the worst moment
+    node.attachments.is_blob = swept_after  # type: ignore[method-assign]  # the sweep, at the worst moment
     async with node.running("receiver", "handover"):
         await eventually(lambda: hub.outcomes(OutcomeKind.RELEASED) == [entry])
         hub.offer_again(entry)
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
-    assert node.blobs.size(digest_of(LONG)) == len(LONG)
+    assert await node.blobs.size(digest_of(LONG)) == len(LONG)

@@ -169,7 +169,7 @@ async def test_attachments_of_what_it_sent_follow_from_where_they_broke_off(
     assert [lease for _, lease in hub.blob_reads] == ["", ""], "no lease is needed for what is ours"
     assert hub.blob_reads[0][0] == 0
     assert 100_000 - BUFFERED <= hub.blob_reads[1][0] <= 100_000
-    assert restored.blobs.size(digest_of(LONG)) == len(LONG)
+    assert await restored.blobs.size(digest_of(LONG)) == len(LONG)
 
 
 async def test_attachments_that_the_hub_has_dropped_are_known_as_dropped(

@@ -15,6 +15,7 @@ from node.store.states import HandoverState, OutboxState
 from node.usecases import retention as retention_module
 from node.usecases.leavings import Leavings
 from node.usecases.retention import Retention
+from runtime.blob_folder import BlobFolder
 from runtime.database import Database
 from schemas.errors import Rejected, Unavailable
 from schemas.message import StatusCode
@@ -70,7 +71,7 @@ async def test_a_received_payload_goes_after_its_time_and_all_else_stays(
     await _purge(retention)
     assert not await _is_kept(node, message_id)
     assert await node.attachments.small(digest_of(b"short")) is None
-    assert list(node.blobs.digests()) == []
+    assert [digest async for digest in node.blobs.digests()] == []
     later = await node.queries.story(message_id)
     assert later.message.purged_at is not None
     assert later.events == story.events
@@ -112,7 +113,7 @@ async def test_a_sent_payload_goes_when_every_delivery_has_ended(
     node.clock.ahead += timedelta(days=2)
     await _purge(retention)
     assert not await _is_kept(node, message_id)
-    assert list(node.blobs.digests()) == []
+    assert [digest async for digest in node.blobs.digests()] == []
     assert await node.submit(document(H23, G22), path) == message_id
 
 
@@ -210,11 +211,11 @@ async def test_a_shared_attachment_stays_until_the_last_message_goes(
     await _purge(retention)
     assert (await _is_kept(node, first), await _is_kept(node, second)) == (False, True)
     assert await node.attachments.small(digest_of(b"short")) == b"short"
-    assert node.attachments.has_file(digest_of(LONG))
+    assert await node.attachments.is_blob(digest_of(LONG))
     node.clock.ahead = timedelta(days=17)
     await _purge(retention)
     assert await node.attachments.small(digest_of(b"short")) is None
-    assert not node.attachments.has_file(digest_of(LONG))
+    assert not await node.attachments.is_blob(digest_of(LONG))
 
 
 async def test_a_message_that_comes_again_for_another_agency_has_its_bytes_again(
@@ -236,7 +237,7 @@ async def test_a_message_that_comes_again_for_another_agency_has_its_bytes_again
         await eventually(lambda: len(node.adapter.deliveries) == 2)
     assert node.adapter.deliveries[1].sealed == sealed.data
     assert await node.attachments.small(digest_of(b"short")) == b"short"
-    assert node.attachments.has_file(digest_of(LONG))
+    assert await node.attachments.is_blob(digest_of(LONG))
     node.clock.ahead = timedelta(days=22)
     await _purge(retention)
     assert not await _is_kept(node, sealed.message_id)
@@ -246,27 +247,35 @@ async def test_a_message_that_comes_again_for_another_agency_has_its_bytes_again
 async def test_a_purge_that_is_killed_anywhere_is_finished_by_the_next(
     stop_at: int, node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever commit is the last before the end, the next start drops the rest, and nothing that is needed."""
+    """Whichever step is the last before the end, the next start drops the rest, and nothing that is needed."""
     monkeypatch.setattr(retention_module, "_MESSAGES", 1)
     async with node.running():
         for number in range(2):
             await _received(node, hub, world, LONG, LONG + bytes([number]), name=str(number))
         node.clock.ahead = timedelta(days=20)
         kept = await _received(node, hub, world, LONG, name="kept")
-    write, left = Database.write, stop_at
+    write, collect, left = Database.write, BlobFolder.collect, stop_at
 
-    async def write_and_die(self, work):
+    def step() -> None:
         nonlocal left
         if left == 0:
             raise Unavailable("killed", "The process is gone.")
         left -= 1
+
+    async def write_and_die(self, work):
+        step()
         return await write(self, work)
+
+    async def collect_and_die(self, digest, *, placed_before):
+        step()
+        return await collect(self, digest, placed_before=placed_before)
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "write", write_and_die)
+        patch.setattr(BlobFolder, "collect", collect_and_die)
         with pytest.raises(Unavailable):
             await _purge(_retention(node, received=10))
     await _purge(_retention(node, received=10))
     await Leavings(node.database, node.blobs, node.clock).drop()
     assert await _is_kept(node, kept)
-    assert list(node.blobs.digests()) == [digest_of(LONG)]
+    assert [digest async for digest in node.blobs.digests()] == [digest_of(LONG)]

@@ -62,7 +62,7 @@ async def test_what_was_submitted_is_sealed_and_queued_whole(node: Node, tmp_pat
     assert row.state is OutboxState.READY
     assert [(recipient.code, recipient.written) for recipient in row.recipients] == [(G22, G22), (H31, OLDER_H31)]
     assert sealed.message.trace[0].timestamp.instant == row.created_at.replace(microsecond=0)
-    assert node.blobs.size(digest_of(bytes(100_000))) == 100_000
+    assert await node.blobs.size(digest_of(bytes(100_000))) == 100_000
     async with node.attachments.open(digest_of(b"a,b\n")) as chunks:
         assert b"".join([chunk async for chunk in chunks]) == b"a,b\n"
 
