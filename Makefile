@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 # What tests run from Debian: second opinions, witnesses, and the real database, broker and proxy of the distributed column.
-DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy docker-compose
+DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy docker-compose systemd
 ARGS ?=
 UPGRADE ?=
 

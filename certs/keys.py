@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from certs.errors import KeyRejected
 from certs.names import agency_uri, common_name
-from runtime.files import PRIVATE, storage_errors, write_file
+from runtime.files import PRIVATE, others_reach, storage_errors, write_file
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
@@ -74,11 +74,11 @@ def read_key(path: Path, passphrase: bytes | None) -> PrivateKey:
     Rejected (`file-missing`).
     """
     with storage_errors(path):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
+        status = path.stat()
+        if others_reach(status):
             raise KeyRejected(
                 "key-permissions",
-                f"{path}: others than its owner can reach this private key (mode {mode:04o}).",
+                f"{path}: others than its owner can reach this private key (mode {stat.S_IMODE(status.st_mode):04o}).",
                 mend=f"Run: chmod 600 {path}; if others may have read it, replace the key.",
             )
         pem = path.read_bytes()

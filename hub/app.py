@@ -54,7 +54,7 @@ from schemas.errors import Unavailable
 log = structlog.get_logger()
 
 #: Seconds that services have to end after the HTTP server's own grace is over.
-_LAST_GRACE: Final = 5.0
+LAST_GRACE: Final = 5.0
 #: Services that cannot start where something else listens: then there is no hub.
 _LISTENERS: Final = frozenset({"http", "operations"})
 #: At a start, certificates that have less than this left are renewed; the log warns of those that cannot be.
@@ -108,7 +108,7 @@ async def serve(
             "doorbell": _doorbell(rung, exchange.wakeups),
         }
         kept = {name: supervisor.keep(name, run, must_start=name in _LISTENERS) for name, run in services.items()}
-        await run_services(kept, stop, grace=hub.http.grace_seconds + _LAST_GRACE)
+        await run_services(kept, stop, grace=hub.http.grace_seconds + LAST_GRACE)
     log.info("hub.stopped", name=hub.name)
 
 

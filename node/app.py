@@ -45,8 +45,17 @@ log = structlog.get_logger()
 _SOON: Final = timedelta(days=30)
 
 
-async def serve(folder: NodeFolder, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
-    """Run the node in `folder` until `stop` is set. The hub need not be there."""
+async def serve(
+    folder: NodeFolder,
+    stop: asyncio.Event,
+    *,
+    announce: Callable[[str], None] = lambda _connection: None,
+    clock: Clock = utc_now,
+) -> None:
+    """Run the node in `folder` until `stop` is set. The hub need not be there.
+
+    `announce` is told the node's connection once it takes documents.
+    """
     running = Unavailable("node-running", f"A node is running in {folder.root} already.", mend="Stop it first.")
     async with AsyncExitStack() as stack:
         folder.read_settings()
@@ -71,6 +80,7 @@ async def serve(folder: NodeFolder, stop: asyncio.Event, *, clock: Clock = utc_n
             hub=node.settings.hub.url,
             adapters=list(adapters.adapters),
         )
+        announce(node.identity.connection)
         await run_services(services, stop, grace=node.settings.node.grace_seconds)
     log.info("node.stopped", connection=node.identity.connection)
 

@@ -63,6 +63,16 @@ def require_new_file(path: Path) -> None:
         )
 
 
+def others_reach(status: os.stat_result) -> bool:
+    """Whether others than its owner can reach a file that is to be private.
+
+    What root gives to an ordinary user's group to read is taken: so come systemd's credentials (whose access list shows
+    as the group's bit) and the secrets of Kubernetes (fsGroup).
+    """
+    given = 0o040 if status.st_uid == 0 and os.geteuid() != 0 else 0
+    return bool(status.st_mode & 0o077 & ~given)
+
+
 def make_private_folder(folder: Path) -> None:
     """Create `folder` (and what is missing above it) for its owner alone; a folder that stands keeps its mode."""
     with storage_errors(folder):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
-from runtime.files import storage_errors
+from runtime.files import others_reach, storage_errors
 from schemas.errors import Rejected
-
-#: The bits of a file's mode that let others in.
-_OTHERS = 0o077
 
 
 def read_passphrase(path: Path) -> bytes:
@@ -17,11 +15,11 @@ def read_passphrase(path: Path) -> bytes:
 
     Raises `passphrase-permissions` if others can read it, `passphrase-empty`.
     """
-    mode, passphrase = _mode_and_line(path)
-    if mode & _OTHERS:
+    status, passphrase = _status_and_line(path)
+    if others_reach(status):
         raise Rejected(
             "passphrase-permissions",
-            f"{path}: others than its owner can read the passphrase (mode {mode:04o}).",
+            f"{path}: others than its owner can read the passphrase (mode {stat.S_IMODE(status.st_mode):04o}).",
             mend=f"Run: chmod 600 {path}",
         )
     if not passphrase:
@@ -34,11 +32,11 @@ def read_secret(path: Path, *, least: int) -> bytes:
 
     Raises `secret-permissions` if others can read it, `secret-short` if it has less than `least` bytes.
     """
-    mode, secret = _mode_and_line(path)
-    if mode & _OTHERS:
+    status, secret = _status_and_line(path)
+    if others_reach(status):
         raise Rejected(
             "secret-permissions",
-            f"{path}: others than its owner can read the secret (mode {mode:04o}).",
+            f"{path}: others than its owner can read the secret (mode {stat.S_IMODE(status.st_mode):04o}).",
             mend=f"Run: chmod 600 {path}",
         )
     if len(secret) < least:
@@ -50,6 +48,6 @@ def read_secret(path: Path, *, least: int) -> bytes:
     return secret
 
 
-def _mode_and_line(path: Path) -> tuple[int, bytes]:
+def _status_and_line(path: Path) -> tuple[os.stat_result, bytes]:
     with storage_errors(path):
-        return stat.S_IMODE(path.stat().st_mode), path.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        return path.stat(), path.read_bytes().removesuffix(b"\n").removesuffix(b"\r")

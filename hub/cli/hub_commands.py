@@ -19,6 +19,7 @@ from runtime.addresses import Address
 from runtime.clock import utc_now
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
+from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
 
 
@@ -76,16 +77,20 @@ def serve(folder: Dir = Path()) -> None:
     log = place.read_settings().log
     configure_logs(log.format, log.level)
 
+    notice = ServiceNotice.from_environment()
+
+    def announce(settings: HubSettings, address: Address) -> None:
+        status = f"{settings.hub.name} is ready at https://{address}"
+        say(status)
+        notice.ready(status)
+
     async def run() -> None:
         stop = asyncio.Event()
         with stop_on_signals(stop):
-            await serve_hub(place, stop, announce=_announce)
+            async with watched(notice, stop):
+                await serve_hub(place, stop, announce=announce)
 
     uvloop.run(run())
-
-
-def _announce(settings: HubSettings, address: Address) -> None:
-    say(f"{settings.hub.name} is ready at https://{address}")
 
 
 def migrate(folder: Dir = Path(), as_json: Json = False) -> None:

@@ -21,6 +21,7 @@ from node.usecases.enrolment import KeyType
 from runtime.clock import utc_now
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
+from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
 
 
@@ -87,10 +88,13 @@ def serve(folder: Dir = Path()) -> None:
     log = place.read_settings().log
     configure_logs(log.format, log.level)
 
+    notice = ServiceNotice.from_environment()
+
     async def run() -> None:
         stop = asyncio.Event()
         with stop_on_signals(stop):
-            await serve_node(place, stop)
+            async with watched(notice, stop):
+                await serve_node(place, stop, announce=lambda name: notice.ready(f"The node of {name} is ready"))
 
     uvloop.run(run())
 

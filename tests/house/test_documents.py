@@ -23,7 +23,7 @@ from tests.adapters.simulator import NOW, NodeSimulator
 from tests.schemas.samples import DOCUMENT
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 CODE = ("hub", "node", "adapters", "runtime", "transport", "certs", "schemas")
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")

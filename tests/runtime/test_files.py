@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.files import make_private_folder, require_new_file, storage_errors, write_file
+from runtime.files import make_private_folder, others_reach, require_new_file, storage_errors, write_file
 from schemas.errors import Rejected, Unavailable
 
 
@@ -68,3 +68,23 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
         with pytest.raises(Rejected) as caught:
             require_new_file(tmp_path / name)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "reached"),
+    [
+        (0o600, 1000, 1000, False),
+        (0o640, 1000, 1000, True),
+        (0o440, 0, 1000, False),
+        (0o444, 0, 1000, True),
+        (0o460, 0, 1000, True),
+        (0o640, 0, 0, True),
+    ],
+)
+def test_what_root_gives_to_a_services_group_is_private(
+    monkeypatch: pytest.MonkeyPatch, mode: int, owner: int, user: int, reached: bool
+) -> None:
+    """A credential (root's, read by the service's group) is private to the service; any further right is not."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    status = os.stat_result((0o100000 | mode, 1, 1, 1, owner, 1000, 1, 0, 0, 0))
+    assert others_reach(status) is reached
