@@ -5,7 +5,8 @@
 #   make crash              10,000 documents under 200 faults, then the audit (ARGS="--documents N --faults M --seed S --json")
 #   make kills              a kill at every commit, sync and rename of every way, one by one
 #   make lint               format, rules, types, import contracts
-#   make bench              the benchmark
+#   make bench              the benchmark (ARGS="--row NAME"; --list shows the rows)
+#   make bench-quick        the same, each row in a short form
 #   make lock               pin what pyproject.toml asks for in requirements/ (UPGRADE=--upgrade for newer versions)
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy do
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: demo test crash kills lint format bench bench-growth lock wheel clean
+.PHONY: demo test crash kills lint format bench bench-quick bench-growth lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.program
@@ -45,6 +46,9 @@ format: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(VENV)/.development
+	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 bench-growth: $(VENV)/.development
 	$(BIN)/python -m benchmarks.growth $(ARGS)

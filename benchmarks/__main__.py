@@ -1,120 +1,92 @@
-"""`make bench`: documents a second, node to node, durable, with the signed receipt back, everything on this machine.
-
-A hub and two nodes run as processes of their own. Documents of 10 KiB (one attachment) are given to the sender's
-node as an adapter would, and count once the receipt of consignment is back with the sender. The floor beside it
-is how many commits a second SQLite makes durable on the same disk: each document needs several on its way.
-"""
+"""`make bench`: every figure beside a peer's or a floor's of the same run, so that it says the same on any machine."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import hashlib
 import os
-import sqlite3
 import tempfile
-import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from adapters.sdk import OutgoingAttachment, Submission
-from congvan.demo.site import Member, Site
-from node.foundation import Foundation, open_foundation
-from node.settings import NodeFolder
-from node.store.states import DeliveryState, MessageKind
-from node.usecases.identity import COMMAND_ADAPTER
+from benchmarks.machine import Watch, description
+from benchmarks.measurement import Measurement, Run
+from benchmarks.measures import MEASUREMENTS
+from benchmarks.report import RESULTS, Report
+from benchmarks.rows import Result
 from runtime.logs import LogFormat, configure_logs
-from runtime.wakeups import ring
-from schemas.codes import AgencyCode
-from schemas.message import Document, DocumentCode, DocumentType, Organ, PromulgationInfo, SignerInfo
-from schemas.times import DateText
+from runtime.terminal import err, run_program, say, show_json, show_table
+from schemas.errors import Rejected
 
-SIZE = 10 * 1024
-BACK = {DeliveryState.CONSIGNED, DeliveryState.HANDED_OVER}
+#: What outlives a run, and the folders of runs: on the disk of the checkout, for a temporary one may be memory.
+_WORK = Path(__file__).parent / ".work"
 
-
-def commits_per_second(folder: Path, seconds: float = 2.0) -> float:
-    """Durable one-row commits of SQLite (WAL, synchronous FULL) on the disk of `folder`."""
-    with sqlite3.connect(folder / "floor.db", isolation_level=None) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("CREATE TABLE t (x)")
-        commits, started = 0, time.perf_counter()
-        while time.perf_counter() - started < seconds:
-            connection.execute("INSERT INTO t VALUES (1)")
-            commits += 1
-        return commits / (time.perf_counter() - started)
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_show_locals=False)
 
 
-def letter(number: int) -> Document:
-    return Document(
-        sender=Organ(organ_id=AgencyCode("G22")),
-        recipients=(Organ(organ_id=AgencyCode("H23")),),
-        document_id=f"G22,2026/11/21,{number}/BENCH",
-        code=DocumentCode(number=str(number), notation="BENCH"),
-        promulgation=PromulgationInfo(place="Hà Nội", date=DateText("2026/11/21")),
-        document_type=DocumentType(type=2, type_detail=18, type_name="Công văn"),
-        subject=f"Văn bản số {number}",
-        content="Văn bản",
-        signer=SignerInfo(full_name="Nguyễn Thị Lan"),
-        trace=(),
-    )
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Each row in a short form, which says its scale.")] = False,
+    row: Annotated[list[str] | None, typer.Option(help="Measure this row alone; may be repeated.")] = None,
+    list_rows: Annotated[bool, typer.Option("--list", help="Show the rows and what they should reach.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Rows as JSON instead of a table.")] = False,
+) -> None:
+    """Measure Congvan against its peers and against the floors of this machine.
 
+    Each row is a ratio: our figure by the one that it is measured against, taken by turns in the same run. Results go
+    to benchmarks/results/. For example:
 
-async def submit(node: Foundation, number: int, folder: Path) -> None:
-    path = folder / f"{number}.pdf"
-    path.write_bytes(os.urandom(SIZE))
-    attachment = OutgoingAttachment(name="a.pdf", content_type="application/pdf", description="", path=path)
-    fingerprint = hashlib.sha256(path.name.encode()).hexdigest()
-    await node.api(COMMAND_ADAPTER).submit(
-        Submission(key=path.name, fingerprint=fingerprint, message=letter(number), attachments=(attachment,))
-    )
-
-
-async def receipted(node: Foundation, documents: int) -> bool:
-    rows = await node.queries.outbox(limit=documents * 2)
-    sent = [row for row in rows if row.message.kind is MessageKind.DOCUMENT]
-    return len(sent) == documents and all(one.delivery in BACK for row in sent for one in row.recipients)
-
-
-async def round_trips(folder: Path, documents: int) -> float:
-    """Documents a second from the first submission to the last receipt."""
-    site = Site(folder, (Member("G22", "Văn phòng Chính phủ"), Member("H23", "UBND tỉnh Hải Dương")))
-    await site.set_up()
-    try:
-        await site.start_nodes()
-        async with open_foundation(NodeFolder(site.node_folder("G22"))) as node:
-            await node.directory.load()
-            await submit(node, 0, folder)
-            ring(node.folder.doorbell)
-            while not await receipted(node, 1):
-                await asyncio.sleep(0.05)
-            started = time.perf_counter()
-            for first in range(1, documents, 32):
-                await asyncio.gather(*(submit(node, n, folder) for n in range(first, min(first + 32, documents))))
-                ring(node.folder.doorbell)
-            while not await receipted(node, documents):
-                await asyncio.sleep(0.1)
-            return (documents - 1) / (time.perf_counter() - started)
-    finally:
-        await site.stop()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--documents", type=int, default=400)
-    options = parser.parse_args()
+    [bold]python -m benchmarks --quick --row hub-processor[/bold]
+    """
+    if list_rows:
+        _show_rows()
+        return
     configure_logs(LogFormat.TEXT, "error")
-    with tempfile.TemporaryDirectory(prefix="congvan-bench-") as name:
-        floor = commits_per_second(Path(name))
-        rate = asyncio.run(round_trips(Path(name), options.documents))
-    table = Table("row", "value", "against", "reference", "ratio", title="Congvan on this machine")
-    row = f"documents/s, {SIZE // 1024} KiB, node to node with receipt, embedded ({options.documents} documents)"
-    table.add_row(row, f"{rate:.1f}", "SQLite FULL commits/s", f"{floor:.0f}", f"{rate / floor:.3f}")
-    Console(width=160).print(table)
+    names = frozenset(row or [each.name for measurement in MEASUREMENTS for each in measurement.rows])
+    chosen = _chosen(names)
+    _WORK.mkdir(exist_ok=True)
+    load = os.getloadavg()[0]
+    if load > 0.3 * (os.cpu_count() or 1):
+        err.print(
+            f"[yellow]The machine is busy (load average {load:.1f}): the figures will be worse than its own.[/yellow]"
+        )
+    watch = Watch.begin()
+    with tempfile.TemporaryDirectory(prefix="run-", dir=_WORK) as folder:
+        run = Run(Path(folder), _WORK, quick, names, tell=lambda text: err.print(f"[dim]{text}[/dim]"))
+        results = asyncio.run(_measured(run, chosen))
+    report = Report(results, datetime.now(UTC), quick, description(), watch.warning())
+    report.write(RESULTS)
+    if as_json:
+        show_json([result.as_json() for result in results])
+    else:
+        report.show()
+        if report.warning:
+            say(f"[yellow]{report.warning}[/yellow]")
+
+
+def _chosen(names: frozenset[str]) -> list[Measurement]:
+    known = {each.name for measurement in MEASUREMENTS for each in measurement.rows}
+    unknown = sorted(names - known)
+    if unknown:
+        raise Rejected("row-unknown", f"There is no row {unknown[0]!r}.", mend=f"The rows: {', '.join(sorted(known))}.")
+    return [each for each in MEASUREMENTS if any(row.name in names for row in each.rows)]
+
+
+async def _measured(run: Run, measurements: list[Measurement]) -> list[Result]:
+    return [
+        result
+        for measurement in measurements
+        for result in await measurement.measure(run)
+        if result.row.name in run.wanted
+    ]
+
+
+def _show_rows() -> None:
+    rows = [(row.name, row.title, row.against, row.reach) for each in MEASUREMENTS for row in each.rows]
+    show_table("The rows", ("row", "what", "against", "reach"), rows)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(app)

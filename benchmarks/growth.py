@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from benchmarks.__main__ import letter
+from benchmarks.documents import letter
 from certs.authority import Authority
 from certs.keys import fingerprint, new_p256_key
 from certs.sealing import seal

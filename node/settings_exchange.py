@@ -72,6 +72,8 @@ class ReceiverSettings(Settings):
     spread: float = Field(5.0, ge=0, le=600)
     """Within how many seconds after contact with the hub was lost, and after it is back, this node asks it again: at
     random, so that the nodes of a hub that returns do not all come at once."""
+    arrival_status: bool = True
+    """Whether a document's sender gets status 01 when it arrives. Off: where the agency's software says it itself."""
 
 
 class HandoverSettings(Settings):

@@ -59,7 +59,11 @@ class _Consigned:
 
 
 class Consigning:
-    """Takes arrivals into the record. `hold` is how long a message waits here for the one that it speaks of."""
+    """Takes arrivals into the record.
+
+    `hold` is how long a message waits here for the one that it speaks of; `arrival_status`: whether a document's sender
+    gets status 01.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Consigning:
         *,
         clock: Clock,
         hold: timedelta,
+        arrival_status: bool = True,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -77,6 +82,7 @@ class Consigning:
         self._wakeups = wakeups
         self._clock = clock
         self._hold = hold
+        self._sends_status = arrival_status
 
     async def consign(self, arrivals: Sequence[Arrival]) -> None:
         """Durable when this returns; a message that had come before is answered with the receipt that it has.
@@ -118,7 +124,7 @@ class Consigning:
 
     def _arrival_status(self, message: Arrived, code: AgencyCode, now: datetime) -> OutboxEntry | None:
         document = message.envelope.value.message
-        if not isinstance(document, Document):
+        if not isinstance(document, Document) or not self._sends_status:
             return None
         occasion = Occasion(
             message_id=message.message_id,

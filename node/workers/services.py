@@ -177,6 +177,7 @@ def intake_of(parts: ExchangeParts) -> Intake:
             parts.wakeups,
             clock=parts.clock,
             hold=timedelta(seconds=parts.settings.handover.hold),
+            arrival_status=settings.arrival_status,
         ),
         receipts=ReceiptIntake(parts.database, verifier, own, parts.wakeups, parts.clock),
         returns=Returns(parts.database, parts.hub, parts.identity, parts.wakeups, parts.clock),

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, update
@@ -17,7 +18,7 @@ from schemas.errors import Rejected
 from schemas.message import StatusCode
 from tests.node.core.asking import becomes, handed, outbox_row, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
-from tests.node.core.node_under_test import Node, eventually
+from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
 
 
@@ -136,6 +137,20 @@ async def test_a_document_given_back_is_not_worked_on(node: Node, hub: HubSimula
     assert "has agreed to the recall" in error.message
     error = await rejection(node.responder.respond(second.message_id, StatusCode.REQUEST_REFUSED, description="Không"))
     assert error.code == "status-transition"
+
+
+async def test_software_may_say_itself_that_a_document_arrived(tmp_path: Path, world: World, hub: HubSimulator) -> None:
+    """Without `arrival_status` the node sends no 01; the software's own goes to the sender, and 03 may follow it."""
+    receiver = SETTINGS.receiver.model_copy(update={"arrival_status": False})
+    settings = SETTINGS.model_copy(update={"receiver": receiver})
+    original = document(G22, H23)
+    async with open_node(tmp_path / "node", world.identity(), hub.url, settings=settings) as node:
+        await node.directory.sync(node.hub)
+        await arrived(node, hub, world.sealed(envelope(original)).data)
+        assert await statuses_sent(node) == []
+        await node.submit(status(H23, original, StatusCode.ARRIVED), key="arrived")
+        await node.submit(status(H23, original, StatusCode.ACCEPTED), key="accepted")
+        assert [code for code, _ in await statuses_sent(node)] == ["01", "03"]
 
 
 LIFE = (StatusCode.ARRIVED, StatusCode.ACCEPTED, StatusCode.PROCESSING, StatusCode.FINISHED)

@@ -1,0 +1,137 @@
+"""A hub and nodes as real processes, their agencies' software as an adapter in each node, watched from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.documents import RECIPIENT, SENDER, SIZE
+from benchmarks.machine import processor_seconds
+from benchmarks.software import Orders
+from congvan.demo.site import Member, Site
+from node.settings import NodeFolder
+from schemas.errors import Unavailable
+
+MEMBERS: Final = (Member(SENDER, "Văn phòng Chính phủ"), Member(RECIPIENT, "UBND tỉnh Hải Dương"))
+
+#: How many documents the software gives to its node at once.
+PARALLEL: Final = 32
+
+#: Seconds in which something must come before a run is given up.
+PATIENCE: Final = 120.0
+
+_ROOT: Final = Path(__file__).parents[1]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came into a node's database, looked up by number from where the last look ended."""
+
+    database: Path
+    question: str
+    last: int = 0
+    count: int = 0
+
+    def look(self) -> int:
+        """How many there are by now."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
+            count, last = connection.execute(self.question, (self.last,)).fetchone()
+        self.count += count
+        self.last = max(self.last, last or 0)
+        return self.count
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A running site. What came back to the sender's node: receipts of consignment and of hand-over, status 01."""
+
+    site: Site
+    orders: dict[str, Orders] = field(default_factory=dict)
+    sent: int = 0
+    receipts: Seen = field(init=False)
+    handed_over: Seen = field(init=False)
+    statuses: Seen = field(init=False)
+
+    def __post_init__(self) -> None:
+        database = NodeFolder(self.site.node_folder(SENDER)).database
+        event = "SELECT count(*) FILTER (WHERE event = '{}'), max(receipt) FROM receipts WHERE receipt > ?"
+        self.receipts = Seen(database, event.format("ContentConsignment"))
+        self.handed_over = Seen(database, event.format("ContentHandover"))
+        self.statuses = Seen(
+            database,
+            "SELECT count(*) FILTER (WHERE status = '01'), max(sequence) FROM messages WHERE sequence > ?",
+        )
+
+    async def prepare(self, documents: int, *, size: int = SIZE, priority: int = 0) -> None:
+        """Have documents ready in the sender's software."""
+        await self.orders[SENDER].prepare(self.sent, documents, size=size, to=[RECIPIENT], priority=priority)
+        self.sent += documents
+
+    async def submit(self, parallel: int = PARALLEL) -> list[tuple[int, float, float]]:
+        return await self.orders[SENDER].submit(parallel)
+
+    async def until(self, come: Callable[[], int], count: int, what: str) -> float:
+        """Wait for `count` of what `come` counts; gives when they were there, by the monotonic clock."""
+        last, patient_until = -1, 0.0
+        while (now := time.monotonic()) and (seen := come()) < count:
+            if seen > last:
+                last, patient_until = seen, now + PATIENCE
+            if now > patient_until:
+                raise Unavailable("benchmark-stuck", f"{seen} of {count} {what} came, and no more in {PATIENCE:.0f} s.")
+            await asyncio.sleep(0.02)
+        return time.monotonic()
+
+    def processors(self) -> dict[str, float]:
+        """Seconds of the processors that each program has used, by its name."""
+        return {name: processor_seconds(program.pid) for name, program in self.site.programs.items()}
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, *, members: Sequence[Member] = MEMBERS, statuses: bool = False, **environment: str
+) -> AsyncIterator[Exchange]:
+    """A hub and its members' nodes in `folder`, started and warm. `statuses`: nodes send status 01 by themselves."""
+    folder.mkdir()
+    site = Site(folder, members, environment=_environment(folder) | _settings(statuses) | environment)
+    await site.set_up()
+    try:
+        await site.start_nodes()
+        exchange = Exchange(site)
+        for member in members:
+            adapter = NodeFolder(site.node_folder(member.code)).adapter("filedrop")
+            exchange.orders[member.code] = await Orders.to(adapter)
+        # The first document brings every connection up, and what the programs load when they are first used.
+        await exchange.prepare(PARALLEL)
+        await exchange.submit()
+        await exchange.until(exchange.receipts.look, exchange.sent, "receipts")
+        yield exchange
+        for orders in exchange.orders.values():
+            orders.close()
+    finally:
+        await site.stop()
+
+
+def _settings(statuses: bool) -> dict[str, str]:
+    return {
+        # The table that each node was made with, with our software in it.
+        "CONGVAN_NODE__ADAPTERS__FILEDROP__ADAPTER": "benchmark",
+        "CONGVAN_NODE__EXCHANGE__RECEIVER__ARRIVAL_STATUS": "true" if statuses else "false",
+    }
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Install the adapter for the programs alone: what `pip install` would leave, in a folder on their path."""
+    installed = folder / "installed"
+    described = installed / "benchmark_software-1.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: benchmark-software\nVersion: 1\n")
+    (described / "entry_points.txt").write_text("[congvan.adapters]\nbenchmark = benchmarks.software:open_software\n")
+    path = [str(installed), str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path))}

@@ -1,0 +1,11 @@
+"""The rows, by what they look at. `MEASUREMENTS` has them in the order of the table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.measurement import Measurement
+from benchmarks.measures.exchanging import ProcessorTime
+from benchmarks.measures.hub_processor import HubProcessor
+
+MEASUREMENTS: Final[tuple[Measurement, ...]] = (HubProcessor(), ProcessorTime())
