@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from lxml import etree
 from signxml.algorithms import SignatureMethod
-from signxml.exceptions import InvalidDigest, InvalidSignature, SignXMLException
-from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from certs.errors import KeyRejected, SignatureFaults
-from certs.keys import accepted_public_key, parse_certificate
+from certs.keys import PublicKey, accepted_public_key, parse_certificate
+from certs.signature_check import signed_content
 from certs.signature_form import check_form, decoded, located_signature
-from certs.signature_profile import MAXIMUM_CERTIFICATES, SHA256, SIGNATURE_METHODS, SIGNING_TIME_FORM, ds, xades
+from certs.signature_profile import MAXIMUM_CERTIFICATES, SIGNING_TIME_FORM, ds, xades
 from schemas.envelope import Sha256Hex
-from schemas.xml import Element
-
-_VERIFICATION = SignatureConfiguration(
-    expect_references=2, signature_methods=SIGNATURE_METHODS, digest_algorithms=frozenset({SHA256})
-)
-
-
-class _ProfileVerifier(XMLVerifier):
-    """signxml's verifier, spared copies of a tree that nobody else holds."""
-
-    def get_root(self, data: Element) -> Element:
-        return data
-
-    def _verify_reference(self, reference: Element, index: int, root: Element, *rest: Any) -> VerifyResult:
-        # SignedProperties is looked up in the Signature alone: nothing elsewhere can pass for it, and the content is
-        # not parsed a second time.
-        scope = next(root.iter(ds("Signature"))) if reference.get("URI") else root
-        result: VerifyResult = super()._verify_reference(reference, index, scope, *rest)  # type: ignore[no-untyped-call] # signxml's own
-        return result
+from schemas.xml import Element, parse_canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +48,17 @@ def open_signature(root: Element, parents: tuple[str, ...], faults: SignatureFau
     # 2. The certificate that the signature itself says is the signer's, with a key that is taken.
     certificates = _certificates(signature, faults)
     signer = _signer(certificates, signature, faults)
-    _check_key(signer, signature, faults)
-    # 3. The signature over SignedInfo, then the digests of both references (signxml).
-    content, properties = _verify(root, parents, signer, faults)
-    # 4. From here on only what was signed is read. The properties that named the signer are among it: the form has one
-    #    SignedProperties, and the second reference is resolved to it inside the Signature.
-    if content.signed_xml is None or properties.signed_xml is None:
-        raise faults("references", "What the references lead to is no XML.", signature)
+    key = _key(signer, signature, faults)
+    # 3. The signature over SignedInfo, then the digests of both references.
+    content = signed_content(root, signature, key, faults)
+    # 4. From here on only what was signed is read: the content from its canonical form, and of the properties, which
+    #    the second reference covers, the one element that the form has there.
     return OpenedSignature(
-        signed_xml=content.signed_xml,
-        digest=hashlib.sha256(content.signed_data).hexdigest(),
+        signed_xml=parse_canonical(content),
+        digest=hashlib.sha256(content).hexdigest(),
         signer=signer,
         intermediates=tuple(certificate for certificate in certificates if certificate != signer),
-        signed_at=_signing_time(properties.signed_xml, faults),
+        signed_at=_signing_time(signature, faults),
     )
 
 
@@ -112,7 +89,8 @@ def _signer(
     raise faults("key-info", "KeyInfo does not bring the certificate that was signed as the signer's.", named)
 
 
-def _check_key(signer: x509.Certificate, signature: Element, faults: SignatureFaults) -> None:
+def _key(signer: x509.Certificate, signature: Element, faults: SignatureFaults) -> PublicKey:
+    """The signer's key, if it is taken, and of the kind that the signature's algorithm is for."""
     method = signature[0][1]
     try:
         key = accepted_public_key(signer.public_key())
@@ -121,32 +99,11 @@ def _check_key(signer: x509.Certificate, signature: Element, faults: SignatureFa
     fitting = SignatureMethod.RSA_SHA256 if isinstance(key, rsa.RSAPublicKey) else SignatureMethod.ECDSA_SHA256
     if method.get("Algorithm") != fitting.value:
         raise faults("key", "The signature's algorithm is not one for the signer's key.", method)
+    return key
 
 
-def _verify(
-    root: Element, parents: tuple[str, ...], signer: x509.Certificate, faults: SignatureFaults
-) -> tuple[VerifyResult, VerifyResult]:
-    location = "/".join((".", *parents, ""))
-    # The profile's form is checked, so signxml's XSD would only look at it again. Whether the certificate is valid
-    # is judged later, for the time that the caller asks for; here it is given a time at which it is.
-    configuration = replace(_VERIFICATION, location=location, verification_time=signer.not_valid_before_utc)
-    try:
-        results = _ProfileVerifier().verify(
-            root, x509_cert=signer, validate_schema=False, id_attribute="Id", expect_config=configuration
-        )
-    except InvalidDigest as error:
-        raise faults("digest", "What was signed has been changed: its digest is another.") from error
-    except InvalidSignature as error:
-        raise faults("signature", "The signature value does not verify with the signer's key.") from error
-    except (SignXMLException, etree.LxmlError, ValueError) as error:
-        raise faults("form", f"The signature cannot be read: {error}") from error
-    assert isinstance(results, list)  # noqa: S101 - two references are expected, so signxml gives a list
-    content, properties = results
-    return content, properties
-
-
-def _signing_time(properties: Element, faults: SignatureFaults) -> datetime:
-    element = next(properties.iter(xades("SigningTime")))
+def _signing_time(signature: Element, faults: SignatureFaults) -> datetime:
+    element = next(signature.iter(xades("SigningTime")))
     text = element.text or ""
     try:
         instant = datetime.strptime(text, SIGNING_TIME_FORM).replace(tzinfo=UTC)

@@ -82,6 +82,11 @@ def parse(data: bytes, limits: Limits) -> Element:
     return root
 
 
+def parse_canonical(data: bytes) -> Element:
+    """The root of the tree that the canonical form of a tree of `parse`'s is: what that refused cannot be in it."""
+    return _tree(data)
+
+
 def element_path(element: Element) -> str:
     """Where `element` stands, as a path of local names: `MessageHeader/To[2]/OrganId`.
 
