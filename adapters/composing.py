@@ -10,6 +10,7 @@ from datetime import datetime
 
 from adapters.sdk import NodeApi
 from schemas.codes import AgencyCode
+from schemas.envelope import Selector
 from schemas.errors import LimitExceeded, Rejected
 from schemas.limits import KIB
 from schemas.message import Document, Organ
@@ -27,11 +28,12 @@ async def compose_document(
     now: datetime,
     sender: AgencyCode | None = None,
     recipients: Sequence[AgencyCode] = (),
+    selectors: Sequence[Selector] = (),
 ) -> Document:
     """The document that `metadata` describes, its agencies named as the directory names them.
 
     The sender is `sender`, else the key `from`, else the one agency that the node serves. `recipients` replaces
-    the key `to` unless it is empty.
+    the key `to` unless it is empty. With `selectors`, which go beside the document, it need name nobody itself.
 
     Raises:
         Rejected: `sender-ambiguous`, if nobody says which of several agencies sends it; `recipient-missing`; and what
@@ -43,7 +45,7 @@ async def compose_document(
     document = document_from_metadata(
         metadata, sender=await _named(node, organ), recipients=recipients, now=now, attachments=attachments
     )
-    if not document.recipients:
+    if not document.recipients and not selectors:
         raise Rejected(
             "recipient-missing",
             "The document names no recipient.",

@@ -32,7 +32,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
-from schemas.envelope import SecrecyLevel, Sha256Hex
+from schemas.envelope import SecrecyLevel, Selector, Sha256Hex
 from schemas.message import Document, Message, StatusMessage
 
 
@@ -147,6 +147,7 @@ class Submission:
     node's if empty.
     `about` names messages explicitly; if empty, the node resolves the DocumentIds that the message itself names.
     What was not fetched at `expires_at` is delivered no more; the hub's own time to live may end it sooner.
+    `selectors` name recipients by rule, of a new document alone: every active agency at or below a code, or a group.
     """
 
     key: str
@@ -156,6 +157,7 @@ class Submission:
     about: Sequence[Sha256Hex] = ()
     secrecy: SecrecyLevel | None = None
     expires_at: datetime | None = None
+    selectors: Sequence[Selector] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The agency directory: which codes exist, who serves them, which keys may sign for them, whom to trust for what.
 
+It holds the groups as well that agencies can be written to by, so that whoever has an acceptance can tell for whom.
+
 The directory grows by signed versions. Each holds the entries that changed, its number, the digest of the version
 before and an expiry; whoever applies all versions in order holds the directory.
 """
@@ -59,8 +61,20 @@ class AnchorEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupEntry:
+    """Agencies that are written to together: `members` are codes, of today or older, and selectors such as `H23.*`.
+
+    They are kept sorted, as `schemas.recipients.recipient_text` writes them. A withdrawn group is one without members.
+    """
+
+    group: str
+    title: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryVersion:
-    """One signed step of the directory; the entries replace those of the same key (code, connection, certificate)."""
+    """One signed step of the directory; the entries replace those of the same key."""
 
     number: int
     previous: Sha256Hex
@@ -69,6 +83,7 @@ class DirectoryVersion:
     agencies: tuple[AgencyEntry, ...] = ()
     connections: tuple[ConnectionEntry, ...] = ()
     anchors: tuple[AnchorEntry, ...] = ()
+    groups: tuple[GroupEntry, ...] = ()
 
 
 def prefix_covers(prefix: str, code: AgencyCode) -> bool:

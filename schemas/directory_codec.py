@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable
 
 from schemas.codes import AgencyCode
-from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion, EntryStatus
-from schemas.envelope import is_sha256_hex
-from schemas.errors import LimitExceeded, MalformedMessage
+from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion, EntryStatus, GroupEntry
+from schemas.envelope import SelectorKind, is_sha256_hex
+from schemas.errors import LimitExceeded, MalformedMessage, Rejected
 from schemas.instants import instant_text, parse_instant
 from schemas.json_members import Members, parse_object
 from schemas.limits import MIB
+from schemas.recipients import group_name, parse_recipient, recipient_text
 
 #: Raised when a program must know of a change in order to read a version rightly.
 FORMAT = 1
@@ -31,7 +32,7 @@ def write_version(version: DirectoryVersion) -> bytes:
         MalformedMessage, MalformedCode: `read_version` would refuse what is written.
         ValueError: an instant is naive.
     """
-    members = {
+    members: dict[str, object] = {
         "format": FORMAT,
         "number": version.number,
         "previous": version.previous,
@@ -61,6 +62,11 @@ def write_version(version: DirectoryVersion) -> bytes:
             for anchor in version.anchors
         ],
     }
+    if version.groups:
+        # A version without groups keeps the bytes that it had before there were any.
+        members["groups"] = [
+            {"group": group.group, "title": group.title, "members": list(group.members)} for group in version.groups
+        ]
     text = json.dumps(members, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     # Half a surrogate pair, which UTF-8 cannot carry, is let through here for the reader to refuse.
     data = text.encode("utf-8", "surrogatepass")
@@ -98,6 +104,7 @@ def read_version(data: bytes) -> DirectoryVersion:
         agencies=tuple(map(_agency, members.objects("agencies"))),
         connections=tuple(map(_connection, members.objects("connections"))),
         anchors=tuple(map(_anchor, members.objects("anchors"))),
+        groups=tuple(map(_group, members.objects("groups"))) if members.has("groups") else (),
     )
     _check(version)
     return version
@@ -128,6 +135,32 @@ def _anchor(members: Members) -> AnchorEntry:
     )
 
 
+def _group(members: Members) -> GroupEntry:
+    return GroupEntry(
+        group=members.value("group", _group_name),
+        title=members.text("title"),
+        members=members.values("members", _member),
+    )
+
+
+def _group_name(text: str) -> str:
+    try:
+        return group_name(text)
+    except Rejected as error:
+        raise ValueError(error.message) from error
+
+
+def _member(text: str) -> str:
+    """A code or a selector, in the one spelling that it has."""
+    try:
+        recipient = parse_recipient(text)
+    except Rejected as error:
+        raise ValueError(error.message) from error
+    if not isinstance(recipient, AgencyCode) and recipient.kind is SelectorKind.GROUP:
+        raise ValueError("a group has no groups as members")
+    return recipient_text(recipient)
+
+
 def _prefix(text: str) -> str:
     """The empty prefix, which holds for all, or a code: anything else would hold for none and say nothing of it."""
     return text and AgencyCode(text).value
@@ -149,6 +182,7 @@ def _check(version: DirectoryVersion) -> None:
     _require_distinct("agencies", (agency.code for agency in version.agencies))
     _require_distinct("connections", (connection.connection for connection in version.connections))
     _require_distinct("anchors", (anchor.certificate for anchor in version.anchors))
+    _require_distinct("groups", (group.group for group in version.groups))
 
 
 def _require_distinct(name: str, keys: Iterable[object]) -> None:

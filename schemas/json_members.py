@@ -24,6 +24,10 @@ class Members:
         self._members = members
         self._path = path
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a member, which older writers leave out."""
+        return name in self._members
+
     def number(self, name: str) -> int:
         number = self._member(name)
         # A bool is an int to Python, not to JSON.

@@ -4,7 +4,8 @@
     code = "6101/VPCP-KSTT"
     place = "Hà Nội"
     date = 2026-11-20                       # the day of promulgation; today where it is absent
-    to = ["H23", "000.00.00.H31"]           # or tables: { organ_id = "H23", organ_name = "UBND tỉnh Hải Dương" }
+    to = ["H23", "000.00.00.H31"]           # or tables: { organ_id = "H23", organ_name = "UBND tỉnh Hải Dương" };
+                                            # "H31.*" is H31 and every agency below it, "@so-tu-phap" a group
     priority = "hỏa tốc"                    # or 0 to 4
     due_date = 2026-12-01
     expires_at = 2026-12-02T17:00:00+07:00   # or "3d" from the sending on: it is delivered no more after that
@@ -34,7 +35,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from schemas.codes import AgencyCode
-from schemas.envelope import CONTENT_ID_PREFIX, Sha256Hex
+from schemas.envelope import CONTENT_ID_PREFIX, Selector, Sha256Hex
 from schemas.errors import Rejected
 from schemas.message import (
     Business,
@@ -87,9 +88,9 @@ def document_from_metadata(
 ) -> Document:
     """The document that `metadata` describes, as `sender` sends it at the aware instant `now`.
 
-    `recipients` replaces the key `to` unless it is empty; a table under `to` still gives a recipient its name. The
-    document can come out without a recipient (selectors may name them): whoever sends it checks that. Where
-    `metadata` is silent: `content` is the subject, `date` the day of `now` in Vietnam, `document_id`
+    `recipients` replaces the agencies under the key `to` unless it is empty; a table under `to` still gives a recipient
+    its name. The document can come out without a recipient (selectors may name them): whoever sends it checks that.
+    Where `metadata` is silent: `content` is the subject, `date` the day of `now` in Vietnam, `document_id`
     `sender,date,number/notation`, `business` a new document.
 
     Raises:
@@ -116,7 +117,7 @@ def document_from_metadata(
     origin = _organ(keys.from_) if keys.from_ is not None else sender
     document = Document(
         sender=origin,
-        recipients=_recipients(keys.to, recipients),
+        recipients=_recipients(keys.organs, recipients),
         document_id=keys.document_id or f"{sender.organ_id.value},{date.text},{keys.code.number}/{keys.code.notation}",
         code=DocumentCode(number=keys.code.number, notation=keys.code.notation),
         promulgation=PromulgationInfo(place=keys.place, date=date),
@@ -175,6 +176,15 @@ def sender_from_metadata(metadata: Mapping[str, object]) -> Organ | None:
     """
     keys = _validated(metadata)
     return _organ(keys.from_) if keys.from_ is not None else None
+
+
+def selectors_from_metadata(metadata: Mapping[str, object]) -> tuple[Selector, ...]:
+    """The prefixes and groups under the key `to`, each once.
+
+    Raises:
+        Rejected: `metadata-invalid`.
+    """
+    return _validated(metadata).selectors
 
 
 def expiry_from_metadata(metadata: Mapping[str, object], now: datetime) -> datetime | None:

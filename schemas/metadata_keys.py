@@ -7,12 +7,24 @@ import re
 import unicodedata
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from schemas.codes import AgencyCode
 from schemas.durations import parse_duration
-from schemas.errors import MalformedCode
+from schemas.envelope import Selector
+from schemas.errors import MalformedCode, Rejected
 from schemas.message import BusinessType, Priority, ReceiverType
+from schemas.recipients import is_selector, parse_selector
 from schemas.times import VIETNAM, DateText
 
 _PRIORITY_WORDS = {
@@ -147,6 +159,16 @@ def _organ_table(value: object) -> object:
     return {"organ_id": value} if isinstance(value, str | AgencyCode) else value
 
 
+def _recipient(value: object, organ: ValidatorFunctionWrapHandler) -> object:
+    """An agency as a table or a code; a selector stays one."""
+    if not isinstance(value, str) or not is_selector(value.strip()):
+        return organ(_organ_table(value))
+    try:
+        return parse_selector(value.strip())
+    except Rejected as error:
+        raise ValueError(error.message) from error
+
+
 def _signer_table(value: object) -> object:
     return {"full_name": value} if isinstance(value, str) else value
 
@@ -253,7 +275,7 @@ class MetadataKeys(_Keys):
     from_: Annotated[OrganKeys, BeforeValidator(_organ_table)] | None = Field(
         default=None, validation_alias=AliasChoices("from", "from_")
     )
-    to: tuple[Annotated[OrganKeys, BeforeValidator(_organ_table)], ...] = ()
+    to: tuple[Annotated[OrganKeys, WrapValidator(_recipient)], ...] = ()
     document_id: Text | None = None
     code: Annotated[CodeKeys, BeforeValidator(_code_table)]
     place: Text
@@ -278,6 +300,18 @@ class MetadataKeys(_Keys):
     application_type: str | None = None
     business: BusinessKeys = BusinessKeys()
     secrecy: str | None = None
+
+    @property
+    def organs(self) -> tuple[OrganKeys, ...]:
+        """The agencies that `to` names one by one."""
+        written: tuple[object, ...] = self.to
+        return tuple(one for one in written if isinstance(one, OrganKeys))
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """What else stands in `to`, each once."""
+        written: tuple[object, ...] = self.to
+        return tuple(dict.fromkeys(one for one in written if isinstance(one, Selector)))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

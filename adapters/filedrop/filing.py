@@ -26,13 +26,17 @@ _ERROR_ENDING = ".error.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentNote:
-    """What the note beside a sent item says. `key` is the item's digest; `repeated` that it had been sent before."""
+    """What the note beside a sent item says.
+
+    `recipients` are codes and selectors as people write them, `key` is the item's digest, `repeated` that it had been
+    sent before.
+    """
 
     message_id: Sha256Hex
     key: Sha256Hex
     repeated: bool
     sender: AgencyCode
-    recipients: Sequence[AgencyCode]
+    recipients: Sequence[str]
     document_id: str | None
     subject: str | None
     sent_at: datetime
@@ -44,7 +48,7 @@ class SentNote:
             "key": self.key,
             "repeated": self.repeated,
             "from": self.sender.value,
-            "to": [code.value for code in self.recipients],
+            "to": list(self.recipients),
             "document_id": self.document_id,
             "subject": self.subject,
             "sent_at": self.sent_at.astimezone(VIETNAM).isoformat(timespec="seconds"),

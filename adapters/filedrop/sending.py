@@ -25,10 +25,12 @@ from adapters.sdk import NodeApi, Submission, Submitted
 from adapters.spool import Spool
 from runtime.clock import Clock
 from runtime.files import storage_error
+from schemas.envelope import Selector
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.limits import Limits
 from schemas.message import Document, Message
-from schemas.metadata import expiry_from_metadata
+from schemas.metadata import expiry_from_metadata, selectors_from_metadata
+from schemas.recipients import recipient_text
 
 log = structlog.get_logger()
 
@@ -136,9 +138,13 @@ class Outbox:
 
     async def _submission(self, parcel: Parcel) -> Submission:
         expires_at: datetime | None = None
+        selectors: tuple[Selector, ...] = ()
         if isinstance(parcel, ReadFolder):
             now = self._clock()
-            message: Message = await compose_document(self._node, parcel.metadata, parcel.facts, now=now)
+            selectors = selectors_from_metadata(parcel.metadata)
+            message: Message = await compose_document(
+                self._node, parcel.metadata, parcel.facts, now=now, selectors=selectors
+            )
             attachments = parcel.attachments
             expires_at = expiry_from_metadata(parcel.metadata, now)
         else:
@@ -149,6 +155,7 @@ class Outbox:
             message=message,
             attachments=attachments,
             expires_at=expires_at,
+            selectors=selectors,
         )
 
     async def _refuse(self, item: Item, error: Rejected) -> None:
@@ -167,13 +174,14 @@ class Outbox:
 
 def _note(submission: Submission, submitted: Submitted, parcel: Parcel, at: datetime) -> SentNote:
     message = submission.message
+    named = [organ.organ_id for organ in message.recipients] if isinstance(message, Document) else []
     document = message if isinstance(message, Document) else None
     return SentNote(
         message_id=submitted.message_id,
         key=submission.key,
         repeated=submitted.repeated,
         sender=message.sender.organ_id,
-        recipients=[organ.organ_id for organ in document.recipients] if document else [],
+        recipients=[*(code.value for code in named), *map(recipient_text, submission.selectors)],
         document_id=document.document_id if document else None,
         subject=document.subject if document else None,
         sent_at=at,

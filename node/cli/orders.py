@@ -24,11 +24,13 @@ from node.usecases.identity import COMMAND_ADAPTER
 from runtime.files import storage_errors
 from runtime.terminal import progress
 from schemas.codes import AgencyCode
-from schemas.errors import MalformedCode, Rejected
+from schemas.envelope import Selector
+from schemas.errors import Rejected
 from schemas.findings import Finding
 from schemas.limits import MIB
 from schemas.message import Document, Message
-from schemas.metadata import expiry_from_metadata
+from schemas.metadata import expiry_from_metadata, selectors_from_metadata
+from schemas.recipients import parse_recipient, recipient_text
 
 #: Files that together have less are copied before a bar could be seen.
 _WORTH_A_BAR = 8 * MIB
@@ -39,14 +41,25 @@ _NEEDED = {"to": "--to CODE", "code": "--number 6101/VPCP-KSTT", "subject": "--s
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Files to send and what was said of them. `options` are metadata keys; they stand above those of the file."""
+    """Files to send and what was said of them. `options` are metadata keys; they stand above those of the file.
+
+    `recipients` are agencies and selectors; where there are some, those of the file do not count.
+    """
 
     files: Sequence[Path]
-    recipients: Sequence[AgencyCode]
+    recipients: Sequence[AgencyCode | Selector]
     sender: AgencyCode | None
     metadata_file: Path | None
     options: Mapping[str, object]
     key: str | None
+
+    @property
+    def codes(self) -> list[AgencyCode]:
+        return [each for each in self.recipients if isinstance(each, AgencyCode)]
+
+    @property
+    def selectors(self) -> list[Selector]:
+        return [each for each in self.recipients if isinstance(each, Selector)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +70,25 @@ class Sent:
     key: str
     message: Message
     warnings: Sequence[Finding] = ()
+    selectors: Sequence[Selector] = ()
 
     @property
-    def recipients(self) -> list[AgencyCode]:
-        return [organ.organ_id for organ in self.message.recipients] if isinstance(self.message, Document) else []
+    def recipients(self) -> list[str]:
+        """Codes and selectors, as people write them."""
+        named = self.message.recipients if isinstance(self.message, Document) else ()
+        return [*(organ.organ_id.value for organ in named), *map(recipient_text, self.selectors)]
 
 
-def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[Path], list[AgencyCode]]:
-    """Tell files from codes: after `--to H23 H31` the second code stands among the files.
+def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[Path], list[AgencyCode | Selector]]:
+    """Tell files from recipients: after `--to H23 H31` the second code stands among the files.
 
-    Raises `file-missing`, `file-kind` for a folder, MalformedCode; `option-missing` for an empty code, as metadata may
+    Raises `file-missing`, `file-kind` for a folder, `selector-malformed`, MalformedCode; `option-missing` for an empty code, as metadata may
     name others, whom nobody meant.
     """
     written = [code.strip() for word in to for code in word.split(",")]
     if not all(written):
         raise Rejected("option-missing", "--to has an empty place where a code is to stand.", mend="Give the code.")
-    codes = [AgencyCode.parse(code) for code in written]
+    recipients = [parse_recipient(text) for text in written]
     files = []
     for word in words:
         path = Path(word)
@@ -80,20 +96,20 @@ def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[
             files.append(path)
         elif path.is_dir():
             raise Rejected("file-kind", f"{path} is a folder.", mend="Name the files in it.")
-        elif codes and (code := _as_code(word)) is not None:
-            codes.append(code)
+        elif recipients and (recipient := _as_recipient(word)) is not None:
+            recipients.append(recipient)
         else:
             raise Rejected("file-missing", f"{path}: there is no such file.", mend="Check the path.")
     if not files:
         missing = f"{words[0]}: there is no such file." if words else "No file was named."
         raise Rejected("file-missing", missing, mend="Name the documents to send.")
-    return files, codes
+    return files, recipients
 
 
-def _as_code(word: str) -> AgencyCode | None:
+def _as_recipient(word: str) -> AgencyCode | Selector | None:
     try:
-        return AgencyCode.parse(word)
-    except MalformedCode:
+        return parse_recipient(word)
+    except Rejected:
         return None
 
 
@@ -136,13 +152,20 @@ async def _submit_files(node: Foundation, order: Order, advance: Callable[[int],
     if order.metadata_file is None:
         metadata = await _with_own_name(node, order, metadata)
     now = node.clock()
+    if order.recipients:
+        # Agencies among them stay in `to`, where a table may give one its name.
+        selectors: Sequence[Selector] = order.selectors
+        metadata = metadata if order.codes else {**metadata, "to": ()}
+    else:
+        selectors = selectors_from_metadata(metadata)
     message = await compose_document(
         node.api(COMMAND_ADAPTER),
         metadata,
         (),
         now=now,
         sender=order.sender,
-        recipients=order.recipients,
+        recipients=order.codes,
+        selectors=selectors,
     )
     attachments = [
         OutgoingAttachment(name=path.name, content_type=content_type_of(path.name), description=path.name, path=path)
@@ -150,7 +173,14 @@ async def _submit_files(node: Foundation, order: Order, advance: Callable[[int],
     ]
     expires_at = expiry_from_metadata(metadata, now)
     return await _submit(
-        node, order, message, attachments, expires_at=expires_at, fingerprint=fingerprint, advance=advance
+        node,
+        order,
+        message,
+        attachments,
+        selectors=selectors,
+        expires_at=expires_at,
+        fingerprint=fingerprint,
+        advance=advance,
     )
 
 
@@ -216,6 +246,7 @@ async def _submit(
     message: Message,
     attachments: Sequence[OutgoingAttachment],
     *,
+    selectors: Sequence[Selector] = (),
     expires_at: datetime | None = None,
     fingerprint: str | None,
     advance: Callable[[int], None],
@@ -228,9 +259,10 @@ async def _submit(
         message=message,
         attachments=attachments,
         expires_at=expires_at,
+        selectors=selectors,
     )
     submitted = await node.submitter.submit(COMMAND_ADAPTER, submission, progress=advance)
-    return Sent(submitted, key, message)
+    return Sent(submitted, key, message, selectors=selectors)
 
 
 def _fingerprint(order: Order, metadata: Mapping[str, object], advance: Callable[[int], None]) -> str:
@@ -239,7 +271,7 @@ def _fingerprint(order: Order, metadata: Mapping[str, object], advance: Callable
     said = [
         files,
         sorted((name, repr(value)) for name, value in metadata.items()),
-        [code.value for code in order.recipients],
+        list(map(recipient_text, order.recipients)),
         order.sender.value if order.sender else None,
     ]
     return hashlib.sha256(json.dumps(said, ensure_ascii=True).encode()).hexdigest()

@@ -26,7 +26,12 @@ def send(
     *,
     to: Annotated[
         list[str] | None,
-        typer.Option("--to", metavar="CODE", help="A recipient; several: --to H23 --to H31, or --to H23,H31."),
+        typer.Option(
+            "--to",
+            metavar="CODE",
+            help="A recipient; several: --to H23 --to H31, or --to H23,H31. 'H23.*' is H23 and every agency below it, "
+            "@name a group.",
+        ),
     ] = None,
     sender: FromCode = None,
     meta: Annotated[
@@ -65,6 +70,8 @@ def send(
     Examples:
 
     [bold]congvan node send report.pdf --to H23 --to H31 --number 6101/VPCP-KSTT --subject 'V/v báo cáo'[/bold]
+
+    [bold]congvan node send circular.pdf --to 'H23.*' --to @so-tu-phap --number 12/TT --subject 'Thông tư'[/bold]
 
     [bold]congvan node send report.pdf --meta meta.toml --key 2026-6101[/bold]
     """

@@ -58,7 +58,7 @@ def agency(transaction: Transaction, code: AgencyCode, version: int | None = Non
         return found
     current: AgencyCode | None = transaction.scalar(
         select(directory_older_codes.c.code)
-        .where(directory_older_codes.c.older_code == code, _holds(directory_older_codes, version))
+        .where(directory_older_codes.c.older_code == code, holds(directory_older_codes, version))
         .limit(1)
     )
     return None if current is None else _agency(transaction, current, version)
@@ -66,13 +66,13 @@ def agency(transaction: Transaction, code: AgencyCode, version: int | None = Non
 
 def _agency(transaction: Transaction, code: AgencyCode, version: int | None) -> AgencyEntry | None:
     row = transaction.execute(
-        select(directory_agencies).where(directory_agencies.c.code == code, _holds(directory_agencies, version))
+        select(directory_agencies).where(directory_agencies.c.code == code, holds(directory_agencies, version))
     ).one_or_none()
     if row is None:
         return None
     older_codes = transaction.scalars(
         select(directory_older_codes.c.older_code)
-        .where(directory_older_codes.c.code == code, _holds(directory_older_codes, version))
+        .where(directory_older_codes.c.code == code, holds(directory_older_codes, version))
         .order_by(directory_older_codes.c.older_code)
     )
     return AgencyEntry(
@@ -91,12 +91,12 @@ def standing(transaction: Transaction, code: AgencyCode, version: int | None = N
         return None
     connection_status = transaction.scalar(
         select(directory_connections.c.status).where(
-            directory_connections.c.connection == entry.connection, _holds(directory_connections, version)
+            directory_connections.c.connection == entry.connection, holds(directory_connections, version)
         )
     )
     certificates = transaction.execute(
         select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
-            directory_certificates.c.connection == entry.connection, _holds(directory_certificates, version)
+            directory_certificates.c.connection == entry.connection, holds(directory_certificates, version)
         )
     )
     # Whose connection is suspended or unknown can neither send nor receive, whatever its own entry says.
@@ -110,7 +110,7 @@ def standing(transaction: Transaction, code: AgencyCode, version: int | None = N
 
 def anchors(transaction: Transaction, version: int | None = None) -> tuple[AnchorEntry, ...]:
     """The trust anchors that hold as of `version`."""
-    rows = transaction.execute(select(directory_anchors).where(_holds(directory_anchors, version)))
+    rows = transaction.execute(select(directory_anchors).where(holds(directory_anchors, version)))
     return tuple(AnchorEntry(certificate=row.certificate, prefixes=tuple(row.prefixes)) for row in rows if row.prefixes)
 
 
@@ -122,7 +122,7 @@ def served_codes(transaction: Transaction, connection: str) -> tuple[AgencyCode,
             .where(
                 directory_agencies.c.connection == connection,
                 directory_agencies.c.status == EntryStatus.ACTIVE,
-                _holds(directory_agencies, None),
+                holds(directory_agencies, None),
             )
             .order_by(directory_agencies.c.code)
         )
@@ -137,7 +137,7 @@ def codes_near(transaction: Transaction, code: AgencyCode, *, limit: int) -> tup
     return tuple(
         transaction.scalars(
             select(directory_agencies.c.code)
-            .where(text >= beginning, text < after, _holds(directory_agencies, None))
+            .where(text >= beginning, text < after, holds(directory_agencies, None))
             .limit(limit)
         )
     )
@@ -158,7 +158,7 @@ def state(transaction: Transaction) -> DirectoryState:
         .order_by(directory_versions.c.number.desc())
         .limit(1)
     ).one_or_none()
-    agencies = select(func.count()).select_from(directory_agencies).where(_holds(directory_agencies, None))
+    agencies = select(func.count()).select_from(directory_agencies).where(holds(directory_agencies, None))
     return DirectoryState(
         version=row.number if row else 0,
         latest=max(contact.latest_directory(transaction), row.number if row else 0),
@@ -168,7 +168,7 @@ def state(transaction: Transaction) -> DirectoryState:
     )
 
 
-def _holds(table: Table, version: int | None) -> ColumnElement[bool]:
+def holds(table: Table, version: int | None) -> ColumnElement[bool]:
     """The rows of `table` that hold as of `version`; the newest if it is None."""
     if version is None:
         return table.c.until.is_(None)

@@ -17,12 +17,14 @@ from node.store.directory_tables import (
     directory_anchors,
     directory_certificates,
     directory_connections,
+    directory_groups,
     directory_older_codes,
     directory_versions,
 )
 from node.store.metadata import Transaction
-from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry
+from schemas.directory import AgencyEntry, AnchorEntry, ConnectionEntry, GroupEntry
 from schemas.envelope import Sha256Hex
+from schemas.vietnamese import folded
 
 #: What versions say, each row from the version that brought it until the one that replaced it.
 _KEPT = (
@@ -31,6 +33,7 @@ _KEPT = (
     directory_connections,
     directory_certificates,
     directory_anchors,
+    directory_groups,
 )
 
 #: Rows or keys in one statement: fewer round trips, and well below what a statement may bind.
@@ -56,6 +59,7 @@ def apply(transaction: Transaction, verified: VerifiedVersion, *, at: datetime) 
     _put_agencies(transaction, version.number, version.agencies)
     _put_connections(transaction, version.number, version.connections)
     _put_anchors(transaction, version.number, version.anchors)
+    _put_groups(transaction, version.number, version.groups)
     return True
 
 
@@ -81,6 +85,7 @@ def _put_agencies(transaction: Transaction, number: int, entries: Sequence[Agenc
                 "name": entry.name,
                 "connection": entry.connection,
                 "status": entry.status,
+                "folded": folded(entry.name),
             }
             for entry in entries
         ),
@@ -138,6 +143,18 @@ def _put_anchors(transaction: Transaction, number: int, entries: Sequence[Anchor
                 "prefixes": list(entry.prefixes),
             }
             for fingerprint, entry in by_fingerprint.items()
+        ),
+    )
+
+
+def _put_groups(transaction: Transaction, number: int, entries: Sequence[GroupEntry]) -> None:
+    _end(transaction, directory_groups.c.name, [entry.group for entry in entries], number)
+    _insert(
+        transaction,
+        directory_groups,
+        (
+            {"name": entry.group, "since": number, "title": entry.title, "members": list(entry.members)}
+            for entry in entries
         ),
     )
 

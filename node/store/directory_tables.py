@@ -22,6 +22,7 @@ directory_versions = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+#: `folded` is the name as people search for it: small letters without marks.
 directory_agencies = Table(
     "directory_agencies",
     metadata,
@@ -31,6 +32,7 @@ directory_agencies = Table(
     Column("name", Text, nullable=False),
     Column("connection", String(64), nullable=False),
     Column("status", String(16), nullable=False),
+    Column("folded", Text, nullable=False, server_default=""),
     Index("ix_directory_agencies_connection_code", "connection", "code"),
 )
 
@@ -72,4 +74,15 @@ directory_anchors = Table(
     Column("until", Integer),
     Column("certificate", LargeBinary, nullable=False),
     Column("prefixes", JSON, nullable=False),
+)
+
+#: `group` is a word of SQL. The members stand as the version writes them, sorted.
+directory_groups = Table(
+    "directory_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer),
+    Column("title", Text, nullable=False),
+    Column("members", JSON, nullable=False),
 )

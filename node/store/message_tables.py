@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -152,7 +154,8 @@ outbox = Table(
     _kept_from_index("outbox"),
 )
 
-#: One row for each agency that a message of ours goes to: its code of today, and as `written`.
+#: One row for each agency that a message of ours goes to: its code of today, and as `written`; `selected` if no To
+#: names it. Until the hub has accepted the message these are whom the directory here would select.
 outbox_recipients = Table(
     "outbox_recipients",
     metadata,
@@ -161,6 +164,7 @@ outbox_recipients = Table(
     Column("position", Integer, nullable=False),
     Column("written", Code, nullable=False),
     Column("name", Text),
+    Column("selected", Boolean, nullable=False, server_default=false()),
     Column("delivery", String(16), nullable=False),
     Column("since", Instant, nullable=False),
     Column("trouble_code", String(64)),
@@ -169,6 +173,16 @@ outbox_recipients = Table(
     Column("status_text", Text),
     Column("status_at", Instant),
     sqlite_with_rowid=False,
+)
+
+#: How a message of ours names recipients by rule. Whom these were, the hub's acceptance decides.
+outbox_selectors = Table(
+    "outbox_selectors",
+    metadata,
+    _message_column(),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 #: A held message and those of ours that the hub must have first.

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
-from node.store import business, recovered, requests
+from node.store import business, recovered, requests, selection
 from node.store import messages as message_store
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
@@ -23,7 +23,7 @@ from node.store.states import DeliveryState, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from runtime.columns import insert_or
 from schemas.codes import AgencyCode
-from schemas.envelope import Sha256Hex
+from schemas.envelope import Selector, Sha256Hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,15 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """An agency that a message goes to: `code` of today, and as `written` in the message."""
+    """An agency that a message goes to: `code` of today, and as `written` in the message.
+
+    `selected`: no To names it, a selector found it.
+    """
 
     code: AgencyCode
     written: AgencyCode
     name: str | None
+    selected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class OutboxEntry:
     submission_id: str
     created_at: datetime
     recipients: Sequence[Recipient]
+    selectors: Sequence[Selector] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,54 @@ def recipients_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Reci
     """Whom a message of ours goes to, in the order written."""
     columns = outbox_recipients.c
     rows = transaction.execute(
-        select(columns.code, columns.written, columns.name)
+        select(columns.code, columns.written, columns.name, columns.selected)
         .where(columns.message_id == message_id)
         .order_by(columns.position)
     )
-    return tuple(Recipient(code=row.code, written=row.written, name=row.name) for row in rows)
+    return tuple(Recipient(code=row.code, written=row.written, name=row.name, selected=row.selected) for row in rows)
+
+
+def add_recipients(
+    transaction: Transaction,
+    message_id: Sha256Hex,
+    recipients: Sequence[Recipient],
+    *,
+    state: OutboxState,
+    after: int,
+    at: datetime,
+) -> None:
+    """Add recipients to a message of ours that stands at `state`, numbered from `after` on."""
+    delivery = DeliveryState.WAITING if state.is_waiting else DeliveryState.ACCEPTED
+    if recipients:
+        transaction.execute(
+            insert(outbox_recipients),
+            [
+                {
+                    "message_id": message_id,
+                    "code": recipient.code,
+                    "position": position,
+                    "written": recipient.written,
+                    "name": recipient.name,
+                    "selected": recipient.selected,
+                    "delivery": delivery,
+                    "since": at,
+                }
+                for position, recipient in enumerate(recipients, start=after)
+            ],
+        )
+
+
+def drop_recipients(transaction: Transaction, message_id: Sha256Hex, codes: Sequence[AgencyCode]) -> None:
+    """A message of ours does not go to these after all; whoever it was accepted for before stays."""
+    if codes:
+        transaction.execute(
+            delete(outbox_recipients).where(
+                outbox_recipients.c.message_id == message_id,
+                outbox_recipients.c.code == bindparam("gone"),
+                outbox_recipients.c.delivery == DeliveryState.WAITING,
+            ),
+            [{"gone": code} for code in codes],
+        )
 
 
 def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
@@ -130,28 +178,16 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     if added is None:
         attempt.rollback()
         return known_key(transaction, entry.adapter, message.sender, entry.key)
-    transaction.execute(insert(outbox_recipients), _recipient_values(entry))
+    add_recipients(
+        transaction, message.message_id, entry.recipients, state=OutboxState.READY, after=0, at=entry.created_at
+    )
+    selection.add_selectors(transaction, message.message_id, entry.selectors)
     for predecessor in waits_for:
         transaction.execute(insert(outbox_predecessors).values(message_id=message.message_id, predecessor=predecessor))
     lift(transaction, waits_for, message.lane)
     business.enter_sent(transaction, message, [recipient.code for recipient in entry.recipients], at=entry.created_at)
     attempt.commit()
     return None
-
-
-def _recipient_values(entry: OutboxEntry) -> list[dict[str, object]]:
-    return [
-        {
-            "message_id": entry.message.message_id,
-            "code": recipient.code,
-            "position": position,
-            "written": recipient.written,
-            "name": recipient.name,
-            "delivery": DeliveryState.WAITING,
-            "since": entry.created_at,
-        }
-        for position, recipient in enumerate(entry.recipients)
-    ]
 
 
 def _waiting_predecessors(transaction: Transaction, entry: OutboxEntry) -> list[Sha256Hex]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from node.store import directory as directory_store
-from node.store import inbox, outbox, recipients
+from node.store import inbox, outbox, recipients, selection
 from node.store.metadata import Transaction
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, prefix_covers
@@ -136,8 +136,8 @@ def _is_recipient(
 
 def _selects(transaction: Transaction, selector: Selector, receiver: AgencyEntry, version: int) -> bool:
     if selector.kind is SelectorKind.GROUP:
-        # Who belongs to a group the hub alone knows.
-        return True
+        group = selection.group(transaction, selector.value, version)
+        return group is not None and selection.is_member(transaction, group, receiver, version)
     named = directory_store.agency(transaction, AgencyCode(selector.value), version)
     return prefix_covers(named.code.value if named else selector.value, receiver.code)
 

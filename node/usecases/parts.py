@@ -22,9 +22,10 @@ from node.usecases.content import as_document, changes_content, current_content,
 from node.usecases.identity import OWN_ADAPTER
 from node.usecases.lanes import LANES, lane_of
 from node.usecases.recipients import resolved, resolved_recipients
+from node.usecases.selection import selected_recipients
 from node.usecases.submission_ids import submission_id_of
 from schemas.codes import AgencyCode
-from schemas.envelope import AttachmentSize, Sha256Hex
+from schemas.envelope import AttachmentSize, Selector, Sha256Hex
 from schemas.errors import Rejected
 from schemas.markup import nth
 from schemas.message import BusinessType, Document, Message, Organ, ReceiverType
@@ -57,13 +58,16 @@ class Part:
     role: CompanionRole
     document: Sha256Hex | None = None
     reused: Reused | None = None
+    selectors: tuple[Selector, ...] = ()
 
 
-def parts_of(transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode) -> tuple[Part, ...]:
+def parts_of(
+    transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode, *, most: int
+) -> tuple[Part, ...]:
     """The parts of a submission of `sender` (today's code), as record and directory stand now; one at least.
 
-    Raises Rejected: what `spoken_of` and `resolved_recipients` raise; `receiver-present`, `receiver-unknown`,
-    `receivers-unclear`, `payload-purged`.
+    A new document goes to `most` agencies at most. Raises Rejected: what `spoken_of`, `resolved_recipients` and
+    `selected_recipients` raise; `receiver-present`, `receiver-unknown`, `receivers-unclear`, `payload-purged`.
     """
     message = submission.message
     about = spoken_of(transaction, message, sender, submission.about)
@@ -73,7 +77,11 @@ def parts_of(transaction: Transaction, adapter: str, submission: Submission, sen
         recipients = status_recipients(transaction, message, about[0])
         return (maker.part(message, about, recipients, lane=LANES - 1 if lane is None else lane),)
     if message.business_type is BusinessType.NEW:
-        return (maker.part(message, about, resolved_recipients(transaction, message)),)
+        recipients = resolved_recipients(transaction, message)
+        selectors = tuple(submission.selectors)
+        if selectors:
+            recipients = selected_recipients(transaction, selectors, sender=sender, besides=recipients, most=most)
+        return (replace(maker.part(message, about, recipients), selectors=selectors),)
     if _changes_receivers(message):
         _update_receivers(transaction, maker, message, about, brings_files=bool(submission.attachments))
     else:

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from certs.receipts import require_witness
-from node.store import outbox, reports, standing
+from node.store import outbox, reports, selection, standing
 from node.store.metadata import Transaction
 from node.usecases.lanes import LANES
 from node.usecases.own_messages import OwnMessages
@@ -36,6 +36,8 @@ _TRUST_RULES: Final = frozenset({
 
 #: Seconds until such a receipt is asked for again.
 _WHEN_RIGHT: Final = 300.0
+#: Seconds until a receipt is asked for again that overtook the answer to the submission.
+_SOON: Final = 2.0
 
 
 class ReceiptIntake:
@@ -61,6 +63,7 @@ class ReceiptIntake:
         verified = await asyncio.gather(*(self._verified(entry, proofs) for entry in entries))
         settled = list(zip(entries, verified, strict=True))
         await self._recover({held.receipt.message_id for held in verified if isinstance(held, HeldReceipt)}, epoch)
+        verified = await self._database.read(partial(_after_acceptance, verified=verified))
         later = [(entry, held) for entry, held in settled if isinstance(held, Unavailable)]
 
         def keep(transaction: Transaction) -> None:
@@ -103,6 +106,24 @@ class ReceiptIntake:
     def _refused(self, entry: ReceiptEntry, error: Rejected) -> Rejected:
         log.error("receipt.refused", entry=entry.entry, rule=error.code, reason=error.message)
         return error
+
+
+def _after_acceptance(
+    transaction: Transaction, verified: Sequence[HeldReceipt | Rejected | Unavailable]
+) -> list[HeldReceipt | Rejected | Unavailable]:
+    """Put off what comes before the acceptance is noted that tells whom selectors stand for: who is it from?"""
+    held = {each.receipt.message_id for each in verified if isinstance(each, HeldReceipt)}
+    open_ones = {message_id for message_id in held if selection.is_undecided(transaction, message_id)}
+    return [
+        _not_yet() if isinstance(each, HeldReceipt) and each.receipt.message_id in open_ones else each
+        for each in verified
+    ]
+
+
+def _not_yet() -> Unavailable:
+    later = Unavailable("acceptance-awaited", "The hub's acceptance of the message is not noted yet.")
+    later.retry_after = _SOON
+    return later
 
 
 def _unknown(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> list[Sha256Hex]:

@@ -16,10 +16,12 @@ import structlog
 
 from node.settings_exchange import SenderSettings
 from node.store import resubmissions, standing
+from node.store.metadata import Transaction
 from node.store.sending_queue import ReadyMessage
 from node.store.troubles import trouble_of
 from node.usecases.backoff import wait_after
 from node.usecases.hub_watch import is_the_hubs
+from node.usecases.selection import follow_acceptance
 from node.usecases.sending import Sending
 from runtime.clock import Clock
 from runtime.database import Database
@@ -62,7 +64,13 @@ class Resubmitting:
         except CongvanError as error:
             await self._note_failure(message, error)
             return
-        await self._database.write(partial(resubmissions.end, message_id=message.message_id, epoch=brought.epoch))
+
+        def end(transaction: Transaction) -> None:
+            # A hub that lacked the message has resolved its selectors anew.
+            follow_acceptance(transaction, brought.receipt, at=self._clock())
+            resubmissions.end(transaction, message.message_id, epoch=brought.epoch)
+
+        await self._database.write(end)
         log.info("message.resubmitted", message=message.message_id)
 
     async def _note_failure(self, message: ReadyMessage, error: CongvanError) -> None:

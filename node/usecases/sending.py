@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Final, TypeAlias
 
@@ -18,7 +19,7 @@ from certs.verified import Verified
 from node.settings_exchange import SenderSettings
 from node.store import directory as directory_store
 from node.store import messages as message_store
-from node.store import outbox, sending_queue, standing
+from node.store import outbox, selection, sending_queue, standing
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
 from node.store.records import Trouble
@@ -26,9 +27,11 @@ from node.store.sending_queue import ReadyMessage
 from node.store.troubles import trouble_of
 from node.usecases.attachments import SMALL, Attachments
 from node.usecases.backoff import wait_after
+from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import is_the_hubs
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.retention import sealed_bytes
+from node.usecases.selection import follow_acceptance
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
@@ -83,6 +86,7 @@ class Sending:
         attachments: Attachments,
         hub: HubClient,
         verifier: ReceiptVerifier,
+        directory: DirectoryCopy,
         *,
         settings: SenderSettings,
         window: timedelta,
@@ -93,6 +97,7 @@ class Sending:
         self._attachments = attachments
         self._hub = hub
         self._verifier = verifier
+        self._directory = directory
         self._settings = settings
         self._window = window
         self._clock = clock
@@ -115,6 +120,7 @@ class Sending:
         """Bring a message to the hub, with all that goes along. Raises whatever keeps it from being accepted."""
         answer = await self._submit(message_id)
         signed, receipt = await self._acknowledged(message_id, answer)
+        await self._reach(receipt)
         return Brought(signed, receipt, answer.epoch)
 
     async def _submit(self, message_id: Sha256Hex) -> SubmissionAnswer:
@@ -183,6 +189,18 @@ class Sending:
             ) from error
         return signed, verified.value
 
+    async def _reach(self, accepted: Receipt) -> None:
+        """See that the copy of the directory tells whom the hub resolved the message's selectors to."""
+        if (accepted.directory_version or 0) <= self._directory.version:
+            return
+        if not await self._database.read(partial(selection.selectors_of, message_id=accepted.message_id)):
+            return
+        try:
+            await self._directory.sync(self._hub)
+        except Rejected as error:
+            # Not the message is at fault: it waits, and its acceptance is told again.
+            raise Unavailable("directory-behind", f"The directory cannot follow the hub's: {error.message}") from error
+
     async def _rejection(self, message_id: Sha256Hex, error: CongvanError) -> Attested | None:
         """The hub's signed word for its refusal, if it gave one that holds.
 
@@ -237,6 +255,7 @@ class Sending:
 
 def _accept(transaction: Transaction, brought: Brought, clock: Clock) -> None:
     now, receipt = clock(), brought.receipt
+    follow_acceptance(transaction, receipt, at=now)
     if outbox.accept(transaction, receipt.message_id, accepted_at=receipt.occurred_at, epoch=brought.epoch, at=now):
         receipt_store.add(transaction, [(receipt, brought.signed)], at=now)
 

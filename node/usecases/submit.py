@@ -29,6 +29,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import NodeIdentity
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
+from node.usecases.selection import require_selectable
 from node.usecases.submission_ids import submission_id_of
 from node.usecases.transitions import require_transition, said_already
 from node.usecases.work import Work
@@ -77,9 +78,10 @@ class Submitter:
         `progress` is told of the bytes of attachments as they are copied.
 
         Raises Rejected: `sender-not-served`, `recipient-unknown` (with a near code, if there is one),
-        `recipient-suspended`, `recipient-retired`, `secrecy-forbidden`, `already-expired`, `key-conflict`,
-        `document-unknown`, `about-not-allowed`, `attachment-too-large`, `too-many-attachments`, `file-missing`, and
-        what the form of edXML refuses; Unavailable: `storage-full`, `directory-missing` (no version of the directory
+        `recipient-suspended`, `recipient-retired`, `group-unknown`, `no-recipient`, `selectors-not-allowed`,
+        `secrecy-forbidden`, `already-expired`, `key-conflict`, `document-unknown`, `about-not-allowed`,
+        `attachment-too-large`, `too-many-attachments`, `too-many-recipients`, `file-missing`, and what the form of
+        edXML refuses; Unavailable: `storage-full`, `directory-missing` (no version of the directory
         has come yet).
         """
         sender = (await self._directory.served(submission.message.sender.organ_id)).code
@@ -153,6 +155,7 @@ class Submitter:
                     submission_id=part.submission_id,
                     created_at=created_at,
                     recipients=part.recipients,
+                    selectors=part.selectors,
                 )
             )
         return entries
@@ -220,6 +223,7 @@ class Submitter:
                 mend="Send several documents.",
             )
         message = submission.message
+        require_selectable(message, submission.selectors)
         if isinstance(message, Document) and len(message.recipients) > self._limits.recipients:
             raise LimitExceeded(
                 "too-many-recipients",
@@ -238,7 +242,9 @@ class Submitter:
 
     async def _planned(self, adapter: str, submission: Submission, sender: AgencyCode) -> tuple[Part, ...]:
         try:
-            return await self._database.read(lambda transaction: parts_of(transaction, adapter, submission, sender))
+            return await self._database.read(
+                lambda transaction: parts_of(transaction, adapter, submission, sender, most=self._limits.recipients)
+            )
         except Rejected as error:
             if error.code == "recipient-unknown":
                 await self._suggest(submission.message, error)
@@ -293,6 +299,7 @@ def _envelope(submission: Submission, part: Part, kept: Sequence[KeptAttachment]
         submission_id=part.submission_id,
         about=part.about,
         expires_at=submission.expires_at,
+        selectors=part.selectors,
         attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in sizes.items()),
     )
     return Envelope(message, extension)

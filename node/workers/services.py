@@ -151,6 +151,7 @@ def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
         parts.attachments,
         parts.hub,
         verifier,
+        parts.directory,
         settings=parts.settings.sender,
         window=parts.settings.restore.window,
         clock=parts.clock,
