@@ -16,6 +16,7 @@ from hub.usecases.connections import ConnectionRegister, TokenMint
 from hub.usecases.directory import DirectoryPublisher
 from hub.usecases.endings import Endings
 from hub.usecases.evidence import Evidence
+from hub.usecases.groups import GroupRegister
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
 from runtime.blob_folder import BlobFolder
@@ -58,6 +59,10 @@ class Foundation:
     @property
     def connections(self) -> ConnectionRegister:
         return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
+
+    @property
+    def groups(self) -> GroupRegister:
+        return GroupRegister(self.database, self.publisher, self.clock)
 
     @property
     def redelivery(self) -> Redelivery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, audit, connection, deliveries, evidence, hub_commands, tracing, traffic
+from hub.cli import agency, audit, connection, deliveries, evidence, group, hub_commands, tracing, traffic
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -35,3 +35,4 @@ app.command("cancel")(deliveries.cancel)
 app.command("evidence")(evidence.evidence)
 app.add_typer(agency.app, name="agency")
 app.add_typer(connection.app, name="connection")
+app.add_typer(group.app, name="group")

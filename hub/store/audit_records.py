@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, select
 
-from hub.store.deliveries import unwritten
-from hub.store.exchange_tables import deliveries, envelopes, fanouts, mailbox_entries, messages, receipts
+from hub.store.exchange_tables import deliveries, envelopes, fanout_batches, mailbox_entries, messages, receipts
+from hub.store.fanouts import unwritten
 from hub.store.metadata import Transaction
 from runtime.columns import stored_bytes
 from schemas.auditing import ReceiptRecord
@@ -79,7 +79,9 @@ def _records(transaction: Transaction, those: ColumnElement[bool], numbers: Coll
         )
     ):
         found[row.message].recipients[row.recipient] = row.connection
-    for number in transaction.scalars(select(fanouts.c.message).where(fanouts.c.message.in_(numbers))).all():
+    for number in transaction.scalars(
+        select(fanout_batches.c.message).distinct().where(fanout_batches.c.message.in_(numbers))
+    ).all():
         targets = unwritten(transaction, number)
         found[number].recipients.update((target.recipient, target.connection) for target in targets)
     waiting = set(

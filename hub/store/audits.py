@@ -15,13 +15,13 @@ from sqlalchemy import Column as SqlColumn
 from sqlalchemy import ColumnElement, Table, exists, func, select
 
 from certs.kept_receipts import KeptReceipt
-from hub.store.deliveries import DeliveryState, unwritten
+from hub.store.deliveries import DeliveryState
 from hub.store.directory_tables import directory_versions
 from hub.store.exchange_tables import (
     blobs,
     deliveries,
     envelopes,
-    fanouts,
+    fanout_batches,
     mailbox_entries,
     message_blobs,
     messages,
@@ -30,6 +30,7 @@ from hub.store.exchange_tables import (
     submissions,
     uploads,
 )
+from hub.store.fanouts import unwritten
 from hub.store.mailboxes import codes_in
 from hub.store.metadata import Transaction
 from runtime.columns import stored_bytes
@@ -187,7 +188,9 @@ def _add_deliveries(transaction: Transaction, found: dict[int, KeptMessage], fir
     for row in transaction.execute(select(deliveries).where(deliveries.c.message.between(first, last))):
         if row.message in found:
             found[row.message].deliveries[row.recipient] = KeptDelivery(row.connection, DeliveryState(row.state))
-    for number in transaction.scalars(select(fanouts.c.message).where(fanouts.c.message.between(first, last))).all():
+    for number in transaction.scalars(
+        select(fanout_batches.c.message).distinct().where(fanout_batches.c.message.between(first, last))
+    ).all():
         if number in found:
             targets = unwritten(transaction, number)
             found[number].unwritten = {target.recipient: target.connection for target in targets}
@@ -264,7 +267,7 @@ def _add_attachments(
             found[row.message].attachments[row.digest] = KeptAttachment(row.size, kept)
 
 
-_BELONGING: Final[Sequence[Table]] = (envelopes, message_blobs, fanouts, deliveries, receipts, mailbox_entries)
+_BELONGING: Final[Sequence[Table]] = (envelopes, message_blobs, fanout_batches, deliveries, receipts, mailbox_entries)
 
 
 def dangling(transaction: Transaction) -> Iterator[Dangling]:

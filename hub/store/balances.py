@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
-from hub.store.deliveries import DeliveryState, unwritten
-from hub.store.exchange_tables import deliveries, fanouts, messages
+from hub.store.deliveries import DeliveryState
+from hub.store.exchange_tables import deliveries, fanout_batches, messages
+from hub.store.fanouts import unwritten
 from hub.store.metadata import Transaction
 
 
@@ -42,9 +43,9 @@ def by_recipient(transaction: Transaction) -> Iterator[tuple[str, DeliveryState,
 def not_fanned_out(transaction: Transaction) -> Iterator[tuple[str, str]]:
     """Sender and recipient of each delivery that the fan-out has not written yet."""
     rows = transaction.execute(
-        select(fanouts.c.message, messages.c.sender).join_from(
-            fanouts, messages, messages.c.message == fanouts.c.message
-        )
+        select(fanout_batches.c.message, messages.c.sender)
+        .distinct()
+        .join_from(fanout_batches, messages, messages.c.message == fanout_batches.c.message)
     ).all()
     for row in rows:
         for target in unwritten(transaction, row.message):

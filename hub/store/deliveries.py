@@ -1,22 +1,17 @@
-"""Deliveries, one for each recipient of a message, and the fan-out that writes them in batches.
-
-A connection that serves several recipients gets one mailbox entry for all of them, written with the last of its
-deliveries: whoever leases an entry sees the whole list.
-"""
+"""Deliveries, one for each recipient of a message. `hub.store.fanouts` writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from hub.store.delivery_keys import DeliveryKey, grouped
-from hub.store.exchange_tables import deliveries, fanouts, mailbox_entries, messages
+from hub.store.exchange_tables import deliveries
 from hub.store.metadata import Transaction
 
 
@@ -56,140 +51,6 @@ class DeliveryChange:
     recipient: str
     state: DeliveryState
     last_error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FanoutStep:
-    """What a step of the fan-out did: connections that have something new, and whether anything is left to do."""
-
-    connections: tuple[str, ...]
-    finished: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consignment:
-    """What the entries of one message have in common."""
-
-    message: int
-    lane: int
-    weight: int
-    expires_at: datetime
-
-
-def begin_fanout(
-    transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
-) -> FanoutStep:
-    """Write the first `batch` deliveries of a message at once, and note the rest for `continue_fanout`."""
-    ordered = sorted(targets)
-    step = _write(transaction, consignment, ordered, range(batch), at=at)
-    if not step.finished:
-        lines = "\n".join(f"{target.connection} {target.recipient}" for target in ordered)
-        transaction.execute(
-            insert(fanouts).values(message=consignment.message, lane=consignment.lane, targets=lines, position=batch)
-        )
-    return step
-
-
-def fans_out(transaction: Transaction) -> bool:
-    """True if deliveries are left to write."""
-    return transaction.scalar(select(fanouts.c.message).limit(1)) is not None
-
-
-def continue_fanout(transaction: Transaction, *, batch: int, at: datetime) -> tuple[str, ...] | None:
-    """Write the next `batch` deliveries of the most urgent message that has some left; None if none has.
-
-    Gives the connections that have something new.
-    """
-    row = transaction.execute(
-        select(
-            fanouts.c.message,
-            fanouts.c.lane,
-            fanouts.c.targets,
-            fanouts.c.position,
-            messages.c.weight,
-            messages.c.expires_at,
-        )
-        .join_from(fanouts, messages, messages.c.message == fanouts.c.message)
-        .order_by(fanouts.c.lane, fanouts.c.message)
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    consignment = Consignment(message=row.message, lane=row.lane, weight=row.weight, expires_at=row.expires_at)
-    places = range(row.position, row.position + batch)
-    step = _write(transaction, consignment, _targets(row.targets), places, at=at)
-    here = fanouts.c.message == row.message
-    transaction.execute(
-        delete(fanouts).where(here) if step.finished else update(fanouts).where(here).values(position=places.stop)
-    )
-    return step.connections
-
-
-def finish_fanout(transaction: Transaction, message: int, *, at: datetime) -> tuple[str, ...]:
-    """Write at once what the fan-out has left of one message; gives the connections that have something new."""
-    row = transaction.execute(
-        select(fanouts.c.lane, fanouts.c.targets, fanouts.c.position, messages.c.weight, messages.c.expires_at)
-        .join_from(fanouts, messages, messages.c.message == fanouts.c.message)
-        .where(fanouts.c.message == message)
-    ).one_or_none()
-    if row is None:
-        return ()
-    consignment = Consignment(message=message, lane=row.lane, weight=row.weight, expires_at=row.expires_at)
-    targets = _targets(row.targets)
-    step = _write(transaction, consignment, targets, range(row.position, len(targets)), at=at)
-    transaction.execute(delete(fanouts).where(fanouts.c.message == message))
-    return step.connections
-
-
-def _write(
-    transaction: Transaction, consignment: Consignment, targets: Sequence[Target], places: range, *, at: datetime
-) -> FanoutStep:
-    transaction.execute(
-        insert(deliveries),
-        [
-            {
-                "message": consignment.message,
-                "recipient": target.recipient,
-                "connection": target.connection,
-                "state": DeliveryState.QUEUED,
-                "updated_at": at,
-            }
-            for target in targets[places.start : places.stop]
-        ],
-    )
-    served = tuple(_completed_in(targets, places))
-    if served:
-        transaction.execute(
-            insert(mailbox_entries),
-            [
-                {
-                    "connection": connection,
-                    "lane": consignment.lane,
-                    "message": consignment.message,
-                    "codes": "\n".join(codes),
-                    "weight": consignment.weight,
-                    "open": True,
-                    "available_at": at,
-                    "lapses": 0,
-                    "attempts": 0,
-                    "expires_at": consignment.expires_at,
-                }
-                for connection, codes in served
-            ],
-        )
-    return FanoutStep(tuple(connection for connection, _ in served), finished=places.stop >= len(targets))
-
-
-def _completed_in(targets: Sequence[Target], places: range) -> Iterator[tuple[str, list[str]]]:
-    """The connections whose last target stands in `places`, each with all its codes."""
-    end = 0
-    for connection, group in groupby(targets, key=lambda target: target.connection):
-        codes = [target.recipient for target in group]
-        end += len(codes)
-        if end - 1 in places:
-            yield connection, codes
-        elif end > places.stop:
-            return
 
 
 def find(transaction: Transaction, keys: Collection[DeliveryKey]) -> dict[DeliveryKey, Delivery]:
@@ -252,20 +113,6 @@ def requeue(transaction: Transaction, dead: Sequence[Delivery], *, at: datetime)
     )
 
 
-def recipients(transaction: Transaction, message: int) -> list[str]:
-    """Every recipient of a message, those not yet fanned out included, by code."""
-    written = transaction.scalars(select(deliveries.c.recipient).where(deliveries.c.message == message))
-    return sorted([*written, *(target.recipient for target in unwritten(transaction, message))])
-
-
-def unwritten(transaction: Transaction, message: int) -> Sequence[Target]:
-    """The targets of a message whose deliveries the fan-out has not written yet."""
-    row = transaction.execute(
-        select(fanouts.c.targets, fanouts.c.position).where(fanouts.c.message == message)
-    ).one_or_none()
-    return () if row is None else _targets(row.targets)[row.position :]
-
-
 def change(transaction: Transaction, changes: Sequence[DeliveryChange], *, at: datetime) -> None:
     """Set the states of deliveries."""
     if not changes:
@@ -288,22 +135,3 @@ def change(transaction: Transaction, changes: Sequence[DeliveryChange], *, at: d
             for change in changes
         ],
     )
-
-
-def lift(transaction: Transaction, message: int, lane: int) -> None:
-    """Let what is left to do of a message ride in `lane`, if that is a more urgent one than its own."""
-    transaction.execute(
-        update(mailbox_entries)
-        .where(
-            mailbox_entries.c.message == message,
-            mailbox_entries.c.receipt.is_(None),
-            mailbox_entries.c.open,
-            mailbox_entries.c.lane > lane,
-        )
-        .values(lane=lane)
-    )
-    transaction.execute(update(fanouts).where(fanouts.c.message == message, fanouts.c.lane > lane).values(lane=lane))
-
-
-def _targets(lines: str) -> list[Target]:
-    return [Target(*line.rsplit(" ", 1)) for line in lines.split("\n")]

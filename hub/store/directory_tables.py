@@ -60,6 +60,24 @@ older_codes = Table(
     Index("ix_older_codes_code", "code"),
 )
 
+#: Agencies that are written to together. A group without members was withdrawn; its name stays.
+recipient_groups = Table(
+    "recipient_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+)
+
+#: Members as people write them: codes, of today or older, and selectors such as `H23.*`.
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("name", String(64), ForeignKey("recipient_groups.name"), primary_key=True),
+    Column("member", code_text(), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 #: Certificates whose keys may seal for every agency that the connection serves.
 seal_certificates = Table(
     "seal_certificates",

@@ -104,16 +104,18 @@ message_blobs = Table(
     sqlite_with_rowid=False,
 )
 
-#: What is still to be fanned out, one row a message: lines of `connection code`, grouped by connection, of which the
-#: first `position` are written as deliveries.
-fanouts = Table(
-    "fanouts",
+#: What is still to be fanned out: batch after batch of a message, in the order of `batch`. `targets` are the deliveries
+#: to write, lines of `connection code`; `entries` the connections of which these are the last ones, lines of
+#: `connection code code …` with all that they serve of the message, earlier batches included.
+fanout_batches = Table(
+    "fanout_batches",
     metadata,
     Column("message", RowNumber, ForeignKey("messages.message"), primary_key=True, autoincrement=False),
+    Column("batch", Integer, primary_key=True, autoincrement=False),
     Column("lane", SmallInteger, nullable=False),
     Column("targets", Text, nullable=False),
-    Column("position", Integer, nullable=False),
-    Index("ix_fanouts_lane_message", "lane", "message"),
+    Column("entries", Text, nullable=False),
+    Index("ix_fanout_batches_lane_message_batch", "lane", "message", "batch"),
 )
 
 #: One message for one agency. That it is leased is said by its mailbox entry: a lapsed lease changes nothing here.

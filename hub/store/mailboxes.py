@@ -195,38 +195,47 @@ def entries_of(transaction: Transaction, message: int) -> dict[str, int]:
     return {row.connection: row.entry for row in rows}
 
 
-def offer(transaction: Transaction, offered: Offer, *, at: datetime) -> None:
-    """Offer a message for some codes anew: in the entry that the connection has for it, or in a new one.
+def offer(transaction: Transaction, offers: Sequence[Offer], *, at: datetime) -> None:
+    """Offer messages for some codes anew: each in the entry that its connection has for it, or in a new one.
 
-    An entry that is leased stays so; whoever holds it knows nothing of the new codes and is offered them after it.
+    No connection is offered one message twice here. An entry that is leased stays so; whoever holds it knows nothing of
+    the new codes and is offered them after it.
     """
-    row = transaction.execute(
-        select(_entries.entry, _entries.codes, _entries.open).where(
-            _entries.message == offered.message,
-            _entries.connection == offered.connection,
-            _entries.receipt.is_(None),
+    held = {
+        (row.connection, row.message): row
+        for row in transaction.execute(
+            select(_entries.connection, _entries.message, _entries.entry, _entries.codes, _entries.open).where(
+                _entries.message.in_({each.message for each in offers}),
+                _entries.connection.in_({each.connection for each in offers}),
+                _entries.receipt.is_(None),
+            )
         )
-    ).one_or_none()
-    fresh = {
-        "lane": offered.lane,
-        "codes": "\n".join(sorted(offered.codes)),
-        "open": True,
-        "available_at": at,
-        "lapses": 0,
-        "attempts": 0,
-        "expires_at": offered.expires_at,
     }
-    if row is None:
-        entry = {"connection": offered.connection, "message": offered.message, "weight": offered.weight}
-        transaction.execute(insert(mailbox_entries).values(**entry, **fresh))
-        return
-    here = _entries.entry == row.entry
-    if row.open:
-        codes = sorted({*codes_in(row.codes), *offered.codes})
-        changed = {"codes": "\n".join(codes), "expires_at": offered.expires_at}
-        transaction.execute(update(mailbox_entries).where(here).values(**changed))
-    else:
-        transaction.execute(update(mailbox_entries).where(here).values(lease=None, last_error=None, **fresh))
+    fresh, reopened, widened = [], [], []
+    for each in offers:
+        row = held.get((each.connection, each.message))
+        values = {
+            "lane": each.lane,
+            "codes": "\n".join(sorted(each.codes)),
+            "open": True,
+            "available_at": at,
+            "lapses": 0,
+            "attempts": 0,
+            "expires_at": each.expires_at,
+        }
+        if row is None:
+            fresh.append(values | {"connection": each.connection, "message": each.message, "weight": each.weight})
+        elif row.open:
+            codes = sorted({*codes_in(row.codes), *each.codes})
+            widened.append({"of_entry": row.entry, "codes": "\n".join(codes), "expires_at": each.expires_at})
+        else:
+            reopened.append(values | {"of_entry": row.entry, "lease": None, "last_error": None})
+    if fresh:
+        transaction.execute(insert(mailbox_entries), fresh)
+    for changed in (reopened, widened):
+        if changed:
+            # Without values the statement sets what the parameters name.
+            transaction.execute(update(mailbox_entries).where(_entries.entry == bindparam("of_entry")), changed)
 
 
 def withdraw(transaction: Transaction, entry: int, codes: Collection[str], *, at: datetime) -> None:

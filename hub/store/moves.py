@@ -7,11 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
 
-from hub.store import deliveries as delivery_store
 from hub.store import mailboxes
 from hub.store.deliveries import DeliveryState
 from hub.store.delivery_listing import UNDELIVERED
-from hub.store.exchange_tables import deliveries, fanouts, mailbox_entries
+from hub.store.exchange_tables import deliveries, mailbox_entries
 from hub.store.mailboxes import Offer
 from hub.store.metadata import Transaction
 
@@ -25,15 +24,6 @@ class _Waiting:
     lane: int
     weight: int
     expires_at: datetime
-
-
-def finish_fanouts_to(transaction: Transaction, recipient: str, *, at: datetime) -> None:
-    """Write at once every fan-out under way that goes to `recipient`: its lines name the connection of before."""
-    rows = transaction.execute(select(fanouts.c.message, fanouts.c.targets)).all()
-    for row in rows:
-        # A line is `connection code`, and no code holds a blank.
-        if any(line.endswith(f" {recipient}") for line in row.targets.split("\n")):
-            delivery_store.finish_fanout(transaction, row.message, at=at)
 
 
 def move_queued(transaction: Transaction, recipient: str, connection: str, *, most: int, at: datetime) -> int:
@@ -60,7 +50,7 @@ def move_queued(transaction: Transaction, recipient: str, connection: str, *, mo
             weight=each.weight,
             expires_at=each.expires_at,
         )
-        mailboxes.offer(transaction, offered, at=at)
+        mailboxes.offer(transaction, [offered], at=at)
     return len(waiting)
 
 

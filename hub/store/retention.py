@@ -18,7 +18,7 @@ from hub.store.exchange_tables import (
     blobs,
     deliveries,
     envelopes,
-    fanouts,
+    fanout_batches,
     mailbox_entries,
     message_blobs,
     messages,
@@ -151,7 +151,7 @@ def _is_open() -> ColumnElement[bool]:
     """A delivery of the message is not final, not written yet, or may be made again."""
     return or_(
         exists().where(deliveries.c.message == messages.c.message, deliveries.c.state.not_in(_FINAL)),
-        exists().where(fanouts.c.message == messages.c.message),
+        exists().where(fanout_batches.c.message == messages.c.message),
         exists().where(
             mailbox_entries.c.message == messages.c.message, mailbox_entries.c.receipt.is_(None), mailbox_entries.c.open
         ),

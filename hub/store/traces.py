@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select, true
 
-from hub.store import deliveries as delivery_store
+from hub.store import fanouts
 from hub.store.deliveries import DeliveryState
 from hub.store.exchange_tables import deliveries, mailbox_entries, proofs, receipts
 from hub.store.messages import KnownMessage
@@ -85,7 +85,7 @@ def delivery_records(
         )
     waiting = [
         DeliveryRecord(target.recipient, target.connection, DeliveryState.QUEUED, 0, message.accepted_at, None)
-        for target in delivery_store.unwritten(transaction, message.message)
+        for target in fanouts.unwritten(transaction, message.message)
         if connection in (None, target.connection)
     ]
     return sorted([*found, *waiting], key=lambda record: record.recipient)

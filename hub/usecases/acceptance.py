@@ -11,9 +11,10 @@ from datetime import datetime
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
-from hub.store import agencies, blobs, deliveries, directory, marks, messages, receipts, submissions
+from hub.store import agencies, blobs, directory, fanouts, marks, messages, receipts, submissions
 from hub.store.blobs import Blob, NamedBlob
-from hub.store.deliveries import Consignment, FanoutStep, Target
+from hub.store.deliveries import Target
+from hub.store.fanouts import Consignment, FanoutStep
 from hub.store.messages import NewMessage
 from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt
@@ -150,7 +151,7 @@ class Acceptances:
         marks.note_accepted(transaction, new.connection, new.message_id)
         blobs.add(transaction, number, self._named(attachments))
         consignment = Consignment(message=number, lane=new.lane, weight=new.weight, expires_at=new.expires_at)
-        step = deliveries.begin_fanout(
+        step = fanouts.begin(
             transaction,
             consignment,
             _served_now(transaction, judged.route),
@@ -159,7 +160,7 @@ class Acceptances:
         )
         messages.add_about(transaction, number, judged.route.about)
         for predecessor in judged.route.lifted:
-            deliveries.lift(transaction, predecessor, new.lane)
+            fanouts.lift(transaction, predecessor, new.lane)
         return _Committed(acknowledgement, new.left_out, step, files)
 
     def _named(self, attachments: Sequence[Upload]) -> list[NamedBlob]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from hub.store import agencies, audit_log, connections, moves
+from hub.store import agencies, audit_log, connections, fanouts, moves
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.metadata import Transaction
@@ -158,10 +158,12 @@ class AgencyRegister:
                 version = self.publisher.publish(transaction, now, agencies=(replace(entry, connection=connection),))
                 detail = {"from": entry.connection, "to": connection, "version": version}
                 audit_log.note(transaction, AuditEntry(now, actor, "agency.moved", entry.code.value, detail))
-            moves.finish_fanouts_to(transaction, entry.code.value, at=now)
             return Moved(entry.code.value, entry.connection, connection, version, 0)
 
         moved = await self.database.write(order)
+        # What is not written yet names the connection of before: it is written, and moves with the rest.
+        while waiting := await self.database.read(partial(fanouts.awaiting, recipient=moved.subject)):
+            await self.database.write(partial(fanouts.go_on_with, message=waiting[0], at=self.clock()))
         count = 0
         while some := await self.database.write(
             lambda transaction: moves.move_queued(

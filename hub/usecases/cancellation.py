@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from hub.store import audit_log, deliveries, mailboxes
+from hub.store import audit_log, fanouts, mailboxes
 from hub.store.audit_log import AuditEntry
 from hub.store.deliveries import DeliveryState
+from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.usecases.endings import Doomed, Ending, Endings
 from hub.usecases.naming import message_named
@@ -58,8 +60,13 @@ class Cancellation:
                 element="--reason",
                 mend=f"Give it in 1 to {_REASON_CHARACTERS} characters.",
             )
+        message = await self._database.read(lambda transaction: message_named(transaction, name))
+        # What is not written yet cannot end: the fan-out of this one message is done here.
+        finish = partial(fanouts.go_on_with, message=message.message, at=self._clock())
+        while await self._database.write(finish) is not None:
+            pass
         message_id, doomed = await self._database.write(
-            lambda transaction: self._order(transaction, name, code, reason=text, actor=actor)
+            lambda transaction: self._order(transaction, message, code, reason=text, actor=actor)
         )
         ending = Ending(DeliveryState.CANCELLED, "delivery.cancelled", Reason("cancelled", text))
         ended: set[str] = set()
@@ -74,12 +81,9 @@ class Cancellation:
         )
 
     def _order(
-        self, transaction: Transaction, name: str, code: AgencyCode | None, *, reason: str, actor: str
+        self, transaction: Transaction, message: KnownMessage, code: AgencyCode | None, *, reason: str, actor: str
     ) -> tuple[Sha256Hex, list[Doomed]]:
         now = self._clock()
-        message = message_named(transaction, name)
-        # What is not written yet cannot end: the fan-out of this one message is done here. An operator's order is rare.
-        deliveries.finish_fanout(transaction, message.message, at=now)
         chosen = deliveries_of(transaction, message, code)
         queued = [each for each in chosen if each.state is DeliveryState.QUEUED]
         if not queued:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from hub.store import agencies, deliveries, delivery_listing
+from hub.store import agencies, delivery_listing, fanouts
 from hub.store.deliveries import DeliveryState
 from hub.store.delivery_listing import DeliveryQuestion, ListedDelivery
 from hub.store.metadata import Transaction
@@ -71,7 +71,7 @@ async def search_deliveries(database: Database, search: Search, clock: Clock) ->
         ]
         if search.state is not AskedState.DELIVERED:
             rows.sort(key=lambda row: row.since)
-        return Found(tuple(rows[: search.limit]), len(rows) > search.limit, deliveries.fans_out(transaction))
+        return Found(tuple(rows[: search.limit]), len(rows) > search.limit, fanouts.is_under_way(transaction))
 
     return await database.read(question)
 

@@ -13,7 +13,7 @@ from hub.store import state
 from hub.store.metadata import Transaction
 from runtime.clock import Clock
 from runtime.database import Database
-from schemas.directory import NO_PREVIOUS, AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion
+from schemas.directory import NO_PREVIOUS, AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion, GroupEntry
 from schemas.limits import MIB
 from transport.wire import DirectoryAnswer
 
@@ -37,6 +37,7 @@ class DirectoryPublisher:
         agencies: tuple[AgencyEntry, ...] = (),
         connections: tuple[ConnectionEntry, ...] = (),
         anchors: tuple[AnchorEntry, ...] = (),
+        groups: tuple[GroupEntry, ...] = (),
     ) -> int:
         """Append the version that holds these entries; gives its number."""
         head = versions.head(transaction)
@@ -48,6 +49,7 @@ class DirectoryPublisher:
             agencies=agencies,
             connections=connections,
             anchors=anchors,
+            groups=groups,
         )
         document = sign_version(version, self.key)
         versions.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from hub.settings_exchange import DeliverySettings
-from hub.store import deliveries
+from hub.store import fanouts
 from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
 from runtime.database import Database
@@ -23,10 +23,8 @@ class Fanout:
 
     async def step(self) -> bool:
         """Write one batch, and wake whom it concerns; False if nothing was left."""
-        if not await self._database.read(deliveries.fans_out):
+        if not await self._database.read(fanouts.is_under_way):
             return False
-        connections = await self._database.write(
-            partial(deliveries.continue_fanout, batch=self._batch, at=self._clock())
-        )
+        connections = await self._database.write(partial(fanouts.go_on, at=self._clock()))
         wake_mailboxes(self._wakeups, connections or ())
         return connections is not None

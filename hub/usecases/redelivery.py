@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from itertools import groupby
 from typing import Final
 
 from hub.settings_exchange import LifetimeSettings
-from hub.store import agencies, audit_log, deliveries, mailboxes, messages
+from hub.store import agencies, audit_log, deliveries, fanouts, mailboxes, messages
 from hub.store.audit_log import AuditEntry
 from hub.store.deliveries import Delivery, DeliveryState
 from hub.store.mailboxes import Offer
@@ -27,6 +29,9 @@ from schemas.message import Priority
 
 _ENDED: Final = frozenset(DEAD)
 
+#: Deliveries that are offered in one transaction.
+_TOGETHER: Final = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Redelivered:
@@ -36,6 +41,16 @@ class Redelivered:
     queued: tuple[str, ...]
     offered_again: tuple[str, ...]
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What an operator ordered: the deliveries as they stood then, each with the connection that it goes to now."""
+
+    message: KnownMessage
+    weight: int
+    expires_at: datetime
+    taken: Sequence[Delivery]
 
 
 class Redelivery:
@@ -51,16 +66,27 @@ class Redelivery:
     ) -> Redelivered:
         """Offer the message that `name` means anew: to the agency `code`, or to all whose deliveries ended.
 
-        With `again` delivered ones are offered once more, too: for a node that lost what it had.
+        With `again` delivered ones are offered once more, too: for a node that lost what it had. Many are offered in
+        several transactions; after a crash between them the same order offers the rest.
 
         Raises `message-unknown`, `message-ambiguous`, `recipient-foreign`, `nothing-to-redeliver`, `payload-purged`,
         `recipient-retired`.
         """
-        return await self._database.write(
-            lambda transaction: self._redeliver(transaction, name, code, again=again, reason=reason, actor=actor)
+        order = await self._database.write(
+            lambda transaction: self._order(transaction, name, code, again=again, reason=reason, actor=actor)
+        )
+        done: set[str] = set()
+        for start in range(0, len(order.taken), _TOGETHER):
+            part = order.taken[start : start + _TOGETHER]
+            done |= await self._database.write(partial(self._offer, order=order, part=part))
+        return Redelivered(
+            order.message.message_id,
+            tuple(each.recipient for each in order.taken if each.recipient in done and each.state in _ENDED),
+            tuple(each.recipient for each in order.taken if each.recipient in done and each.state not in _ENDED),
+            order.expires_at,
         )
 
-    def _redeliver(
+    def _order(
         self,
         transaction: Transaction,
         name: str,
@@ -69,7 +95,8 @@ class Redelivery:
         again: bool,
         reason: str | None,
         actor: str,
-    ) -> Redelivered:
+    ) -> _Order:
+        """What is to be offered, each at the connection where it goes now; and the operator's word in the audit log."""
         now = self._clock()
         message = message_named(transaction, name)
         chosen = deliveries_of(transaction, message, code)
@@ -81,30 +108,41 @@ class Redelivery:
         if purged_at is not None:
             raise payload_purged("message", purged_at)
         expires_at = now + self._lifetimes.of(Priority(message.priority))
-        served = self._served(transaction, taken)
-        dead = [each for each in served if each.state in _ENDED]
-        if dead:
-            deliveries.requeue(transaction, dead, at=now)
-        for connection in sorted({each.connection for each in served}):
-            offered = Offer(
-                connection=connection,
-                message=message.message,
-                codes=[each.recipient for each in served if each.connection == connection],
-                lane=message.lane,
-                weight=weight,
-                expires_at=expires_at,
-            )
-            mailboxes.offer(transaction, offered, at=now)
-        queued = tuple(each.recipient for each in dead)
-        offered_again = tuple(each.recipient for each in served if each.state is DeliveryState.DELIVERED)
+        # What one connection gets is offered together, as far as it can be.
+        served = sorted(self._served(transaction, taken), key=lambda each: (each.connection, each.recipient))
         detail = {
-            "queued": list(queued),
-            "offered_again": list(offered_again),
+            "queued": [each.recipient for each in served if each.state in _ENDED],
+            "offered_again": [each.recipient for each in served if each.state not in _ENDED],
             "reason": reason,
             "expires_at": expires_at.isoformat(),
         }
         audit_log.note(transaction, AuditEntry(now, actor, "delivery.redelivered", message.message_id, detail))
-        return Redelivered(message.message_id, queued, offered_again, expires_at)
+        return _Order(message, weight, expires_at, served)
+
+    def _offer(self, transaction: Transaction, order: _Order, part: Sequence[Delivery]) -> set[str]:
+        """Offer a part of what was ordered; gives the recipients. What has moved on meanwhile stays as it is."""
+        now = self._clock()
+        found = deliveries.find(transaction, [(each.message, each.recipient) for each in part])
+        here = [each for each in part if _is_as_ordered(found[each.message, each.recipient], each)]
+        dead = [each for each in here if each.state in _ENDED]
+        if dead:
+            deliveries.requeue(transaction, dead, at=now)
+        mailboxes.offer(
+            transaction,
+            [
+                Offer(
+                    connection=connection,
+                    message=order.message.message,
+                    codes=[each.recipient for each in ones],
+                    lane=order.message.lane,
+                    weight=order.weight,
+                    expires_at=order.expires_at,
+                )
+                for connection, ones in groupby(here, key=lambda each: each.connection)
+            ],
+            at=now,
+        )
+        return {each.recipient for each in here}
 
     def _served(self, transaction: Transaction, taken: Sequence[Delivery]) -> list[Delivery]:
         """What ended goes to the connection that serves its recipient today; what is delivered to where it went."""
@@ -123,6 +161,10 @@ class Redelivery:
         return found
 
 
+def _is_as_ordered(found: Delivery, ordered: Delivery) -> bool:
+    return (found.state, found.round) == (ordered.state, ordered.round)
+
+
 def deliveries_of(transaction: Transaction, message: KnownMessage, code: AgencyCode | None) -> list[Delivery]:
     """The written deliveries of a message, those to one agency if `code` names one. Raises `recipient-foreign`."""
     every = deliveries.of_message(transaction, message.message)
@@ -131,7 +173,7 @@ def deliveries_of(transaction: Transaction, message: KnownMessage, code: AgencyC
     agency = agencies.resolve(transaction, [code.value]).get(code.value)
     codes = {code.value, agency.code} if agency else {code.value}
     chosen = [each for each in every if each.recipient in codes]
-    if not chosen and not codes.intersection(deliveries.recipients(transaction, message.message)):
+    if not chosen and not codes.intersection(fanouts.recipients(transaction, message.message)):
         raise Rejected(
             "recipient-foreign",
             f"{code} is no recipient of the message {message.message_id}.",

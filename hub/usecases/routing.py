@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from hub.store import agencies, deliveries, directory
+from hub.store import agencies, directory, fanouts, groups
 from hub.store.agencies import ResolvedAgency
 from hub.store.deliveries import Target
 from hub.store.messages import KnownMessage, MessageKind
@@ -19,6 +19,7 @@ from schemas.envelope import Envelope, Selector, SelectorKind
 from schemas.errors import LimitExceeded, Rejected
 from schemas.markup import nth
 from schemas.message import BusinessType, Document, Organ, Priority, StatusCode, StatusMessage
+from schemas.recipients import parse_recipient
 
 _KINDS = {
     BusinessType.NEW: MessageKind.DOCUMENT,
@@ -158,7 +159,10 @@ def _take_selected(transaction: Transaction, selectors: Sequence[Selector], foun
     taken: list[str] = []
     for place, selector in enumerate(selectors):
         element = nth("Extension/Selector", place)
-        prefix = _prefix(transaction, selector, element)
+        if selector.kind is SelectorKind.GROUP:
+            _take_group(transaction, selector.value, element, found)
+            continue
+        prefix = _prefix(transaction, selector.value)
         if not any(prefix_covers(above, AgencyCode(prefix)) for above in taken):
             taken.append(prefix)
             _take_below(transaction, prefix, element, found)
@@ -171,17 +175,30 @@ def _take_selected(transaction: Transaction, selectors: Sequence[Selector], foun
         )
 
 
-def _prefix(transaction: Transaction, selector: Selector, element: str) -> str:
-    if selector.kind is SelectorKind.GROUP:
+def _prefix(transaction: Transaction, written: str) -> str:
+    """An older code stands for its agency; what lies below that agency is said by the codes of today."""
+    named = agencies.resolve(transaction, [written]).get(written)
+    return named.code if named else written
+
+
+def _take_group(transaction: Transaction, name: str, element: str, found: _Recipients) -> None:
+    """The members that the directory knows; one that it does not know yet, or no more, is nobody's fault here."""
+    group = groups.find(transaction, name)
+    if group is None:
         raise Rejected(
             "group-unknown",
-            f"There is no group of recipients named {selector.value!r}.",
+            f"There is no group of recipients named {name!r}.",
             element=element,
             mend="Name the agencies, or select them by prefix.",
         )
-    # An older code stands for its agency; what lies below that agency is said by the codes of today.
-    named = agencies.resolve(transaction, [selector.value]).get(selector.value)
-    return named.code if named else selector.value
+    members = [parse_recipient(text) for text in group.members]
+    named = agencies.resolve(transaction, [each.value for each in members if isinstance(each, AgencyCode)])
+    for agency in named.values():
+        found.offer(agency, element)
+    for member in members:
+        if isinstance(member, Selector):
+            for agency in agencies.below(transaction, _prefix(transaction, member.value)):
+                found.offer(agency, element)
 
 
 def _take_below(transaction: Transaction, prefix: str, element: str, found: _Recipients) -> None:
@@ -201,7 +218,7 @@ def _take_below(transaction: Transaction, prefix: str, element: str, found: _Rec
 def _take_recorded(transaction: Transaction, status: StatusMessage, about: KnownMessage, found: _Recipients) -> None:
     """A status goes to the sender of what it speaks of; that the sender takes a document back, to its recipients."""
     taken_back = status.status_code is StatusCode.TAKEN_BACK
-    codes = deliveries.recipients(transaction, about.message) if taken_back else [about.sender]
+    codes = fanouts.recipients(transaction, about.message) if taken_back else [about.sender]
     for agency in agencies.resolve(transaction, codes).values():
         if agency.reach is EntryStatus.ACTIVE:
             found.take(agency, "Extension/About")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from hub.store import audit_log, deliveries, delivery_listing, stories
+from hub.store import audit_log, delivery_listing, fanouts, stories
 from hub.store.audit_log import AuditEntry
 from hub.store.deliveries import DeliveryState
 from hub.store.delivery_listing import ListedDelivery
@@ -138,7 +138,7 @@ def _story(transaction: Transaction, message: KnownMessage, others: Sequence[Kno
         left_out=accepting.left_out,
         speaks_of=tuple(stories.spoken_of(transaction, number)),
         deliveries=tuple(delivery_listing.of_message(transaction, number, at=now)),
-        unwritten=tuple(target.recipient for target in deliveries.unwritten(transaction, number)),
+        unwritten=tuple(target.recipient for target in fanouts.unwritten(transaction, number)),
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         more_receipts=len(receipts) > _MOST_RECEIPTS,
         speaking=tuple(_speaking(each, counts.get(each.message, Counter())) for each in speaking),

@@ -82,8 +82,8 @@ class Sent:
 def files_and_recipients(words: Sequence[str], to: Sequence[str]) -> tuple[list[Path], list[AgencyCode | Selector]]:
     """Tell files from recipients: after `--to H23 H31` the second code stands among the files.
 
-    Raises `file-missing`, `file-kind` for a folder, `selector-malformed`, MalformedCode; `option-missing` for an empty code, as metadata may
-    name others, whom nobody meant.
+    Raises `file-missing`, `file-kind` for a folder, `selector-malformed`, MalformedCode; `option-missing` for an empty
+    code, as metadata may name others, whom nobody meant.
     """
     written = [code.strip() for word in to for code in word.split(",")]
     if not all(written):

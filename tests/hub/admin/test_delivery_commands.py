@@ -15,8 +15,9 @@ from typer.testing import CliRunner, Result
 from congvan.cli import app
 from hub.foundation import Foundation, open_foundation
 from hub.settings import HubFolder
-from hub.store import deliveries, messages
-from hub.store.deliveries import Consignment, Target
+from hub.store import messages
+from hub.store.deliveries import Target
+from hub.store.fanouts import Consignment
 from hub.store.messages import MessageKind, NewMessage
 from hub.store.metadata import Transaction
 from schemas.errors import CongvanError
@@ -74,7 +75,7 @@ def _add(transaction: Transaction, hub: Foundation) -> None:
     assert number is not None
     consignment = Consignment(message=number, lane=3, weight=1000, expires_at=expires_at)
     targets = [Target("H23", "H23"), Target("H31", "H31")]
-    deliveries.begin_fanout(transaction, consignment, targets, batch=500, at=at)
+    fanouts.begin(transaction, consignment, targets, batch=500, at=at)
 
 
 def lines(result: Result) -> list[Any]:

@@ -61,7 +61,7 @@ async def test_a_crash_between_batches_loses_nothing_and_doubles_nothing(
         assert await _run(restarted) == 2
         assert await restarted.count("deliveries") == 7
         assert await restarted.count("mailbox_entries") == 2
-        assert await restarted.count("fanouts") == 0
+        assert await restarted.count("fanout_batches") == 0
     (entry,) = await units.envelopes()
     assert entry.recipients == UNITS
     (entry,) = await others.envelopes()

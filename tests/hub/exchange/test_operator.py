@@ -337,7 +337,7 @@ class TestListing:
 
 
 #: What waits for the fan-out is little, and an empty IN is a constant set.
-_SMALL = {"CONSTANT", "fanouts"}
+_SMALL = {"CONSTANT", "fanout_batches"}
 _SCAN = re.compile(r"^SCAN (\w+)\b(?! USING)")
 
 
