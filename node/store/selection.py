@@ -52,15 +52,12 @@ def selectors_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Selec
 
 def is_undecided(transaction: Transaction, message_id: Sha256Hex) -> bool:
     """Whether a message of ours has selectors, and no acceptance on record that says whom they stand for."""
-    return bool(
-        transaction.scalar(
-            select(
-                exists()
-                .where(outbox_selectors.c.message_id == message_id)
-                .where(outbox.c.message_id == message_id, outbox.c.state != OutboxState.ACCEPTED)
-            )
-        )
+    undecided = exists().where(
+        outbox_selectors.c.message_id == message_id,
+        outbox.c.message_id == outbox_selectors.c.message_id,
+        outbox.c.state != OutboxState.ACCEPTED,
     )
+    return bool(transaction.scalar(select(undecided)))
 
 
 def group(transaction: Transaction, name: str, version: int | None = None) -> GroupEntry | None:

@@ -24,6 +24,7 @@ from node.workers import services
 from node.workers.pool import Pool
 from node.workers.services import ExchangeParts
 from runtime.clock import Clock
+from schemas.envelope import Selector
 from schemas.errors import CongvanError, Unavailable
 from schemas.message import Document, StatusMessage
 from tests.node.core.world import digest_of
@@ -63,7 +64,12 @@ class RunningNode:
     intake: Intake
 
     async def submit(
-        self, message: Document | StatusMessage, *files: Path, key: str, about: tuple[str, ...] = ()
+        self,
+        message: Document | StatusMessage,
+        *files: Path,
+        key: str,
+        about: tuple[str, ...] = (),
+        selectors: tuple[Selector, ...] = (),
     ) -> str:
         """Queue a message; gives its id."""
         submission = Submission(
@@ -75,6 +81,7 @@ class RunningNode:
                 for path in files
             ],
             about=about,
+            selectors=selectors,
         )
         return (await self.foundation.api("test").submit(submission)).message_id
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from congvan.cli import app
 from hub.foundation import Foundation, open_foundation
 from hub.settings import HubFolder
-from hub.store import messages
+from hub.store import fanouts, messages
 from hub.store.deliveries import Target
 from hub.store.fanouts import Consignment
 from hub.store.messages import MessageKind, NewMessage

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
+from hub.store import fanouts
 from hub.store.schema import MIGRATIONS
 from runtime.database import open_database
 from runtime.migrations import upgrade
@@ -84,3 +87,39 @@ async def test_an_entry_that_was_opened_again_for_nobody_is_closed(tmp_path: Pat
             lambda connection: connection.exec_driver_sql("SELECT entry, open FROM mailbox_entries").all()
         )
         assert [tuple(row) for row in rows] == [(1, 0), (2, 1)]
+
+
+def _fans_out(connection: Connection) -> None:
+    """A fan-out in the middle: five of six targets are left, of which connection `a` has written one of three."""
+    _at_revision(connection, "0011")
+    connection.exec_driver_sql(
+        "INSERT INTO connections (connection, name, status, created_at) VALUES ('a', 'A', 'active', 1),"
+        " ('b', 'B', 'active', 1), ('one', 'One', 'active', 1)"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO messages (message, message_id, from_code, sender, connection, kind, priority, lane, accepted_at,"
+        " expires_at, directory_version, recipients_count, recipients_digest, weight)"
+        " VALUES (7, 'a', 'H1', 'H1', 'one', 'document', 0, 2, 1, 90, 1, 6, 'd', 9)"
+    )
+    lines = "\n".join(("a H2", "a H3", "a H4", "b H5", "b H6", "b H7"))
+    connection.exec_driver_sql("INSERT INTO fanouts VALUES (7, 2, ?, 1)", (lines,))
+
+
+async def test_a_fan_out_that_was_under_way_goes_on_after_the_upgrade(tmp_path: Path) -> None:
+    """The deliveries that were left are written, and each connection gets its entry with all its codes, once."""
+    async with open_database(tmp_path / "hub.db") as database:
+        await database.write(_fans_out)
+        await upgrade(database, MIGRATIONS)
+        at = datetime(2026, 11, 21, tzinfo=UTC)
+        assert await database.write(partial(fanouts.go_on, at=at)) == ("a", "b")
+        assert await database.write(partial(fanouts.go_on, at=at)) is None
+
+        def rows(connection: Connection) -> tuple[list[str], list[tuple[str, str]]]:
+            written = connection.exec_driver_sql("SELECT recipient FROM deliveries ORDER BY recipient").scalars()
+            entries = connection.exec_driver_sql("SELECT connection, codes FROM mailbox_entries ORDER BY connection")
+            return list(written), [(row.connection, row.codes) for row in entries]
+
+        assert await database.read(rows) == (
+            ["H3", "H4", "H5", "H6", "H7"],
+            [("a", "H2\nH3\nH4"), ("b", "H5\nH6\nH7")],
+        )
