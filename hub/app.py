@@ -50,7 +50,6 @@ from runtime.readiness import Readiness
 from runtime.supervision import Supervisor
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
-from transport.loop_connector import LoopConnector
 
 log = structlog.get_logger()
 
@@ -160,9 +159,7 @@ async def _webhook(
         timeout=timedelta(seconds=settings.timeout_seconds),
         longest=timedelta(seconds=settings.longest_wait_seconds),
     )
-    session = await stack.enter_async_context(
-        aiohttp.ClientSession(connector=LoopConnector(), cookie_jar=aiohttp.DummyCookieJar())
-    )
+    session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
     webhook = Webhook(foundation.database, session, terms, meters=meters, clock=foundation.clock, chance=Random())
     return {"webhook": webhook_service(webhook, exchange.wakeups)}
 
@@ -181,7 +178,7 @@ def _admission(
     readiness = Readiness({**trials_of(database, foundation.folder.data, keys, clock), "services": supervisor.all_run})
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
-        *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock)),
+        *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock), hub.proxy.addresses),
         *directory_routes(database),
         *exchange_routes(exchange),
         *public_health_routes(readiness, measured, hub.operations.metrics_from),

@@ -66,7 +66,7 @@ class ProxySettings(Settings):
     """A proxy before the hub that terminates TLS and hands on the client's certificate in Client-Cert (RFC 9440)."""
 
     addresses: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Addresses or networks of the proxies. From anywhere else the header means nothing. Empty: there is no proxy."""
+    """Addresses or networks of the proxies. From elsewhere Client-Cert, X-Forwarded-For mean nothing. Empty: none."""
 
 
 class OperationsSettings(Settings):

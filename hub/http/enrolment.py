@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import structlog
 from aiohttp import web
 
+from hub.http.peer import remote_of
 from hub.usecases.enrolment import Enrolment
 from runtime.clock import Clock
 from schemas.errors import Rejected, Unavailable
@@ -70,22 +72,25 @@ def _network(remote: str | None) -> str:
     return str(address if isinstance(address, IPv4Address) else ip_network((address, 64), strict=False))
 
 
-def enrolment_routes(enrolment: Enrolment, limit: FailureLimit) -> list[web.RouteDef]:
-    """The routes of this module."""
+def enrolment_routes(
+    enrolment: Enrolment, limit: FailureLimit, proxies: Sequence[IPv4Network | IPv6Network]
+) -> list[web.RouteDef]:
+    """The routes of this module. Behind one of `proxies` failures count for the address that the proxy names."""
     authority = enrolment.authority.chain_pem
 
     async def show_authority(_request: web.Request) -> web.Response:
         return web.Response(body=authority, content_type="application/pem-certificate-chain")
 
     async def enrol(request: web.Request) -> web.Response:
-        limit.require(request.remote)
+        remote = remote_of(request, proxies)
+        limit.require(remote)
         try:
             secret = _secret_of(request)
             answer = await enrolment.enrol(secret, decode(EnrolmentRequest, await _body_of(request)))
         except Rejected as error:
             if error.code in _GUESSES:
-                limit.note(request.remote)
-            log.warning("enrolment.refused", code=error.code, remote=request.remote)
+                limit.note(remote)
+            log.warning("enrolment.refused", code=error.code, remote=remote)
             raise
         return web.Response(body=answer, content_type=paths.JSON_TYPE)
 

@@ -1,12 +1,13 @@
 """Who asks: the connection that the request's client certificate belongs to.
 
 The certificate is that of the TLS connection. Behind a proxy that terminates TLS it stands in the header Client-Cert
-(RFC 9440), which counts from the listed addresses of proxies alone.
+(RFC 9440), which counts from the listed addresses of proxies alone; so does the address in X-Forwarded-For.
 """
 
 from __future__ import annotations
 
 import binascii
+import contextlib
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from transport import paths
 log = structlog.get_logger()
 
 CLIENT_CERT: Final = "Client-Cert"
+FORWARDED_FOR: Final = "X-Forwarded-For"
 
 #: Calls that nobody is asked for a certificate at, and that must answer when the database does not.
 OPEN_PATHS: Final = frozenset({paths.AUTHORITY, paths.ENROLMENTS, paths.LIVENESS, paths.READINESS, paths.METRICS})
@@ -75,6 +77,16 @@ def comes_from(request: web.Request, networks: Sequence[IPv4Network | IPv6Networ
     address = ip_address(request.remote.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None) or address
     return any(mapped in network for network in networks)
+
+
+def remote_of(request: web.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> str | None:
+    """The address that the request comes from: the one that a listed proxy names, else the TCP connection's."""
+    if comes_from(request, proxies):
+        # A proxy that adds to what it got puts its own word last.
+        named = ",".join(request.headers.getall(FORWARDED_FOR, [])).rpartition(",")[2].strip()
+        with contextlib.suppress(ValueError):
+            return str(ip_address(named))
+    return request.remote
 
 
 def _certificate_of(request: web.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> bytes | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -14,13 +15,16 @@ from certs.authority import Authority
 from certs.enrolment_token import EnrolmentToken
 from certs.keys import certificate_request, certificates_pem, fingerprint, parse_certificates
 from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
+from certs.tls import client_context
+from hub.settings import HubFolder
 from hub.store.agencies import signer_binding
 from hub.store.directory import directory_version, put_anchor
 from hub.usecases.agencies import NewAgency
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.errors import CongvanError, Rejected, Unavailable
-from tests.hub.admin.conftest import Clock, Node, RunningHub, enrol
+from tests.hub.admin.conftest import Clock, Node, RunningHub, enrol, running
+from tests.services.haproxy import list_proxy
 from transport.wire import DirectoryAnswer, EnrolmentAnswer, EnrolmentRequest
 
 H23 = AgencyCode("H23")
@@ -255,3 +259,27 @@ class TestOwnSeals:
         with pytest.raises(Rejected) as caught:
             await self.enrol_with(hub, node, chain)
         assert caught.value.code == "seal-certificate-usage"
+
+
+async def test_behind_a_proxy_each_address_has_its_own_limit(folder: HubFolder, clock: Clock, tmp_path: Path) -> None:
+    """A guesser is slowed down by the address that the proxy names, and keeps nobody else behind the proxy out."""
+    list_proxy(folder, "127.0.0.1")
+
+    async def code(hub: RunningHub, *named: str) -> str:
+        tls = client_context([hub.office.keys.authority.root])
+        headers = [("Authorization", "Bearer wrong"), *(("X-Forwarded-For", one) for one in named)]
+        async with (
+            ClientSession() as session,
+            session.post(f"{hub.url}/v1/enrolments", ssl=tls, headers=headers, json=body) as answer,
+        ):
+            return str((await answer.json(content_type=None))["code"])
+
+    body = Node.make(tmp_path / "node").request.model_dump()
+    async with running(folder, clock) as hub:
+        assert [await code(hub, "192.0.2.1") for _ in range(11)] == ["token-unknown"] * 10 + ["too-many-requests"]
+        assert await code(hub, "192.0.2.2") == "token-unknown"
+        # What the client itself had put there stands before the proxy's word.
+        assert await code(hub, "192.0.2.9, 192.0.2.1") == "too-many-requests"
+        assert await code(hub, "192.0.2.9", "192.0.2.1") == "too-many-requests"
+        assert await code(hub) == "token-unknown"
+        assert await code(hub, "nonsense") == "token-unknown"

@@ -20,6 +20,7 @@ from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.errors import Rejected, Unavailable
 from tests.hub.admin.conftest import Clock, Node, RunningHub, enrol, running
+from tests.services.haproxy import list_proxy
 from transport.client import open_hub_client
 from transport.wire import EnrolmentAnswer
 
@@ -114,9 +115,7 @@ class TestProxy:
     @pytest.fixture
     def behind_proxy(self, folder: HubFolder) -> HubFolder:
         """The same hub, with 127.0.0.1 listed as a proxy."""
-        text = folder.settings_file.read_text()
-        assert "# addresses = []" in text
-        folder.settings_file.write_text(text.replace("# addresses = []", 'addresses = ["127.0.0.1"]'))
+        list_proxy(folder, "127.0.0.1")
         return folder
 
     async def test_a_listed_proxy_is_believed(self, behind_proxy: HubFolder, clock: Clock, node: Node) -> None:

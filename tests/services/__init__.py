@@ -1,0 +1,1 @@
+"""Real servers that tests, the crash suite and benchmarks start for themselves."""
