@@ -50,6 +50,7 @@ from runtime.readiness import Readiness
 from runtime.supervision import Supervisor
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
+from transport.loop_connector import LoopConnector
 
 log = structlog.get_logger()
 
@@ -159,7 +160,9 @@ async def _webhook(
         timeout=timedelta(seconds=settings.timeout_seconds),
         longest=timedelta(seconds=settings.longest_wait_seconds),
     )
-    session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+    session = await stack.enter_async_context(
+        aiohttp.ClientSession(connector=LoopConnector(), cookie_jar=aiohttp.DummyCookieJar())
+    )
     webhook = Webhook(foundation.database, session, terms, meters=meters, clock=foundation.clock, chance=Random())
     return {"webhook": webhook_service(webhook, exchange.wakeups)}
 

@@ -175,11 +175,6 @@ class HubClient:
             if _is_of_validity(error):
                 raise await self._untimely(error) from error
             raise _unreachable(self._hub, error) from error
-        except RuntimeError as error:
-            # uvloop refuses a new socket whose number a dying connection still holds; the next try gets another.
-            if "is used by transport" not in str(error):
-                raise
-            raise _unreachable(self._hub, error) from error
 
     async def _untimely(self, error: Exception) -> CongvanError:
         """The error for a hub whose certificate is not valid by this machine's clock; with the hub's time, if it says.

@@ -13,6 +13,7 @@ from yarl import URL
 from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
 from transport import paths
+from transport.loop_connector import LoopConnector
 
 #: Seconds that a node which says it is busy, and not for how long, is left alone.
 _BUSY_SECONDS = 5.0
@@ -53,11 +54,6 @@ class PushClient:
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
-        except RuntimeError as error:
-            # uvloop refuses a new socket whose number a dying connection still holds; the next try gets another.
-            if "is used by transport" not in str(error):
-                raise
-            raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> Unavailable:
         # The text of a connector's error shows objects of Python as well; the system's own word says it.
@@ -74,7 +70,7 @@ async def open_push_client(
     The certificate is compared before a byte of a request is sent: it names a connection and no host, so that a name
     could not be checked, and whoever shows it in TLS has its key. A push has `patience` seconds.
     """
-    connector = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(bytes.fromhex(fingerprint)), limit=2, keepalive_timeout=75)
+    connector = LoopConnector(ssl=aiohttp.Fingerprint(bytes.fromhex(fingerprint)), limit=2, keepalive_timeout=75)
     async with aiohttp.ClientSession(
         connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:

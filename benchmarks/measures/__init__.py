@@ -7,5 +7,6 @@ from typing import Final
 from benchmarks.measurement import Measurement
 from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.hub_processor import HubProcessor
+from benchmarks.measures.throughput import Throughput
 
-MEASUREMENTS: Final[tuple[Measurement, ...]] = (HubProcessor(), ProcessorTime())
+MEASUREMENTS: Final[tuple[Measurement, ...]] = (Throughput(), HubProcessor(), ProcessorTime())

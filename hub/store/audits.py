@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import ColumnElement, Table, exists, func, select
 
+from certs.examination import KeptVersion
 from certs.kept_receipts import KeptReceipt
 from hub.store.deliveries import DeliveryState
 from hub.store.directory_tables import directory_versions
@@ -112,16 +113,6 @@ class Gap:
     table: str
     first: int
     last: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeptVersion:
-    """A version of the directory as it was signed."""
-
-    number: int
-    digest: Sha256Hex
-    issued_at: datetime
-    document: bytes = field(repr=False)
 
 
 def count(transaction: Transaction) -> int:

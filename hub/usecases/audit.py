@@ -14,8 +14,8 @@ from typing import Final
 
 from cryptography import x509
 
+from certs.examination import Examination
 from certs.historic_trust import HistoricTrust
-from certs.kept_receipts import verified_receipts
 from hub.store import audits
 from hub.store.audits import Gap, KeptMessage
 from hub.store.deliveries import DeliveryState
@@ -25,11 +25,10 @@ from hub.usecases.balance import Balance, tally
 from runtime.blobs import BlobStore
 from runtime.database import Database
 from runtime.kept_attachments import AttachmentAudit
-from schemas.auditing import AuditFinding, Examined, FindingCode, Findings
+from schemas.auditing import AuditFinding, Examined, FindingCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.receipt_codec import read_receipt
-from schemas.receipts import Receipt
 
 #: Numbers of a gap that are named in one finding each; a longer gap is one finding.
 _NAMED_SINGLY: Final = 20
@@ -64,7 +63,7 @@ async def audit_hub(
     `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. `began` is told how
     many messages there are, `advanced` of each batch that is done.
     """
-    run = _Run(files, HistoricTrust(authority), deep=deep)
+    run = _Run(files, authority, deep=deep)
     await database.read(partial(run.examine, began=began, advanced=advanced))
     # A payload may have been dropped since the snapshot: a file that is gone now was then right to be there.
     for number, finding in run.lost_files:
@@ -106,40 +105,29 @@ class _Count:
 class _Run:
     """One audit under way, in a thread with a snapshot."""
 
-    def __init__(self, files: BlobStore, trust: HistoricTrust, *, deep: bool) -> None:
-        self.examined = Examined()
-        self.findings = Findings()
+    def __init__(self, files: BlobStore, authority: Sequence[x509.Certificate], *, deep: bool) -> None:
+        self._examination = Examination(HistoricTrust(authority))
+        self.examined, self.findings = self._examination.examined, self._examination.findings
         self.proven = _Count()
         self.columns = _Count()
         self.lost_files: list[tuple[int, AuditFinding]] = []
         self._attachments = AttachmentAudit(files, deep)
-        self._trust = trust
         self._deep = deep
 
     def examine(
         self, transaction: Transaction, *, began: Callable[[int], None], advanced: Callable[[int], None]
     ) -> None:
         began(audits.count(transaction))
-        self._read_directory(transaction)
+        self._examination.read_directory(audits.versions(transaction))
         for batch in audits.batches(transaction, contents=self._deep):
             self._examine_batch(batch)
             advanced(len(batch))
         self._find_orphans(transaction)
 
-    def _read_directory(self, transaction: Transaction) -> None:
-        for version in audits.versions(transaction):
-            self.examined.directory_versions += 1
-            try:
-                self._trust.append(version.document, version.issued_at)
-            except Rejected as error:
-                self._trust.skip(version.number, version.digest)
-                sentence = f"The version {version.number} of the directory does not hold: {error.message}"
-                self.findings.add(AuditFinding(code=FindingCode.DIRECTORY_INVALID, sentence=sentence))
-
     def _examine_batch(self, batch: Sequence[KeptMessage]) -> None:
-        proven = self._verified(batch)
+        proven = self._examination.proven(row for kept in batch for row in kept.receipts)
         for kept in batch:
-            message = audited(kept, proven, self._trust)
+            message = audited(kept, proven, self._examination.trust)
             self.examined.messages += 1
             self.examined.purged += kept.purged_at is not None
             self._examine_attachments(message)
@@ -151,25 +139,6 @@ class _Run:
                 row = kept.deliveries.get(code)
                 if row is not None or code in kept.unwritten:
                     self.columns.add(kept.sender, code, row.state if row else DeliveryState.QUEUED)
-
-    def _verified(self, batch: Sequence[KeptMessage]) -> dict[int, Receipt]:
-        """The receipts of a batch that verify and belong where they stand, by number."""
-        found: dict[int, Receipt] = {}
-        for row, receipt in verified_receipts((row for kept in batch for row in kept.receipts), self._trust):
-            self.examined.receipts += 1
-            if isinstance(receipt, Receipt):
-                found[row.receipt] = receipt
-            else:
-                self.findings.add(
-                    AuditFinding(
-                        code=receipt.code,
-                        sentence=receipt.sentence,
-                        message_id=row.message_id,
-                        agency=row.recipient,
-                        element=row.event,
-                    )
-                )
-        return found
 
     def _examine_attachments(self, message: AuditedMessage) -> None:
         kept = message.kept

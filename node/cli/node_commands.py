@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.markup import escape
 
 from certs.enrolment_token import EnrolmentToken
@@ -96,7 +95,7 @@ def serve(folder: Dir = Path()) -> None:
             async with watched(notice, stop):
                 await serve_node(place, stop, announce=lambda name: notice.ready(f"The node of {name} is ready"))
 
-    uvloop.run(run())
+    asyncio.run(run())
 
 
 def migrate(folder: Dir = Path(), as_json: Json = False) -> None:

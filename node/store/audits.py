@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import ColumnElement, Select, Table, exists, func, select
 
+from certs.examination import KeptVersion
 from certs.kept_receipts import KeptReceipt
 from node.store.directory_tables import directory_versions
 from node.store.message_tables import (
@@ -68,16 +69,6 @@ class RecordedMessage:
     handovers: dict[str, HandoverState] = field(default_factory=dict)
     receipts: list[KeptReceipt] = field(default_factory=list)
     attachments: dict[Sha256Hex, RecordedAttachment] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptVersion:
-    """A version of the directory as it was signed."""
-
-    number: int
-    digest: Sha256Hex
-    issued_at: datetime
-    document: bytes = field(repr=False)
 
 
 def count(transaction: Transaction) -> int:

@@ -13,8 +13,8 @@ from functools import partial
 
 from cryptography import x509
 
+from certs.examination import Examination
 from certs.historic_trust import HistoricTrust
-from certs.kept_receipts import verified_receipts
 from node.store import audits
 from node.store.audits import RecordedMessage
 from node.store.figures import COLUMN_OF
@@ -24,11 +24,9 @@ from node.usecases.audit_message import AuditedMessage, audited
 from runtime.blobs import BlobStore
 from runtime.database import Database
 from runtime.kept_attachments import AttachmentAudit
-from schemas.auditing import AuditFinding, Examined, FindingCode, Findings
+from schemas.auditing import AuditFinding, Examined, FindingCode
 from schemas.codes import AgencyCode
 from schemas.envelope import AttachmentSize, Sha256Hex
-from schemas.errors import Rejected
-from schemas.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +62,20 @@ async def audit_node(
     `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. `began` is told how
     many messages there are, `advanced` of each batch that is done.
     """
-    run = _Run(AttachmentAudit(files, deep), HistoricTrust(authority), frozenset(code.value for code in served))
+    run = _Run(
+        AttachmentAudit(files, deep), Examination(HistoricTrust(authority)), frozenset(code.value for code in served)
+    )
     await database.read(partial(run.examine, began=began, advanced=advanced))
     # A payload may have been dropped since the snapshot: a file that is gone now was then right to be there.
     for message_id, finding in run.lost_files:
         if await database.read(partial(audits.still_kept, message_id=message_id)):
-            run.findings.add(finding)
+            run.examination.find(finding)
     return NodeAudit(
-        examined=run.examined,
+        examined=run.examination.examined,
         balance=run.balance(),
         reports=run.reports,
-        findings=tuple(run.findings.kept),
-        findings_count=run.findings.count,
+        findings=tuple(run.examination.findings.kept),
+        findings_count=run.examination.findings.count,
     )
 
 
@@ -84,10 +84,8 @@ class _Run:
     """One audit under way, in a thread with a snapshot."""
 
     attachments: AttachmentAudit
-    trust: HistoricTrust
+    examination: Examination
     served: frozenset[str]
-    examined: Examined = field(default_factory=Examined)
-    findings: Findings = field(default_factory=Findings)
     counts: dict[AgencyCode, Counter[str]] = field(default_factory=dict)
     lost_files: list[tuple[Sha256Hex, AuditFinding]] = field(default_factory=list)
     reports: int = 0
@@ -96,7 +94,7 @@ class _Run:
         self, transaction: Transaction, *, began: Callable[[int], None], advanced: Callable[[int], None]
     ) -> None:
         began(audits.count(transaction))
-        self._read_directory(transaction)
+        self.examination.read_directory(audits.versions(transaction))
         for batch in audits.batches(transaction, contents=self.attachments.deep):
             self._examine_batch(batch)
             advanced(len(batch))
@@ -107,57 +105,27 @@ class _Run:
         total = sum(self.counts.values(), Counter[str]())
         return (*(_row(code, self.counts[code]) for code in sorted(self.counts)), _row(None, total))
 
-    def _read_directory(self, transaction: Transaction) -> None:
-        for version in audits.versions(transaction):
-            self.examined.directory_versions += 1
-            try:
-                self.trust.append(version.document, version.issued_at)
-            except Rejected as error:
-                self.trust.skip(version.number, version.digest)
-                sentence = f"The version {version.number} of the directory does not hold: {error.message}"
-                self.findings.add(AuditFinding(code=FindingCode.DIRECTORY_INVALID, sentence=sentence))
-
     def _examine_batch(self, batch: Sequence[RecordedMessage]) -> None:
-        proven = self._verified(batch)
+        proven = self.examination.proven(
+            # Receipts name the code in From, the record the agency's code of that day.
+            replace(row, senders=self.examination.trust.codes_of(kept.sender))
+            for kept in batch
+            for row in kept.receipts
+        )
         for kept in batch:
-            message = audited(kept, proven, self.trust, self.served)
-            self.examined.messages += 1
-            self.examined.purged += kept.purged_at is not None
+            message = audited(kept, proven, self.examination.trust, self.served)
+            self.examination.examined.messages += 1
+            self.examination.examined.purged += kept.purged_at is not None
             if kept.purged_at is None:
                 for attachment in message.attachments:
                     self._examine_attachment(message, attachment)
-            self.findings.extend(message.findings)
+            self.examination.findings.extend(message.findings)
             if message.accepted and kept.outbox is not None:
                 counts = self.counts.setdefault(kept.sender, Counter())
                 counts.update(COLUMN_OF[state] for state in message.ends.values())
 
-    def _verified(self, batch: Sequence[RecordedMessage]) -> dict[int, Receipt]:
-        """The receipts of a batch that verify and belong where they stand, by number."""
-        found: dict[int, Receipt] = {}
-        rows = (
-            # Receipts name the code in From, the record the agency's code of that day.
-            replace(row, senders=self.trust.codes_of(kept.sender))
-            for kept in batch
-            for row in kept.receipts
-        )
-        for row, receipt in verified_receipts(rows, self.trust):
-            self.examined.receipts += 1
-            if isinstance(receipt, Receipt):
-                found[row.receipt] = receipt
-            else:
-                self.findings.add(
-                    AuditFinding(
-                        code=receipt.code,
-                        sentence=receipt.sentence,
-                        message_id=row.message_id,
-                        agency=row.recipient,
-                        element=row.event,
-                    )
-                )
-        return found
-
     def _examine_attachment(self, message: AuditedMessage, attachment: AttachmentSize) -> None:
-        self.examined.attachments += 1
+        self.examination.examined.attachments += 1
         row = message.kept.attachments.get(attachment.digest)
         if row is None:
             message.find(
@@ -184,18 +152,18 @@ class _Run:
             tables.setdefault(message_id, []).append(table)
         for message_id, names in tables.items():
             sentence = f"The row of the message is gone; rows of {', '.join(names)} belong to it."
-            self.findings.add(
+            self.examination.find(
                 AuditFinding(
                     code=FindingCode.MESSAGE_MISSING, sentence=sentence, message_id=message_id, element="messages"
                 )
             )
         for number in audits.broken_reports(transaction):
             sentence = f"The receipt number {number}, which the hub is still to be told, is gone."
-            self.findings.add(AuditFinding(code=FindingCode.REPORT_BROKEN, sentence=sentence, element="receipts"))
+            self.examination.find(AuditFinding(code=FindingCode.REPORT_BROKEN, sentence=sentence, element="receipts"))
         for table, number in audits.gaps(transaction):
             if table != "messages" or not tables:
                 sentence = f"A row of {table} was deleted: number {number} was given, and nothing has it."
-                self.findings.add(AuditFinding(code=FindingCode.NUMBER_GAP, sentence=sentence, element=table))
+                self.examination.find(AuditFinding(code=FindingCode.NUMBER_GAP, sentence=sentence, element=table))
 
 
 def _row(code: AgencyCode | None, counts: Counter[str]) -> BalanceRow:

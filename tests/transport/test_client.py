@@ -142,19 +142,6 @@ async def test_a_hub_that_is_away_is_unreachable() -> None:
     assert caught.value.code == "hub-unreachable"
 
 
-async def test_a_socket_number_still_held_is_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What uvloop raises while a killed hub's connections die is to be tried again, and ends no program."""
-
-    def refused(*_arguments: object, **_options: object) -> None:
-        raise RuntimeError("File descriptor 33 is used by transport <TCPTransport>")
-
-    async with open_hub_client("https://127.0.0.1:1", ssl.create_default_context()) as client:
-        monkeypatch.setattr(client._session, "request", refused)
-        with pytest.raises(Unavailable) as caught:
-            await client.directory(since=0)
-    assert caught.value.code == "hub-unreachable"
-
-
 async def test_something_that_is_no_hub_is_said() -> None:
     """An address that answers HTML with success is not taken for a hub."""
 
