@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.measurement import Measurement
+from benchmarks.measures.attachment import LargeAttachment
 from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.hub_processor import HubProcessor
 from benchmarks.measures.throughput import Throughput
+from benchmarks.measures.waking import WakingUp
 
-MEASUREMENTS: Final[tuple[Measurement, ...]] = (Throughput(), HubProcessor(), ProcessorTime())
+MEASUREMENTS: Final[tuple[Measurement, ...]] = (
+    Throughput(),
+    HubProcessor(),
+    ProcessorTime(),
+    LargeAttachment(),
+    WakingUp(),
+)
