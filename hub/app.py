@@ -40,6 +40,7 @@ from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_services
 from hub.workers.webhook import webhook_service
 from runtime.addresses import Address
+from runtime.blob_settings import try_at_start
 from runtime.clock import Clock, utc_now
 from runtime.database import open_database
 from runtime.lifecycle import Service, run_services
@@ -93,6 +94,7 @@ async def serve(
         before, after = await upgrade(foundation.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
+        await try_at_start(foundation.blobs)
         for certificate in expiring(foundation.keys, clock, within=_SOON):
             log.warning("certificate.expires", certificate=certificate)
         hub = foundation.settings.hub
@@ -178,7 +180,9 @@ def _admission(
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
     measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
-    readiness = Readiness({**trials_of(database, foundation.folder.data, keys, clock), "services": supervisor.all_run})
+    readiness = Readiness(
+        {**trials_of(database, foundation.blobs, foundation.folder.data, keys, clock), "services": supervisor.all_run}
+    )
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock), hub.proxy.addresses),

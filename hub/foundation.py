@@ -19,7 +19,7 @@ from hub.usecases.evidence import Evidence
 from hub.usecases.groups import GroupRegister
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
-from runtime.blob_folder import BlobFolder
+from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
@@ -85,5 +85,6 @@ async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> Async
         name=settings.hub.name,
         passphrase=folder.passphrase(settings.hub.passphrase_file),
     )
+    blobs = blobs_of(settings.blobs, folder=folder.data, beside=folder.root, clock=clock)
     async with open_database(folder.database) as database:
-        yield Foundation(folder, settings, keys, database, BlobFolder(folder.data), clock)
+        yield Foundation(folder, settings, keys, database, blobs, clock)

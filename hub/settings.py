@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
 from runtime.addresses import Address
+from runtime.blob_settings import BlobSettings
 from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
@@ -132,6 +133,7 @@ class HubSettings(Settings):
     hub: HubTable
     exchange: ExchangeSettings = ExchangeSettings()
     alerts: AlertSettings = AlertSettings()
+    blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
 
 

@@ -29,6 +29,7 @@ from node.usecases.push_contact import PushContact
 from node.workers.doorbell import doorbell_service
 from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.addresses import Address
+from runtime.blob_settings import try_at_start
 from runtime.clock import Clock, utc_now
 from runtime.files import make_private_folder
 from runtime.lifecycle import Service, run_services
@@ -65,6 +66,7 @@ async def serve(
         before, after = await upgrade(node.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
+        await try_at_start(node.blobs)
         await node.directory.load()
         hub = await stack.enter_async_context(node.hub_client())
         adapters = await open_adapters(node, stack)
@@ -162,6 +164,7 @@ def _operations(
             "services": supervisor.all_run,
             **trials_of(
                 node.database,
+                node.blobs,
                 node.folder.data,
                 certificates=certificates,
                 queries=node.queries,

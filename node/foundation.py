@@ -20,7 +20,7 @@ from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
-from runtime.blob_folder import BlobFolder
+from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
@@ -92,7 +92,7 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
     keys = KeyFiles(folder.keys, folder.passphrase(settings.node.passphrase_file))
     identity = open_identity(keys)
     async with open_database(folder.database) as database:
-        blobs = BlobFolder(folder.blobs)
+        blobs = blobs_of(settings.blobs, folder=folder.blobs, beside=folder.root, clock=clock)
         attachments = Attachments(database, blobs)
         directory = DirectoryCopy(database, identity, clock)
         wakeups = Wakeups()

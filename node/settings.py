@@ -16,6 +16,7 @@ from node.settings_exchange import ExchangeSettings
 from node.store.recovered import RECOVERED
 from node.usecases.identity import COMMAND_ADAPTER, OWN_ADAPTER
 from runtime.addresses import Address
+from runtime.blob_settings import BlobSettings
 from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
 from runtime.settings import Settings, load_settings
@@ -126,6 +127,7 @@ class NodeSettings(Settings):
     hub: HubTable
     node: NodeTable = NodeTable()
     exchange: ExchangeSettings = ExchangeSettings()
+    blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
     adapters: Annotated[dict[str, Any], AfterValidator(_adapter_tables)] = Field(default_factory=dict)
 

@@ -169,7 +169,8 @@ class BlobFolder(BlobStore):
                 yield name
 
     async def untouched_uploads(self, since: datetime) -> AsyncGenerator[str, None]:
-        names = (path.name for path in self._uploads.iterdir() if _is_older(path, since))
+        # What a probe left behind when it was killed is no upload; the next probe takes its place.
+        names = (path.name for path in self._uploads.glob("[!.]*") if _is_older(path, since))
         while batch := await asyncio.to_thread(_some, names):
             for name in batch:
                 yield name
@@ -189,7 +190,7 @@ class BlobFolder(BlobStore):
         return shutil.disk_usage(self._root).free
 
     async def probe(self) -> None:
-        await try_folder(self._uploads.parent)
+        await try_folder(self._uploads)
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from runtime.blobs import BlobStore, OpenBlob
 from schemas.auditing import FindingCode
 from schemas.envelope import AttachmentSize, Sha256Hex
-from schemas.errors import CongvanError, Unavailable
+from schemas.errors import CongvanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class AttachmentAudit:
         try:
             with self.files.open(named.digest) as blob:
                 return self._compared(named, blob.size, lambda: _digest(blob))
-        except Unavailable as error:
+        except CongvanError as error:
             if error.code.startswith("blob-store-"):
-                # Nothing is missing that cannot be looked at: the audit cannot be done now.
+                # What cannot be looked at is not missing: the audit cannot be done now.
                 raise
             return _gone(named)
-        except (OSError, CongvanError):
+        except OSError:
             return _gone(named)
 
     def _compared(self, named: AttachmentSize, size: int, digest: Callable[[], Sha256Hex]) -> AttachmentFault | None:

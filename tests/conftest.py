@@ -9,6 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.services.seaweedfs import BUCKET, SeaweedFs, seaweedfs
+
 # Tests run beside others on shared processors: how long an example takes says nothing of what is tested.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
@@ -23,6 +25,14 @@ def logs_as_they_were() -> Iterator[None]:
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+    """A real S3 server with the bucket `attachments`; each test takes a prefix of its own in it."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        server.make_bucket(BUCKET)
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

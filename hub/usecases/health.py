@@ -7,14 +7,15 @@ from pathlib import Path
 
 from hub.store import directory, state
 from hub.usecases.authority import HubKeys
+from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.readiness import Trial, try_folder
 from schemas.errors import Unavailable
 
 
-def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:
-    """The parts of a hub: reading, writing, the folder of attachments, keys, and the directory's newest version."""
+def trials_of(database: Database, blobs: BlobStore, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:
+    """The parts of a hub: database, folder, store of attachments, keys, and the directory's newest version."""
 
     async def read() -> None:
         await database.read(state.epoch)
@@ -43,6 +44,7 @@ def trials_of(database: Database, data_folder: Path, keys: HubKeys, clock: Clock
         "database-read": read,
         "database-write": write,
         "folder": folder,
+        "blobs": blobs.probe,
         "certificates": certificates,
         "directory": newest_version,
     }

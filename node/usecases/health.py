@@ -13,6 +13,7 @@ from adapters.sdk import Adapter
 from node.store import contact
 from node.store.records import HubContact
 from node.usecases.queries import Queries
+from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.readiness import Trial, try_folder
@@ -51,6 +52,7 @@ def expiries(tls: x509.Certificate, seal: x509.Certificate) -> dict[str, datetim
 
 def trials_of(
     database: Database,
+    blobs: BlobStore,
     data_folder: Path,
     *,
     certificates: Mapping[str, datetime],
@@ -105,6 +107,7 @@ def trials_of(
         "database-read": read,
         "database-write": write,
         "folder": folder,
+        "blobs": blobs.probe,
         "certificates": valid_certificates,
         "hub": hub,
         "directory": directory,

@@ -134,7 +134,8 @@ async def test_health_is_open_and_says_no_more(hub: RunningHub) -> None:
 
 async def faults(hub: RunningHub, data_folder: Path) -> dict[str, str]:
     """What readiness finds wrong, by part."""
-    readiness = Readiness(trials_of(hub.office.database, data_folder, hub.office.keys, hub.clock))
+    office = hub.office
+    readiness = Readiness(trials_of(office.database, office.blobs, data_folder, office.keys, hub.clock))
     return {report.part: report.fault for report in await readiness.reports() if report.fault}
 
 
