@@ -30,10 +30,14 @@ class SubmissionSettings(Settings):
     """How many submissions of one connection may wait for attachments at a time."""
     parallel: int = Field(16, ge=1, le=1000)
     """How many submissions of one connection are worked on at a time."""
+    transfers: int = Field(16, ge=1, le=1000)
+    """How many uploads, and as many downloads, of one connection run at a time. They share its turns at the disk: who
+    has more of them is not faster for it."""
     rejections: int = Field(1000, ge=1, le=1_000_000)
     """How many receipts of refused submissions are kept of one connection, the newest."""
     spare_bytes: int = Field(64 * MIB, ge=0)
-    """Attachments are not taken when they would leave less than this free on the disk."""
+    """Attachments are not taken when they, with all that is promised to uploads under way, would leave less than this
+    free on the disk. On object storage it does not matter."""
     silence_seconds: float = Field(60.0, gt=0)
     """How long a peer may say nothing in the middle of a request, or take nothing of an answer."""
 

@@ -27,6 +27,7 @@ STATUSES: Final = {
     "upload-unknown": 404,
     "method-not-allowed": 405,
     "upload-offset": 409,
+    "upload-length": 409,
     "submission-conflict": 409,
     "epoch-changed": 409,
     "payload-purged": 410,

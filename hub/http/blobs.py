@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,22 +36,26 @@ def blob_routes(attachments: Attachments, settings: SubmissionSettings) -> list[
         peer = peer_of(request)
         claim = _claim(request)
         blob = await attachments.find(peer.connection, request.match_info["digest"], claim)
+        tag = f'"{paths.ATTACHMENT_PART_PREFIX}{blob.digest}"'
         asked = request.headers.get("Range")
-        span = _span(asked, blob.size) if asked else None
+        # A range is for who has the other bytes of these very ones (RFC 9110, section 13.1.5).
+        span = _span(asked, blob.size) if asked and request.headers.get("If-Range", tag).strip() == tag else None
         if span is not None and span.start >= span.end:
             return _unsatisfiable(blob.size)
-        response = web.StreamResponse(status=200 if span is None else 206)
-        response.content_type = "application/octet-stream"
-        response.headers["Accept-Ranges"] = "bytes"
-        response.headers["ETag"] = f'"{paths.ATTACHMENT_PART_PREFIX}{blob.digest}"'
-        if span is not None:
-            response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{blob.size}"
-        start, end = (span.start, span.end) if span else (0, blob.size)
-        response.content_length = end - start
-        await response.prepare(request)
-        async for piece in attachments.read(peer.connection, blob, start, end, claim):
-            await _write(response, piece, settings.silence_seconds)
-        await response.write_eof()
+        with attachments.place(peer.connection):
+            response = web.StreamResponse(status=200 if span is None else 206)
+            response.content_type = "application/octet-stream"
+            response.headers["Accept-Ranges"] = "bytes"
+            response.headers["ETag"] = tag
+            if span is not None:
+                response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{blob.size}"
+            start, end = (span.start, span.end) if span else (0, blob.size)
+            response.content_length = end - start
+            await response.prepare(request)
+            async with aclosing(attachments.read(peer.connection, blob, start, end, claim)) as pieces:
+                async for piece in pieces:
+                    await _write(response, piece, settings.silence_seconds)
+            await response.write_eof()
         return response
 
     return [web.get(paths.BLOBS + "/{digest}", read, allow_head=False)]

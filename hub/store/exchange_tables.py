@@ -246,7 +246,8 @@ submissions = Table(
 )
 
 #: What a submission lacks or has brought. The bytes are the file `file` among the uploads, or `content` if they are
-#: few; `complete` says that they were checked against the digest.
+#: few; `complete` says that they were checked against the digest. `received` is how many of them had come when that was
+#: last noted; `description` is what the client that created it says of it (tus: Upload-Metadata).
 uploads = Table(
     "uploads",
     metadata,
@@ -257,5 +258,16 @@ uploads = Table(
     Column("file", String(32), nullable=False),
     Column("complete", Boolean, nullable=False),
     Column("content", LargeBinary),
+    Column("received", BigInteger, nullable=False, server_default=text("0")),
+    Column("description", Text),
     Index("uq_uploads_submission_digest", "submission", "digest", unique=True),
+)
+# What is promised to uploads under way is summed up from this index alone.
+Index(
+    "ix_uploads_incomplete",
+    uploads.c.submission,
+    uploads.c.size,
+    uploads.c.received,
+    sqlite_where=text("complete = 0"),
+    postgresql_where=text("NOT complete"),
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, update
 
 from hub.store.exchange_tables import submissions, uploads
 from hub.store.metadata import Transaction
@@ -88,18 +88,48 @@ def pinned(transaction: Transaction, key: SubmissionKey) -> dict[Sha256Hex, Uplo
     return {row.digest: _upload(row) for row in rows}
 
 
-def upload_of(transaction: Transaction, connection: str, upload: str) -> Upload | None:
+@dataclass(frozen=True, slots=True)
+class UploadStanding:
+    """An upload as its client knows it. `touched_at` is when something came of its submission last.
+
+    `description` is what the client said of it when it created it (tus: Upload-Metadata).
+    """
+
+    upload: Upload
+    touched_at: datetime
+    description: str | None
+
+
+def upload_of(transaction: Transaction, connection: str, upload: str) -> UploadStanding | None:
     """An upload of `connection`'s, by its id."""
-    row = transaction.execute(
-        _uploads()
-        .join(submissions, submissions.c.submission == uploads.c.submission)
-        .where(uploads.c.upload == upload, submissions.c.connection == connection)
-    ).one_or_none()
-    return None if row is None else _upload(row)
+    return _standing(transaction, connection, uploads.c.upload == upload)
 
 
-def note_progress(transaction: Transaction, upload: str, *, at: datetime) -> None:
-    """Something came of an upload: its submission is alive."""
+def describe(
+    transaction: Transaction, connection: str, message_id: Sha256Hex, digest: Sha256Hex, description: str
+) -> UploadStanding | None:
+    """The upload that waits for this attachment of a message of `connection`'s, with a new description; None: none."""
+    lacks = (submissions.c.message_id == message_id) & (uploads.c.digest == digest)
+    found = _standing(transaction, connection, lacks)
+    if found is None:
+        return None
+    named = uploads.c.upload == found.upload.upload
+    transaction.execute(update(uploads).where(named).values(description=description))
+    return replace(found, description=description)
+
+
+def drop_upload(transaction: Transaction, connection: str, upload: str) -> str | None:
+    """Forget an upload of `connection`'s; gives the file that it may have left, None if there is no such upload."""
+    mine = select(submissions.c.submission).where(submissions.c.connection == connection)
+    file: str | None = transaction.scalar(
+        delete(uploads).where(uploads.c.upload == upload, uploads.c.submission.in_(mine)).returning(uploads.c.file)
+    )
+    return file
+
+
+def note_progress(transaction: Transaction, upload: str, received: int, *, at: datetime) -> None:
+    """So many bytes are here of an upload, and its submission is alive."""
+    transaction.execute(update(uploads).where(uploads.c.upload == upload).values(received=received))
     of = select(uploads.c.submission).where(uploads.c.upload == upload)
     transaction.execute(
         update(submissions).where(submissions.c.submission == of.scalar_subquery()).values(touched_at=at)
@@ -163,6 +193,17 @@ def _uploads() -> Select[str, str, int, str, bool, bytes]:
     return select(
         uploads.c.upload, uploads.c.digest, uploads.c.size, uploads.c.file, uploads.c.complete, uploads.c.content
     )
+
+
+def _standing(transaction: Transaction, connection: str, condition: ColumnElement[bool]) -> UploadStanding | None:
+    row = transaction.execute(
+        _uploads()
+        .add_columns(submissions.c.touched_at, uploads.c.description)
+        .join(submissions, submissions.c.submission == uploads.c.submission)
+        .where(condition, submissions.c.connection == connection)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else UploadStanding(Upload(*row[:6]), row.touched_at, row.description)
 
 
 def _upload(row: Row[str, str, int, str, bool, bytes]) -> Upload:

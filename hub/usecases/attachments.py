@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +12,9 @@ from hub.store import blobs
 from hub.store.blobs import Blob
 from hub.store.metadata import Transaction
 from hub.usecases.mailbox import Mailbox
+from hub.usecases.places import Places
 from hub.usecases.retention import payload_purged
+from hub.usecases.turns import Turns
 from runtime.blobs import CHUNK, BlobStore
 from runtime.database import Database
 from schemas.envelope import Sha256Hex, is_sha256_hex
@@ -29,11 +32,22 @@ class LeaseClaim:
 class Attachments:
     """Reads attachments. `renewal`: how many seconds pass between two renewals of the lease that is read under."""
 
-    def __init__(self, database: Database, files: BlobStore, mailbox: Mailbox, *, renewal: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        files: BlobStore,
+        mailbox: Mailbox,
+        *,
+        renewal: float,
+        turns: Turns,
+        places: Places,
+    ) -> None:
         self._database = database
         self._files = files
         self._mailbox = mailbox
         self._renewal = renewal
+        self._turns = turns
+        self._places = places
 
     async def find(self, connection: str, digest: str, claim: LeaseClaim | None) -> Blob:
         """The attachment, if `connection` sent, is offered or has taken a message that names it.
@@ -48,22 +62,28 @@ class Attachments:
             raise Rejected("blob-unknown", "There is no such attachment.", mend="Check the digest in the manifest.")
         return found
 
+    def place(self, connection: str) -> AbstractContextManager[None]:
+        """One of the connection's places for downloads. Raises `too-many-requests` if all are taken."""
+        return self._places.take(connection)
+
     async def read(
         self, connection: str, blob: Blob, start: int, end: int, claim: LeaseClaim | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to, not including, `end`; the lease in `claim` is kept alive meanwhile."""
         now = asyncio.get_running_loop().time
         renewed_at = -self._renewal
-        async for piece in self._bytes(blob, start, end):
-            if claim is not None and now() - renewed_at >= self._renewal:
-                await self._mailbox.renew(connection, claim.entry, claim.lease)
-                renewed_at = now()
-            yield piece
-
-    async def _bytes(self, blob: Blob, start: int, end: int) -> AsyncIterator[bytes]:
-        if blob.content is None:
-            async for piece in self._files.stream(blob.digest, start=start, end=end):
+        async with aclosing(self._turns.read(connection, self._bytes(blob, start, end))) as pieces:
+            async for piece in pieces:
+                if claim is not None and now() - renewed_at >= self._renewal:
+                    await self._mailbox.renew(connection, claim.entry, claim.lease)
+                    renewed_at = now()
                 yield piece
+
+    async def _bytes(self, blob: Blob, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        if blob.content is None:
+            async with aclosing(self._files.stream(blob.digest, start=start, end=end)) as pieces:
+                async for piece in pieces:
+                    yield piece
         else:
             for place in range(start, end, CHUNK):
                 yield blob.content[place : min(place + CHUNK, end)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from random import Random
-from typing import Self
+from typing import Final, Self
 
 from certs.sealing_key import SealingKey
 from hub.settings_alerts import AlertSettings
@@ -22,20 +22,27 @@ from hub.usecases.leavings import Leavings
 from hub.usecases.mailbox import Mailbox
 from hub.usecases.meters import Meters
 from hub.usecases.outcomes import Outcomes
+from hub.usecases.places import Places
 from hub.usecases.push import PushParts
 from hub.usecases.receipt_checks import ReceiptChecks
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.rejections import Rejections
 from hub.usecases.replays import Replays
 from hub.usecases.retention import Retention
+from hub.usecases.space import Room
 from hub.usecases.submit import Submissions
 from hub.usecases.trace import Traces
-from hub.usecases.uploads import Uploads
+from hub.usecases.turns import Turns
+from hub.usecases.uploads import Uploads, UploadTerms
 from hub.usecases.watch import Watch
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
+
+#: Pieces of attachments that are written or read at a time, of all connections together. A transfer moves one piece at
+#: a time: were there more turns than connections that wait, who has more transfers would be faster for it.
+_TURNS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,11 @@ class Exchange:
         anchors = Anchors()
         signer = ReceiptSigner(name, receipts_key, clock)
         judge = Judge(database, anchors, limits=settings.submissions.limits, clock=clock)
-        uploads = Uploads(database, files, clock, spare=settings.submissions.spare_bytes)
+        room = Room(database, files, clock, spare=settings.submissions.spare_bytes)
+        turns = Turns(_TURNS)
+        transfers = settings.submissions.transfers
+        terms = UploadTerms(room, turns, Places(transfers, "uploads"), settings.submissions.upload_time)
+        uploads = Uploads(database, files, clock, terms)
         acceptances = Acceptances(database, files, signer, wakeups, meters, clock=clock, settings=settings)
         kept = alerting.webhook.kept if alerting.webhook.url else None
         alerts = Alerts(name, kept, meters, wakeups)
@@ -98,6 +109,7 @@ class Exchange:
                 judge,
                 uploads,
                 acceptances,
+                room=room,
                 rejections=rejections,
                 meters=meters,
                 clock=clock,
@@ -117,7 +129,14 @@ class Exchange:
                 chance=chance,
                 settings=settings,
             ),
-            attachments=Attachments(database, files, mailbox, renewal=settings.mailbox.lease_seconds / 3),
+            attachments=Attachments(
+                database,
+                files,
+                mailbox,
+                renewal=settings.mailbox.lease_seconds / 3,
+                turns=turns,
+                places=Places(transfers, "downloads"),
+            ),
             traces=Traces(database, clock),
             replays=Replays(database, wakeups, clock),
             fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from hub.store.submissions import Upload
-from hub.usecases.space import require_space
+from hub.usecases.space import Room
 from runtime.blobs import BlobStore
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Rejected
@@ -25,10 +25,10 @@ class Intake:
     What was taken is checked against its digest, and synced if it is a file.
     """
 
-    def __init__(self, envelope: Envelope, blobs: BlobStore, *, spare: int) -> None:
+    def __init__(self, envelope: Envelope, blobs: BlobStore, room: Room) -> None:
         self._sizes = {attachment.digest: attachment.size for attachment in envelope.extension.attachment_sizes}
         self._blobs = blobs
-        self._spare = spare
+        self._room = room
         self._files: set[str] = set()
         self.taken: dict[Sha256Hex, Upload] = {}
 
@@ -51,10 +51,10 @@ class Intake:
         if size <= SHORT:
             content = await _read(digest, size, chunks)
         else:
-            require_space(self._blobs, size, spare=self._spare)
-            self._files.add(name)
-            await self._blobs.append(name, 0, chunks, limit=size)
-            await self._blobs.check(name, digest, size)
+            async with self._room.promised(name, size):
+                self._files.add(name)
+                await self._blobs.append(name, 0, chunks, limit=size)
+                await self._blobs.check(name, digest, size)
         self.taken[digest] = Upload(name, digest, size, file=name, complete=True, content=content)
 
     def keep(self, files: Collection[str]) -> None:

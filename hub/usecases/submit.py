@@ -6,7 +6,7 @@ Nothing is answered before that transaction, and what it names, is on the disk. 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -15,13 +15,14 @@ import structlog
 
 from hub.settings_exchange import ExchangeSettings
 from hub.store import submissions
+from hub.store.metadata import Transaction
 from hub.store.submissions import SubmissionKey, Upload
 from hub.usecases.acceptance import Acceptances, Accepted
 from hub.usecases.intake import Intake
 from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated
 from hub.usecases.meters import Meters
 from hub.usecases.rejections import Rejections
-from hub.usecases.space import require_space
+from hub.usecases.space import Room
 from hub.usecases.uploads import Uploads
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
@@ -63,6 +64,7 @@ class Submissions:
         uploads: Uploads,
         acceptances: Acceptances,
         *,
+        room: Room,
         rejections: Rejections,
         meters: Meters,
         clock: Clock,
@@ -73,6 +75,7 @@ class Submissions:
         self._judge = judge
         self._uploads = uploads
         self._acceptances = acceptances
+        self._room = room
         self._rejections = rejections
         self._meters = meters
         self._clock = clock
@@ -110,7 +113,7 @@ class Submissions:
 
     def intake(self, judged: Judged) -> Intake:
         """Takes the attachments that come with the envelope."""
-        return Intake(judged.envelope.value, self._blobs, spare=self._settings.spare_bytes)
+        return Intake(judged.envelope.value, self._blobs, self._room)
 
     async def end(self, judged: Judged, intake: Intake) -> Submitted:
         """Accept the message if all its attachments are here, else say what is lacking.
@@ -138,10 +141,7 @@ class Submissions:
         wanted = [
             intake.taken.get(digest) or pinned.get(digest) or _fresh(digest, size) for digest, size in named.items()
         ]
-        lacking = sum([upload.size - await self._uploads.offset(upload) for upload in wanted])
-        require_space(self._blobs, lacking, spare=self._settings.spare_bytes)
-        pin = partial(submissions.pin, key=judged.key, wanted=wanted, most=self._settings.pending, at=self._clock())
-        waiting = await self._database.write(pin)
+        waiting = await self._database.write(partial(self._pin, key=judged.key, wanted=wanted))
         if waiting is None:
             raise Unavailable(
                 "too-many-requests",
@@ -157,6 +157,14 @@ class Submissions:
             tuple([Lacking(each, await self._uploads.offset(each)) for each in waiting.values() if not each.complete]),
             judged.route.left_out,
         )
+
+    def _pin(
+        self, transaction: Transaction, key: SubmissionKey, wanted: Sequence[Upload]
+    ) -> dict[Sha256Hex, Upload] | None:
+        waiting = submissions.pin(transaction, key, wanted, most=self._settings.pending, at=self._clock())
+        if waiting is not None:
+            self._room.require_promises(transaction, key.connection)
+        return waiting
 
     async def _drop(self, key: SubmissionKey) -> None:
         if await self._database.read(partial(submissions.pinned, key=key)):

@@ -233,8 +233,15 @@ class Sending:
             lambda transaction: sending_queue.put_off(transaction, message.message_id, trouble, at=now, due_at=due_at)
         )
         log.warning("message.put-off", message=message.message_id, rule=error.code, seconds=round(wait, 1))
-        if is_the_hubs(error):
+        if is_the_hubs(error) and not await self._concerns_one(message, error):
             raise Unavailable(error.code, error.message, mend=error.mend) from error
+
+    async def _concerns_one(self, message: ReadyMessage, error: CongvanError) -> bool:
+        """Whether the hub lacks room for this message's attachments alone: then no other has to wait for it."""
+        if error.code != "storage-full":
+            return False
+        brings = partial(message_store.attachments_of, message_id=message.message_id)
+        return any(row.size > SMALL for row in await self._database.read(brings))
 
     async def _was_restored(self) -> bool:
         """Whether the hub was restored so lately that others may not have brought again what they had sent.

@@ -68,6 +68,16 @@ async def test_a_range_that_is_none_is_passed_over(asked: str, g22: Node, h23: N
         assert (answer.status, await answer.read()) == (200, LONG)
 
 
+@pytest.mark.parametrize(("tag", "status"), [("sha256-{digest}", 206), ("sha256-other", 200)])
+async def test_a_range_is_for_who_has_the_rest_of_the_same_bytes(tag: str, status: int, g22: Node, h23: Node) -> None:
+    """The tag of an attachment is its digest; a range asked for under another one (If-Range) gets the whole."""
+    await g22.send(document("G22", "H23", attachments=[LONG]), LONG)
+    headers = {"Range": "bytes=5-", "If-Range": '"' + tag.format(digest=digest_of(LONG)) + '"'}
+    async with h23.session.get(_url(h23, LONG), headers=headers) as answer:
+        assert (answer.status, answer.headers["ETag"]) == (status, f'"sha256-{digest_of(LONG)}"')
+        assert await answer.read() == (LONG[5:] if status == 206 else LONG)
+
+
 async def test_reading_renews_the_lease(world: World, g22: Node, h23: Node) -> None:
     """While an attachment is read the entry stays with its reader; without reads it is offered again."""
     await g22.send(document("G22", "H23", attachments=[LONG]), LONG)

@@ -218,51 +218,6 @@ async def test_what_was_begun_for_an_accepted_message_is_dropped_by_its_repeat(
     assert not list((world.folder / "attachments" / "uploads").iterdir())
 
 
-class TestProtocol:
-    """The rules of tus 1.0.0 that no client of ours breaks."""
-
-    async def _location(self, g22: Node) -> str:
-        data = g22.seal(document("G22", "H23", attachments=[LONG])).data
-        return (await g22.client.submit(data, {})).uploads[0].location
-
-    async def test_head_tells_offset_and_length(self, g22: Node, h23: Node) -> None:
-        """HEAD says how far an upload is and how long it will be, not to be cached."""
-        url = g22.client._hub.with_path(await self._location(g22))
-        async with g22.session.head(url, headers={"Tus-Resumable": "1.0.0"}) as answer:
-            assert answer.status == 200
-            shown = {name: answer.headers[name] for name in ("Upload-Offset", "Upload-Length", "Tus-Resumable")}
-            assert shown == {"Upload-Offset": "0", "Upload-Length": str(len(LONG)), "Tus-Resumable": "1.0.0"}
-            assert answer.headers["Cache-Control"] == "no-store"
-
-    async def test_another_version_is_refused_with_ours(self, g22: Node, h23: Node) -> None:
-        """A request of another version, or of none, gets 412 and the version that is spoken here."""
-        url = g22.client._hub.with_path(await self._location(g22))
-        for headers in ({"Tus-Resumable": "0.2.2"}, {}):
-            async with g22.session.patch(url, headers={**headers, "Upload-Offset": "0"}) as answer:
-                assert (answer.status, answer.headers["Tus-Version"]) == (412, "1.0.0")
-
-    async def test_options_tells_the_version_and_the_longest_upload(self, g22: Node) -> None:
-        """OPTIONS says what the server can do."""
-        async with g22.session.options(g22.client._hub.with_path("/v1/uploads")) as answer:
-            assert (answer.status, answer.headers["Tus-Version"]) == (204, "1.0.0")
-            assert int(answer.headers["Tus-Max-Size"]) > 0
-
-    async def test_a_patch_needs_its_type_and_its_offset(self, g22: Node, h23: Node) -> None:
-        """A PATCH of another media type, or without an offset, changes nothing."""
-        url = g22.client._hub.with_path(await self._location(g22))
-        version = {"Tus-Resumable": "1.0.0"}
-        for headers, status in (
-            ({"Content-Type": "application/octet-stream", "Upload-Offset": "0"}, 415),
-            ({"Content-Type": "application/offset+octet-stream"}, 400),
-            ({"Content-Type": "application/offset+octet-stream", "Upload-Offset": "-1"}, 400),
-            ({"Content-Type": "application/offset+octet-stream", "Upload-Offset": "7"}, 409),
-        ):
-            async with g22.session.patch(url, data=b"x", headers={**version, **headers}) as answer:
-                assert answer.status == status
-                assert answer.headers["Tus-Resumable"] == "1.0.0"
-        assert await g22.client.upload_offset(str(url.path)) == 0
-
-
 class TestRoom:
     """Attachments are not taken at the cost of the database."""
 
