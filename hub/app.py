@@ -65,8 +65,8 @@ _SOON: Final = timedelta(days=30)
 
 async def migrate(folder: HubFolder) -> tuple[str | None, str | None]:
     """Bring the database to the newest schema; gives the revisions before and after."""
-    folder.read_settings()
-    async with open_database(folder.database) as database:
+    settings = folder.read_settings()
+    async with open_database(folder.database(settings.database)) as database:
         return await upgrade(database, MIGRATIONS)
 
 

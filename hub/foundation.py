@@ -86,5 +86,5 @@ async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> Async
         passphrase=folder.passphrase(settings.hub.passphrase_file),
     )
     blobs = blobs_of(settings.blobs, folder=folder.data, beside=folder.root, clock=clock)
-    async with open_database(folder.database) as database:
+    async with open_database(folder.database(settings.database)) as database:
         yield Foundation(folder, settings, keys, database, blobs, clock)

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys import fingerprint
-from hub.settings import HubFolder, HubSettings, HubTable
+from hub.settings import HubFolder, HubSettings
 from hub.store import directory, state
 from hub.store.metadata import Transaction
 from hub.store.schema import MIGRATIONS
@@ -25,6 +25,7 @@ from runtime.database import open_database
 from runtime.files import make_private_folder, storage_errors, sync_folder, write_file
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
+from runtime.postgres_address import DatabaseSettings
 from runtime.settings import settings_of
 from runtime.settings_file import settings_text
 from schemas.directory import AnchorEntry
@@ -45,6 +46,7 @@ class NewHub:
     name: str
     listen: str
     addresses: tuple[str, ...] = ()
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     passphrase_file: Path | None = None
     passphrase: bytes | None = field(default=None, repr=False)
 
@@ -53,13 +55,13 @@ async def initialise(folder: HubFolder, new: NewHub, *, clock: Clock) -> HubSett
     """Make a hub in `folder`; gives its settings.
 
     A try that was cut short is begun anew: nothing of it was known to anybody. Raises `hub-exists`, `folder-in-use`,
-    `init-running`, `settings-invalid`.
+    `database-in-use`, `init-running`, `settings-invalid`.
     """
     table: dict[str, object] = {"name": new.name, "listen": new.listen}
     if new.passphrase_file is not None:
         table["passphrase_file"] = new.passphrase_file
-    settings = settings_of(HubSettings, {"hub": table}, source="The new hub")
-    with _unfinished(folder):
+    settings = settings_of(HubSettings, {"hub": table, "database": new.database}, source="The new hub")
+    with _unfinished(folder) as epoch:
         now = clock()
         create_keys(
             folder.authority,
@@ -70,7 +72,7 @@ async def initialise(folder: HubFolder, new: NewHub, *, clock: Clock) -> HubSett
             passphrase=new.passphrase,
         )
         keys = open_keys(folder.authority, folder.keys, name=new.name, passphrase=new.passphrase)
-        await _fill_database(folder, settings.hub, keys, now)
+        await _fill_database(folder, settings, keys, epoch, now)
         for made in (folder.authority, folder.keys, folder.data, folder.root):
             sync_folder(made)
         write_file(folder.settings_file, settings_text(settings, heading=_HEADING).encode())
@@ -78,8 +80,8 @@ async def initialise(folder: HubFolder, new: NewHub, *, clock: Clock) -> HubSett
 
 
 @contextmanager
-def _unfinished(folder: HubFolder) -> Iterator[None]:
-    """Mark the folder as one in which a hub is being made, until one is."""
+def _unfinished(folder: HubFolder) -> Iterator[str]:
+    """Mark the folder as one in which a hub is being made, until one is; gives the epoch that all its tries have."""
     mark = folder.initialisation_mark
     make_private_folder(folder.root)
     with storage_errors(folder.root):
@@ -104,22 +106,39 @@ def _unfinished(folder: HubFolder) -> Iterator[None]:
             for half_made in (folder.authority, folder.keys, folder.data):
                 if half_made.exists():
                     shutil.rmtree(half_made)
-        yield
+            make_private_folder(folder.data)
+            epoch = mark.read_text() or secrets.token_hex(8)
+            mark.write_text(epoch)
+        yield epoch
         with storage_errors(mark):
             mark.unlink()
 
 
-async def _fill_database(folder: HubFolder, hub: HubTable, keys: HubKeys, now: datetime) -> None:
-    publisher = DirectoryPublisher(keys.directory, timedelta(days=hub.directory.valid_days))
+async def _fill_database(folder: HubFolder, settings: HubSettings, keys: HubKeys, epoch: str, now: datetime) -> None:
+    publisher = DirectoryPublisher(keys.directory, timedelta(days=settings.hub.directory.valid_days))
     seals = keys.authority.seals.certificate
-    epoch = secrets.token_hex(8)
 
     def begin(transaction: Transaction) -> None:
-        state.begin(transaction, name=hub.name, epoch=epoch, at=now)
+        _make_room(transaction, epoch)
+        state.begin(transaction, name=settings.hub.name, epoch=epoch, at=now)
         anchor = AnchorEntry(certificate=seals.public_bytes(Encoding.DER), prefixes=("",))
         directory.put_anchor(transaction, fingerprint(seals), anchor.certificate, anchor.prefixes, at=now)
         publisher.publish(transaction, now, anchors=(anchor,))
 
-    async with open_database(folder.database) as database:
+    async with open_database(folder.database(settings.database)) as database:
         await upgrade(database, MIGRATIONS)
         await database.write(begin)
+
+
+def _make_room(transaction: Transaction, epoch: str) -> None:
+    """Forget what an earlier try left in a server's database, known by its epoch; another hub's is refused."""
+    found = state.find(transaction)
+    if found is not None and found.epoch != epoch:
+        raise Rejected(
+            "database-in-use",
+            f"The database holds the hub {found.name} already.",
+            mend="Give the new hub a database of its own (`createdb`).",
+        )
+    if found is not None:
+        directory.forget(transaction)
+        state.forget(transaction)

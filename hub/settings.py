@@ -15,6 +15,7 @@ from runtime.addresses import Address
 from runtime.blob_settings import BlobSettings
 from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
+from runtime.postgres_address import DatabaseSettings, PostgresAddress
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
 
@@ -133,6 +134,7 @@ class HubSettings(Settings):
     hub: HubTable
     exchange: ExchangeSettings = ExchangeSettings()
     alerts: AlertSettings = AlertSettings()
+    database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
 
@@ -160,9 +162,9 @@ class HubFolder:
     def data(self) -> Path:
         return self.root / "data"
 
-    @property
-    def database(self) -> Path:
-        return self.data / "hub.db"
+    def database(self, settings: DatabaseSettings) -> Path | PostgresAddress:
+        """Where the state is: on the server of `settings`, or in a file. Raises as `read_password` does."""
+        return settings.place(self.root, self.data / "hub.db")
 
     @property
     def doorbell(self) -> Path:

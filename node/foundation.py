@@ -91,7 +91,7 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
     settings = folder.read_settings()
     keys = KeyFiles(folder.keys, folder.passphrase(settings.node.passphrase_file))
     identity = open_identity(keys)
-    async with open_database(folder.database) as database:
+    async with open_database(folder.database(settings.database)) as database:
         blobs = blobs_of(settings.blobs, folder=folder.blobs, beside=folder.root, clock=clock)
         attachments = Attachments(database, blobs)
         directory = DirectoryCopy(database, identity, clock)
@@ -112,6 +112,6 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
 
 async def migrate(folder: NodeFolder) -> tuple[str | None, str | None]:
     """Bring the database to the newest schema; gives the revisions before and after."""
-    folder.read_settings()
-    async with open_database(folder.database) as database:
+    settings = folder.read_settings()
+    async with open_database(folder.database(settings.database)) as database:
         return await upgrade(database, MIGRATIONS)

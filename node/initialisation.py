@@ -16,10 +16,11 @@ from node.store.migrate import MIGRATIONS
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import HubAddress, KeyFiles, KeyType, enrol, open_identity
 from runtime.clock import Clock
-from runtime.database import open_database
+from runtime.database import DatabasePlace, open_database
 from runtime.files import make_private_folder, storage_errors, sync_folder, write_file
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
+from runtime.postgres_address import DatabaseSettings
 from runtime.settings import settings_of
 from runtime.settings_file import settings_text
 from schemas.errors import Rejected, Unavailable
@@ -43,6 +44,7 @@ class NewNode:
     address: str = ""
     connect_to: str = ""
     key_type: KeyType = KeyType.RSA
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     passphrase_file: Path | None = None
     passphrase: bytes | None = field(default=None, repr=False)
 
@@ -58,6 +60,7 @@ async def initialise(folder: NodeFolder, new: NewNode, *, clock: Clock) -> tuple
         {
             "hub": {"url": new.hub, "connect_to": new.connect_to, "source_address": new.address},
             "node": {"passphrase_file": new.passphrase_file},
+            "database": new.database,
             "adapters": {"filedrop": FiledropSettings()},
         },
         source="The new node",
@@ -66,7 +69,8 @@ async def initialise(folder: NodeFolder, new: NewNode, *, clock: Clock) -> tuple
     hub = HubAddress(settings.hub.url, settings.hub.source_address or None, settings.hub.connect_to or None)
     with _unfinished(folder, new.passphrase_file):
         answer = await enrol(files, new.token, hub, new.key_type)
-        await _fill_database(folder, files, hub, clock)
+        make_private_folder(folder.data)
+        await _fill_database(folder.database(settings.database), files, hub, clock)
         for made in (folder.keys, folder.data, folder.root):
             sync_folder(made)
         write_file(folder.settings_file, settings_text(settings, heading=_HEADING).encode())
@@ -102,11 +106,11 @@ def _unfinished(folder: NodeFolder, passphrase_file: Path | None) -> Iterator[No
             mark.unlink()
 
 
-async def _fill_database(folder: NodeFolder, files: KeyFiles, hub: HubAddress, clock: Clock) -> None:
+async def _fill_database(place: DatabasePlace, files: KeyFiles, hub: HubAddress, clock: Clock) -> None:
     identity = open_identity(files)
     tls = client_context(identity.hub_authority, files.tls_chain, files.tls_key, files.passphrase)
     async with (
-        open_database(folder.database) as database,
+        open_database(place) as database,
         open_hub_client(hub.url, tls, source_address=hub.source_address, connect_to=hub.connect_to) as client,
     ):
         await upgrade(database, MIGRATIONS)

@@ -19,6 +19,7 @@ from runtime.addresses import Address
 from runtime.blob_settings import BlobSettings
 from runtime.logs import LogSettings
 from runtime.passphrases import read_passphrase
+from runtime.postgres_address import DatabaseSettings, PostgresAddress
 from runtime.settings import Settings, load_settings
 from schemas.errors import Rejected
 from schemas.limits import MIB
@@ -127,6 +128,7 @@ class NodeSettings(Settings):
     hub: HubTable
     node: NodeTable = NodeTable()
     exchange: ExchangeSettings = ExchangeSettings()
+    database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
     adapters: Annotated[dict[str, Any], AfterValidator(_adapter_tables)] = Field(default_factory=dict)
@@ -155,9 +157,9 @@ class NodeFolder:
     def blobs(self) -> Path:
         return self.data / "blobs"
 
-    @property
-    def database(self) -> Path:
-        return self.data / "node.db"
+    def database(self, settings: DatabaseSettings) -> Path | PostgresAddress:
+        """Where the record is: on the server of `settings`, or in a file. Raises as `read_password` does."""
+        return settings.place(self.root, self.data / "node.db")
 
     @property
     def doorbell(self) -> Path:

@@ -46,7 +46,7 @@ async def upgrade(database: Database, folder: Path) -> tuple[str | None, str | N
             command.upgrade(configuration, "head")
         return before, newest
 
-    return await database.write(run)
+    return await database.exclusively(run)
 
 
 @contextlib.contextmanager

@@ -48,6 +48,28 @@ def read_secret(path: Path, *, least: int) -> bytes:
     return secret
 
 
+def read_password(path: Path) -> str:
+    """The password for a server, in `path`, without its last line break.
+
+    Raises `password-permissions` if others can read it, `password-empty`, `password-characters` if it is not UTF-8.
+    """
+    status, password = _status_and_line(path)
+    if others_reach(status):
+        raise Rejected(
+            "password-permissions",
+            f"{path}: others than its owner can read the password (mode {stat.S_IMODE(status.st_mode):04o}).",
+            mend=f"Run: chmod 600 {path}",
+        )
+    if not password:
+        raise Rejected("password-empty", f"{path}: there is no password in it.", mend="Write one into it.")
+    try:
+        return password.decode()
+    except UnicodeDecodeError as error:
+        raise Rejected(
+            "password-characters", f"{path}: the password is not UTF-8.", mend="Save it as UTF-8."
+        ) from error
+
+
 def _status_and_line(path: Path) -> tuple[os.stat_result, bytes]:
     with storage_errors(path):
         return path.stat(), path.read_bytes().removesuffix(b"\n").removesuffix(b"\r")

@@ -9,6 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.services.columns import DatabaseColumn, PostgresColumn, SqliteColumn
+from tests.services.postgres import PostgresServer
 from tests.services.seaweedfs import BUCKET, SeaweedFs, seaweedfs
 
 # Tests run beside others on shared processors: how long an example takes says nothing of what is tested.
@@ -33,6 +35,33 @@ def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         server.make_bucket(BUCKET)
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; who stops it starts it again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_column() -> Iterator[SqliteColumn]:
+    column = SqliteColumn()
+    yield column
+    column.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_column(postgres: PostgresServer) -> PostgresColumn:
+    return PostgresColumn(postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def column(request: pytest.FixtureRequest) -> Iterator[DatabaseColumn]:
+    """Where the test's databases are. A test that takes this, or a fixture that does, runs once for each column."""
+    column: DatabaseColumn = request.getfixturevalue(f"{request.param}_column")
+    yield column
+    column.forget()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

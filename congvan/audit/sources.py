@@ -98,7 +98,7 @@ async def opened(places: list[str]) -> AsyncIterator[Sources]:
     async with AsyncExitStack() as stack:
         for place in places:
             folder = _folder(place)
-            if (folder / "data" / "hub.db").is_file():
+            if _is_hub(folder):
                 hub = HubSource(folder, await stack.enter_async_context(open_hub(HubFolder(folder))))
                 if sources.hub is not None:
                     raise _twice(folder, sources.hub.folder, "A comparison has one hub")
@@ -115,21 +115,25 @@ async def opened(places: list[str]) -> AsyncIterator[Sources]:
 def _folder(place: str) -> Path:
     """The folder of a hub or a node, of which `place` is the path or that of its database."""
     if "://" in place:
-        scheme = place.partition("://")[0]
         raise Rejected(
             "audit-source-unsupported",
-            f"{scheme} databases cannot be audited yet.",
-            mend="Give the folder of a hub or node that keeps its state in SQLite.",
+            f"{place.partition('://')[0]} addresses name no keys to verify by, and no attachments.",
+            mend="Give the folder of the hub or node whose settings name that database.",
         )
     path = Path(place)
     folder = path.parent.parent if path.name in ("hub.db", "node.db") and path.parent.name == "data" else path
-    if not any((folder / "data" / name).is_file() for name in ("hub.db", "node.db")):
+    if not (_is_hub(folder) or (folder / "data" / "node.db").is_file() or NodeFolder(folder).settings_file.is_file()):
         raise Rejected(
             "audit-source",
             f"{place} is neither the folder of a hub or node nor its database.",
             mend="Give the folder itself: keys to verify by and attachments lie there beside the database.",
         )
     return folder
+
+
+def _is_hub(folder: Path) -> bool:
+    """True if a hub's database or its authority lies in `folder`; the database may be on a server."""
+    return (folder / "data" / "hub.db").is_file() or HubFolder(folder).authority.is_dir()
 
 
 def _twice(one: Path, other: Path, why: str) -> Rejected:

@@ -17,6 +17,7 @@ from hub.cli.options import Dir, Json, actor
 from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
 from runtime.addresses import Address
 from runtime.clock import utc_now
+from runtime.database_options import DatabasePasswordFile, DatabaseUrl, database_settings
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
@@ -35,6 +36,8 @@ def init(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="A file (0600) whose content encrypts the private keys.")
     ] = None,
+    database: DatabaseUrl = "",
+    database_password_file: DatabasePasswordFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a hub: keys, certificates, database, the directory's first version.
@@ -49,6 +52,7 @@ def init(
         name=name,
         listen=listen,
         addresses=tuple(address or ()),
+        database=database_settings(database, database_password_file),
         passphrase_file=path,
         passphrase=place.passphrase(path),
     )

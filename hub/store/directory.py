@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from certs.trust import TrustAnchor
 from hub.store.directory_tables import directory_versions, trust_anchors
@@ -48,6 +48,12 @@ def put_anchor(
             index_elements=[trust_anchors.c.fingerprint], set_={"prefixes": statement.excluded.prefixes}
         )
     )
+
+
+def forget(transaction: Transaction) -> None:
+    """Take back anchors and versions, of a hub that never came to be."""
+    transaction.execute(delete(trust_anchors))
+    transaction.execute(delete(directory_versions))
 
 
 def directory_version(transaction: Transaction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from hub.store.directory_tables import hub_state
 from hub.store.metadata import Transaction
@@ -22,6 +22,11 @@ class HubState:
 def begin(transaction: Transaction, *, name: str, epoch: str, at: datetime) -> None:
     """Note what this hub is, once."""
     transaction.execute(insert(hub_state).values(id=1, name=name, epoch=epoch, created_at=at))
+
+
+def forget(transaction: Transaction) -> None:
+    """Take back what `begin` noted."""
+    transaction.execute(delete(hub_state))
 
 
 def find(transaction: Transaction) -> HubState | None:

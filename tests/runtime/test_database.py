@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, func, insert, select
 
 from runtime.database import Database, open_database
+from runtime.grouped_writes import Work
 from schemas.errors import Unavailable
+from tests.services.columns import ON_SQLITE, DatabaseColumn
 
 metadata = MetaData()
 notes = Table("notes", metadata, Column("id", Integer, primary_key=True), Column("text", Text, unique=True))
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "data" / "notes.db") as database:
+async def database(tmp_path: Path, column: DatabaseColumn) -> AsyncIterator[Database]:
+    async with open_database(column.place(tmp_path / "data" / "notes.db")) as database:
         await database.write(metadata.create_all)
         yield database
 
@@ -42,13 +45,13 @@ async def test_a_write_is_seen_by_the_next_read(database: Database) -> None:
 async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writes that wait together are committed together, not one by one."""
     groups: list[int] = []
-    commit = database._commit_together
+    commit = database._transaction
 
-    def counted(works: list[object]) -> list[object]:
+    async def counted(works: Sequence[Work]) -> list[Any]:
         groups.append(len(works))
-        return commit(works)  # type: ignore[arg-type]  # the private method's own list
+        return await commit(works)
 
-    monkeypatch.setattr(database, "_commit_together", counted)
+    monkeypatch.setattr(database, "_transaction", counted)
     await asyncio.gather(*(database.write(lambda c, n=n: c.execute(add(f"note {n}")).rowcount) for n in range(40)))
     assert sum(groups) == 40
     assert len(groups) <= 3
@@ -80,10 +83,10 @@ async def test_a_cancelled_caller_does_not_stop_its_write(database: Database) ->
     assert await database.read(count) == 1
 
 
-async def test_leaving_waits_for_writes_under_way(tmp_path: Path) -> None:
+async def test_leaving_waits_for_writes_under_way(tmp_path: Path, column: DatabaseColumn) -> None:
     """Closing the database ends no write half-way: what was handed in is committed first."""
-    path = tmp_path / "notes.db"
-    async with open_database(path) as database:
+    place = column.place(tmp_path / "notes.db")
+    async with open_database(place) as database:
         await database.write(metadata.create_all)
         writes = [
             asyncio.ensure_future(database.write(lambda c, n=n: c.execute(add(f"last {n}")).rowcount))
@@ -91,10 +94,11 @@ async def test_leaving_waits_for_writes_under_way(tmp_path: Path) -> None:
         ]
         await asyncio.sleep(0)
     assert all(write.done() for write in writes)
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("select count(*) from notes").fetchone() == (100,)
+    async with open_database(place) as database:
+        assert await database.read(count) == 100
 
 
+@ON_SQLITE
 async def test_a_commit_is_synced(database: Database) -> None:
     """SQLite runs with WAL and synchronous FULL: a commit that was answered survives a power cut."""
 
@@ -107,12 +111,14 @@ async def test_a_commit_is_synced(database: Database) -> None:
     assert await database.write(pragmas) == ("wal", 2)
 
 
+@ON_SQLITE
 async def test_the_database_is_private(database: Database, tmp_path: Path) -> None:
     """Nobody but the owner can read the database or its write-ahead log."""
     for file in (tmp_path / "data").iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
 
 
+@ON_SQLITE
 async def test_a_full_disk_is_named(database: Database) -> None:
     """When the disk takes no more, the error is `storage-full`, of the family to try again."""
 
@@ -124,3 +130,45 @@ async def test_a_full_disk_is_named(database: Database) -> None:
     with pytest.raises(Unavailable) as caught:
         await database.write(overflow)
     assert caught.value.code == "storage-full"
+
+
+async def test_two_processes_count_on_without_a_gap(tmp_path: Path, column: DatabaseColumn) -> None:
+    """Writes that read what they change collide across processes and are run again: none is lost, none done twice."""
+    place = column.place(tmp_path / "notes.db")
+
+    def next_note(connection: Connection) -> int:
+        number = count(connection) + 1
+        connection.execute(add(f"note {number}"))
+        return number
+
+    async with open_database(place) as one, open_database(place) as other:
+        await one.write(metadata.create_all)
+        numbers = await asyncio.gather(*((one, other)[n % 2].write(next_note) for n in range(60)))
+    assert sorted(numbers) == list(range(1, 61))
+
+
+async def test_a_question_sees_one_moment(tmp_path: Path, column: DatabaseColumn) -> None:
+    """What is committed while a question is asked shows in none of its answers."""
+    place = column.place(tmp_path / "notes.db")
+    async with open_database(place) as one, open_database(place) as other:
+        await one.write(metadata.create_all)
+        await one.write(lambda c: c.execute(add("first")).rowcount)
+        loop, asked, written = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+        counts: list[int] = []
+
+        def look_twice(connection: Connection) -> None:
+            counts.append(count(connection))
+            loop.call_soon_threadsafe(asked.set)
+            if column.name == "sqlite":
+                assert written.wait(30)
+            else:
+                connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+            counts.append(count(connection))
+
+        looking = asyncio.create_task(one.read(look_twice))
+        await asked.wait()
+        await other.write(lambda c: c.execute(add("second")).rowcount)
+        written.set()
+        await looking
+        assert counts == [1, 1]
+        assert await one.read(count) == 2

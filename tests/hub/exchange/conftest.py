@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,11 +37,11 @@ from hub.store.schema import MIGRATIONS
 from hub.usecases.exchange import Exchange
 from hub.usecases.meters import Meters
 from runtime.blob_folder import BlobFolder
-from runtime.database import Database, open_database
-from runtime.migrations import upgrade
+from runtime.database import Database, DatabasePlace, open_database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
 from tests.hub.exchange.nodes import NOW, Clock, Node
+from tests.services.columns import DatabaseColumn
 from transport.client import HubClient
 
 HUB = "hub.example.test"
@@ -176,28 +175,25 @@ Running: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[World]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What every test stands on and none changes: an authority, the hub's key, and a database of the newest schema."""
+    """What every test stands on and none changes: an authority and the hub's key; and its own, empty database."""
 
     authority: Authority
     hub_key: SealingKey
-    database: Path
+    database: DatabasePlace
 
 
 @pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+def issued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, SealingKey]:
     folder = tmp_path_factory.mktemp("ground")
     made_at = NOW - timedelta(days=1)
     authority = Authority.create(folder / "authority", "Test", now=made_at)
     key = new_p256_key()
+    return authority, SealingKey(key, authority.issue_receipts(key.public_key(), HUB, made_at))
 
-    async def migrate() -> None:
-        async with open_database(folder / "hub.db") as database:
-            await upgrade(database, MIGRATIONS)
 
-    asyncio.run(migrate())
-    return Ground(
-        authority, SealingKey(key, authority.issue_receipts(key.public_key(), HUB, made_at)), folder / "hub.db"
-    )
+@pytest.fixture
+def ground(issued: tuple[Authority, SealingKey], tmp_path: Path, column: DatabaseColumn) -> Ground:
+    return Ground(*issued, column.place(tmp_path / "hub.db", MIGRATIONS))
 
 
 @pytest.fixture
@@ -238,12 +234,11 @@ def watching(meters: Meters, alerting: AlertSettings) -> Watching:
 @pytest.fixture
 def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings, watching: Watching) -> Running:
     """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
-    shutil.copy(ground.database, tmp_path / "hub.db")
 
     @contextlib.asynccontextmanager
     async def run() -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
-            database = await stack.enter_async_context(open_database(tmp_path / "hub.db"))
+            database = await stack.enter_async_context(open_database(ground.database))
             files = BlobFolder(tmp_path / "attachments")
             stop, requests = asyncio.Event(), RequestsUnderWay()
             exchange = Exchange.of(

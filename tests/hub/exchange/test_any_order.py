@@ -121,8 +121,8 @@ def stuck(transaction: Connection) -> list[object]:
         transaction.exec_driver_sql(
             "SELECT d.message, d.recipient FROM deliveries d WHERE d.state = 'queued' AND NOT EXISTS ("
             "SELECT 1 FROM mailbox_entries e WHERE e.message = d.message AND e.connection = d.connection"
-            " AND e.receipt IS NULL AND e.open = 1"
-            " AND char(10) || e.codes || char(10) LIKE '%' || char(10) || d.recipient || char(10) || '%')"
+            " AND e.receipt IS NULL AND e.open"
+            " AND '\n' || e.codes || '\n' LIKE '%\n' || d.recipient || '\n%')"
         )
     )
 

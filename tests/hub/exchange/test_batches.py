@@ -12,6 +12,7 @@ from schemas.receipts import ReceiptEvent
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import Node, proofs_of, ref_of
+from tests.services.columns import engines
 from transport.wire import EnvelopeEntry, Outcome, OutcomeKind, OutcomeResult, OutcomesRequest, SubmissionState
 
 TOGETHER = 64
@@ -25,11 +26,12 @@ def _commits(world: World) -> Iterator[list[int]]:
     def note(_connection: Connection) -> None:
         made.append(len(made))
 
-    event.listen(world.database._writer, "commit", note)
+    _, writer = engines(world.database)
+    event.listen(writer, "commit", note)
     try:
         yield made
     finally:
-        event.remove(world.database._writer, "commit", note)
+        event.remove(writer, "commit", note)
 
 
 async def test_one_submission_to_an_idle_hub_costs_one_commit(world: World, g22: Node, h23: Node) -> None:

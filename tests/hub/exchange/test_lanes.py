@@ -13,6 +13,7 @@ from schemas.message import Priority
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node
+from tests.services.columns import ON_SQLITE
 from transport.wire import EnvelopeEntry, ReceiptEntry
 
 WAITING = 20_000
@@ -39,6 +40,7 @@ def multiply(connection: Connection, *, copies: int = WAITING - 1) -> None:
         )
 
 
+@ON_SQLITE
 async def test_an_express_document_is_in_the_first_batch_whatever_waits_in_the_mailbox(
     world: World, g22: Node, h23: Node
 ) -> None:

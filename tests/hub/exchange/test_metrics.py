@@ -22,6 +22,7 @@ from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import Node, rejection
 from tests.hub.exchange.test_watch import pass_by
+from tests.services.columns import ON_SQLITE
 from transport.wire import OutcomeKind
 
 
@@ -152,6 +153,7 @@ def explaining(world: World) -> Iterator[list[str]]:
     event.remove(world.database._reader, "before_cursor_execute", explain)
 
 
+@ON_SQLITE
 async def test_no_gauge_reads_what_is_past(world: World, g22: Node, h23: Node) -> None:
     """Each is answered from an index over what is open, or from a table of few rows: history costs nothing."""
     await g22.send(document("G22", "H23"))

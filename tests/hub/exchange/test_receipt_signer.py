@@ -7,19 +7,21 @@ from dataclasses import replace
 
 import pytest
 
+from certs.authority import Authority
 from certs.receipts import ReceiptTrust, verify_receipt
+from certs.sealing import SealingKey
 from certs.trust import Trust
 from hub.usecases.receipt_signer import ReceiptSigner
 from schemas.codes import AgencyCode
 from schemas.errors import Rejected
 from schemas.receipts import Receipt, ReceiptEvent
-from tests.hub.exchange.conftest import HUB, Ground
+from tests.hub.exchange.conftest import HUB
 from tests.hub.exchange.nodes import NOW
 
 
 @pytest.fixture
-def signer(ground: Ground) -> ReceiptSigner:
-    return ReceiptSigner(HUB, ground.hub_key, lambda: NOW)
+def signer(issued: tuple[Authority, SealingKey]) -> ReceiptSigner:
+    return ReceiptSigner(HUB, issued[1], lambda: NOW)
 
 
 def _receipt(signer: ReceiptSigner, number: int) -> Receipt:
@@ -33,12 +35,14 @@ def _receipt(signer: ReceiptSigner, number: int) -> Receipt:
     )
 
 
-async def test_receipts_asked_for_together_share_signatures(ground: Ground, signer: ReceiptSigner) -> None:
+async def test_receipts_asked_for_together_share_signatures(
+    issued: tuple[Authority, SealingKey], signer: ReceiptSigner
+) -> None:
     """A hundred receipts asked for at once need a few signatures, and each is proved by its own."""
     asked = [_receipt(signer, number) for number in range(100)]
     signed = await asyncio.gather(*(signer.sign(receipt) for receipt in asked))
     assert len({each.proof for each in signed}) <= 3
-    trust = ReceiptTrust((ground.authority.root,), Trust((), lambda _code: None))
+    trust = ReceiptTrust((issued[0].root,), Trust((), lambda _code: None))
     assert [verify_receipt(each, trust, NOW).value for each in signed] == asked
 
 

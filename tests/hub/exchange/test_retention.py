@@ -208,7 +208,7 @@ async def test_a_delivery_offered_anew_in_the_same_moment_keeps_its_payload(
     drop = retention_module._drop
 
     def reopen_and_drop(transaction, **found):
-        transaction.exec_driver_sql("UPDATE mailbox_entries SET open = 1 WHERE receipt IS NULL")
+        transaction.exec_driver_sql("UPDATE mailbox_entries SET open = true WHERE receipt IS NULL")
         return drop(transaction, **found)
 
     monkeypatch.setattr(retention_module, "_drop", reopen_and_drop)

@@ -21,6 +21,7 @@ from schemas.message import BusinessType, Priority, StatusCode
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document, status
 from tests.hub.exchange.nodes import Node, rejection
+from tests.services.columns import ON_SQLITE
 from transport.wire import OutcomeKind, SubmissionState
 
 LONG = bytes(range(256)) * 1200
@@ -32,7 +33,7 @@ _SMALL = {"trust_anchors", "directory_versions", "fanout_batches", "hub_state", 
 _OF_WHAT_IS_UNDER_WAY = "SCAN uploads USING INDEX ix_uploads_incomplete"
 
 
-def test_the_migrations_make_the_tables_that_the_stores_work_on(world: World) -> None:
+async def test_the_migrations_make_the_tables_that_the_stores_work_on(world: World) -> None:
     """A database made by the migrations has just the tables, columns and indexes that the code declares."""
 
     def differences(connection: Connection) -> list[Any]:
@@ -45,8 +46,7 @@ def test_the_migrations_make_the_tables_that_the_stores_work_on(world: World) ->
         mark_tables.connection_marks,
         space_tables.space_reservations,
     } <= set(metadata.tables.values())
-    with world.database._reader.connect() as connection:
-        assert differences(connection) == []
+    assert await world.database.read(differences) == []
 
 
 @contextmanager
@@ -117,6 +117,7 @@ async def _read_all(node: Node, digest: str) -> None:
         assert [chunk async for chunk in chunks]
 
 
+@ON_SQLITE
 async def test_every_question_of_the_exchange_is_answered_by_an_index(world: World, g22: Node, h23: Node) -> None:
     """No statement of a document's way reads a whole table that grows, nor sorts a mailbox."""
     with _statements(world) as run:
@@ -154,6 +155,7 @@ def _full(world: World) -> Iterator[None]:
         limit(lambda held: held + 1_000_000)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("attachment", [None, LONG], ids=["envelope", "attachment"])
 async def test_a_full_disk_is_told_and_leaves_nothing_half_written(
     attachment: bytes | None, world: World, g22: Node, h23: Node
@@ -173,6 +175,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_half_written(
     assert entry.envelope == sealed.data
 
 
+@ON_SQLITE
 async def test_a_full_disk_has_a_status_of_its_own(world: World, g22: Node, h23: Node) -> None:
     """A hub without room answers 507, with a problem document that says so."""
     sealed = g22.seal(document("G22", "H23", subject="ư" * 20_000))

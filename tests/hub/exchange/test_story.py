@@ -13,6 +13,7 @@ from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document, status
 from tests.hub.exchange.nodes import Node, rejection
 from tests.hub.exchange.test_operator import H23, cancel, expire, noted, redeliver, whole_tables
+from tests.services.columns import ON_SQLITE
 from transport.wire import Outcome, OutcomeKind, OutcomesRequest
 
 DOCUMENT_ID = "G22,2026/11/20,6101/VPCP-KSTT"
@@ -92,6 +93,7 @@ async def test_a_document_id_finds_the_newest_document_and_lists_the_others(worl
     assert (await rejection(story(world, "G22,2026/11/20,9999/VPCP"))).code == "message-unknown"
 
 
+@ON_SQLITE
 async def test_a_story_reads_no_table_as_a_whole(world: World, g22: Node, h23: Node) -> None:
     """The trace of one document costs what that document is, however many there are."""
     message_id = (await g22.send(document("G22", "H23"))).message_id

@@ -10,6 +10,7 @@ import pytest
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, open_node
 from tests.node.core.world import World
+from tests.services.columns import DatabaseColumn
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +32,8 @@ async def hub(world: World) -> AsyncIterator[HubSimulator]:
 
 
 @pytest.fixture
-async def node(tmp_path: Path, world: World, hub: HubSimulator) -> AsyncIterator[Node]:
+async def node(tmp_path: Path, world: World, hub: HubSimulator, column: DatabaseColumn) -> AsyncIterator[Node]:
     """A node that has the directory and runs nothing yet."""
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as node:
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as node:
         await node.directory.sync(node.hub)
         yield node

@@ -37,11 +37,11 @@ from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
 from runtime.lifecycle import run_services
-from runtime.migrations import upgrade
 from runtime.wakeups import Wakeups
 from schemas.envelope import SecrecyLevel
 from schemas.message import Document, StatusMessage
 from tests.node.core.world import digest_of
+from tests.services.columns import DatabaseColumn
 from transport.client import HubClient, open_hub_client
 
 QUICK = BackoffSettings(first=0.02, longest=0.5)
@@ -186,18 +186,18 @@ async def open_node(
     folder: Path,
     identity: NodeIdentity,
     hub: str,
+    column: DatabaseColumn,
     *,
     adapter: RecordingAdapter | None = None,
     settings: ExchangeSettings = SETTINGS,
     clock: Clock | None = None,
 ) -> AsyncIterator[Node]:
-    """Open the node in `folder`, made if it is not there."""
+    """Open the node in `folder`, made if it is not there, with its record in `column`."""
     moved = clock or Clock()
     async with (
-        open_database(folder / "node.db") as database,
+        open_database(column.place(folder / "node.db", MIGRATIONS)) as database,
         open_hub_client(hub, client_context(identity.hub_authority)) as client,
     ):
-        await upgrade(database, MIGRATIONS)
         blobs = BlobFolder(folder / "blobs")
         attachments = Attachments(database, blobs)
         directory = DirectoryCopy(database, identity, moved)

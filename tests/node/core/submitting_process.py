@@ -17,6 +17,7 @@ from certs.sealing import load_sealing_key
 from node.usecases.identity import NodeIdentity
 from tests.node.core.node_under_test import open_node
 from tests.node.core.world import H23, H23_12, HUB, OWN, document
+from tests.services.columns import SqliteColumn
 
 
 def say(line: str) -> None:
@@ -32,7 +33,7 @@ async def main(world: Path, folder: Path) -> None:
         seal=load_sealing_key(world / "seal.key", world / "seal.pem", None),
         enrolled_codes=(H23, H23_12),
     )
-    async with open_node(folder, identity, "https://127.0.0.1:9") as node:
+    async with open_node(folder, identity, "https://127.0.0.1:9", SqliteColumn()) as node:
         say("ready")
         await asyncio.to_thread(sys.stdin.readline)
         submitted = await node.facade.submit(Submission(key="K", fingerprint="f" * 64, message=document()))

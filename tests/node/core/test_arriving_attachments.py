@@ -13,6 +13,7 @@ from tests.node.core.asking import BUFFERED, arrives, bytes_arrived, handed, inb
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually
 from tests.node.core.world import G22, H23, World, digest_of, document, envelope
+from tests.services.columns import ON_SQLITE
 from transport.wire import OutcomeKind
 
 
@@ -163,6 +164,7 @@ async def test_a_full_disk_takes_nothing_in_and_goes_on_when_there_is_space(
         await arrives(node, sealed.message_id)
 
 
+@ON_SQLITE
 async def test_a_full_database_releases_and_keeps_nothing_half(node: Node, hub: HubSimulator, world: World) -> None:
     """When the database can take no more, the message is released and nothing of it stored; with space it arrives."""
     limit = await node.database.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())

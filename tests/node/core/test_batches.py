@@ -9,6 +9,7 @@ from tests.node.core.asking import arrives, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, World, document, envelope
+from tests.services.columns import engines
 
 DOCUMENTS = 24
 
@@ -36,11 +37,12 @@ async def test_arrivals_are_taken_in_and_reported_many_at_a_time(node: Node, hub
     def note(_connection: Connection) -> None:
         commits.append(None)
 
-    event.listen(node.database._writer, "commit", note)
+    _, writer = engines(node.database)
+    event.listen(writer, "commit", note)
     async with node.running("receiver"):
         for name in names:
             await arrives(node, name)
-    event.remove(node.database._writer, "commit", note)
+    event.remove(writer, "commit", note)
     assert len(commits) < DOCUMENTS / 2
     hub.reports_open.clear()
     async with node.running("handover", "reporter"):

@@ -7,18 +7,20 @@ committed is there, what was not is gone. (Real kills of real processes are test
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import Connection
 
 from adapters.sdk import DeliveryKey
 from node.store.states import HandoverState, OutboxState
-from runtime.database import Database
+from runtime.database_postgres import PostgresDatabase
+from runtime.database_sqlite import SqliteDatabase
+from runtime.grouped_writes import Work
 from schemas.message import Document
 from schemas.receipts import ReceiptEvent
 from schemas.travel import parse_envelope, read_envelope
@@ -26,6 +28,11 @@ from tests.node.core.asking import verified
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, RecordingAdapter, eventually, open_node
 from tests.node.core.world import G22, H23, World, document, envelope
+from tests.services.columns import ON_SQLITE, DatabaseColumn
+
+#: Whatever a node's record is kept in.
+FORMS = (SqliteDatabase, PostgresDatabase)
+Transact: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
 #: More commits than the way below takes; a later one than there is kills nobody.
 COMMITS = 16
@@ -40,24 +47,20 @@ class Executioner:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> None:
         self.struck = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._left = number
         self._after = after
-        self._commit = Database._commit_together
-        monkeypatch.setattr(Database, "_commit_together", self._struck(self._commit))
+        for form in FORMS:
+            monkeypatch.setattr(form, "_transaction", self._struck(form._transaction))
 
-    def _struck(self, commit: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        lock = threading.Lock()
-
-        def together(database: Database, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-            with lock:
-                self._left -= 1
-                turn = self._left
+    def _struck(self, commit: Transact) -> Transact:
+        async def together(database: Any, works: Sequence[Work]) -> list[Any]:
+            self._left -= 1
+            turn = self._left
             if turn < 0:
                 raise Killed
             if turn == 0 and not self._after:
                 self._strike()
-            answers = commit(database, works)
+            answers = await commit(database, works)
             if turn == 0:
                 self._strike()
             return answers
@@ -65,11 +68,8 @@ class Executioner:
         return together
 
     def _strike(self) -> None:
-        self._loop.call_soon_threadsafe(self.struck.set)
+        self.struck.set()
         raise Killed
-
-    def spare(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Database, "_commit_together", self._commit)
 
 
 async def everything_done(node: Node, hub: HubSimulator) -> bool:
@@ -97,7 +97,7 @@ async def live(node: Node, hub: HubSimulator, path: Path) -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", range(1, COMMITS + 1))
 async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
-    world: World, hub: HubSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, after: bool
+    world: World, hub: HubSimulator, tmp_path: Path, column: DatabaseColumn, number: int, after: bool
 ) -> None:
     """Killed at any commit and started again: one message each way, one status 01, one receipt of each event."""
     path = tmp_path / "lớn.bin"
@@ -106,10 +106,11 @@ async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
     incoming = world.sealed(envelope(document(G22, H23), b"short", long))
     entry = hub.deliver(incoming.data, [H23], [b"short", long], inline=False)
     adapter = RecordingAdapter()
-    executioner = Executioner(monkeypatch, number, after=after)
+    patch = pytest.MonkeyPatch()
+    executioner = Executioner(patch, number, after=after)
 
     # The first life.
-    life = asyncio.create_task(first_life(world, hub, tmp_path, adapter, path))
+    life = asyncio.create_task(first_life(opened(world, hub, tmp_path, column, adapter), hub, path))
     struck = asyncio.create_task(executioner.struck.wait())
     await asyncio.wait({life, struck}, return_when=asyncio.FIRST_COMPLETED)
     for task in (life, struck):
@@ -117,10 +118,10 @@ async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
     await asyncio.gather(life, struck, return_exceptions=True)
 
     # The second.
-    executioner.spare(monkeypatch)
+    patch.undo()
     if entry in hub.mailbox:
         hub.offer_again(entry)
-    async with open_node(tmp_path / "node", world.identity(), hub.url, adapter=adapter) as node:
+    async with opened(world, hub, tmp_path, column, adapter) as node:
         await live(node, hub, path)
         rows = await node.queries.outbox()
         assert [row.key for row in rows if row.adapter == "test"] == ["K"]
@@ -139,18 +140,27 @@ async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
     }
 
 
-async def first_life(world: World, hub: HubSimulator, folder: Path, adapter: RecordingAdapter, path: Path) -> None:
-    async with open_node(folder / "node", world.identity(), hub.url, adapter=adapter) as node:
+@asynccontextmanager
+async def opened(
+    world: World, hub: HubSimulator, folder: Path, column: DatabaseColumn, adapter: RecordingAdapter
+) -> AsyncIterator[Node]:
+    async with open_node(folder / "node", world.identity(), hub.url, column, adapter=adapter) as node:
+        yield node
+
+
+async def first_life(opening: AbstractAsyncContextManager[Node], hub: HubSimulator, path: Path) -> None:
+    async with opening as node:
         await live(node, hub, path)
 
 
 def no_orphans(connection: Connection) -> bool:
-    """No row speaks of a message that is not there."""
-    return connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    """No row speaks of a message that is not there; PostgreSQL would not have one."""
+    return connection.dialect.name != "sqlite" or connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
 
 
+@ON_SQLITE
 async def test_the_way_has_no_more_commits_than_are_tried(
-    world: World, hub: HubSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, hub: HubSimulator, tmp_path: Path, column: DatabaseColumn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way takes fewer commits than the test above kills at, so that each is killed at."""
     path = tmp_path / "lớn.bin"
@@ -158,22 +168,24 @@ async def test_the_way_has_no_more_commits_than_are_tried(
     long = b"x" * 100_000
     hub.deliver(world.sealed(envelope(document(G22, H23), b"short", long)).data, [H23], [b"short", long], inline=False)
     commits = 0
-    commit = Database._commit_together
+    commit = SqliteDatabase._transaction
 
-    def counted(database: Database, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    async def counted(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
         nonlocal commits
         commits += 1
-        return commit(database, works)
+        return await commit(database, works)
 
-    monkeypatch.setattr(Database, "_commit_together", counted)
-    await first_life(world, hub, tmp_path, RecordingAdapter(), path)
+    monkeypatch.setattr(SqliteDatabase, "_transaction", counted)
+    await first_life(opened(world, hub, tmp_path, column, RecordingAdapter()), hub, path)
     assert 6 <= commits <= COMMITS
 
 
-async def test_resumes_after_it_was_stopped_in_the_middle(world: World, hub: HubSimulator, tmp_path: Path) -> None:
+async def test_resumes_after_it_was_stopped_in_the_middle(
+    world: World, hub: HubSimulator, tmp_path: Path, column: DatabaseColumn
+) -> None:
     """A daemon that is stopped while a submission is under way leaves it queued; the next one sends it."""
     hub.faults.hold = lambda _envelope: True
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as node:
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as node:
         await node.directory.sync(node.hub)
         message_id = await node.submit(document())
         running = asyncio.create_task(hold_on(node))
@@ -181,7 +193,7 @@ async def test_resumes_after_it_was_stopped_in_the_middle(world: World, hub: Hub
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     hub.faults.hold = lambda _envelope: False
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as node, node.running("sender"):
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as node, node.running("sender"):
         await eventually(lambda: message_id in hub.accepted)
 
 

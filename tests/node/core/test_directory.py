@@ -18,6 +18,7 @@ from schemas.errors import Unavailable
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, open_node
 from tests.node.core.world import G22, H23, H23_12, H31, OLDER_H31, OWN, World, suspended
+from tests.services.columns import DatabaseColumn
 
 
 async def standing(node: Node, code: AgencyCode, version: int | None = None) -> directory_store.Standing | None:
@@ -149,11 +150,11 @@ async def test_an_old_copy_is_warned_of(node: Node) -> None:
 
 
 async def test_two_openings_of_one_copy_apply_a_version_once(
-    node: Node, hub: HubSimulator, world: World, tmp_path: Path
+    node: Node, hub: HubSimulator, world: World, tmp_path: Path, column: DatabaseColumn
 ) -> None:
     """A command that syncs beside the daemon: both end with the newest version, and it stands once."""
     world.publish(agencies=[suspended(G22, "g22")])
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as other:
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as other:
         assert await other.directory.sync(other.hub) == 2
         assert await node.directory.sync(node.hub) == 2
     rows = await node.database.read(

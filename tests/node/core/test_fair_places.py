@@ -26,6 +26,7 @@ from tests.node.core.asking import arrives, handed, verified
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import QUICK, Node, RecordingAdapter, eventually
 from tests.node.core.world import G22, H23, H23_12, H31, World, document, envelope
+from tests.services.columns import ON_SQLITE
 
 _ORDINARY = LANES - 1
 
@@ -88,6 +89,7 @@ async def test_a_row_that_cannot_be_read_is_not_the_probe_each_time(
     assert row.trouble.code == "database-unavailable"
 
 
+@ON_SQLITE
 async def test_software_that_hangs_holds_up_no_other_agency(node: Node, hub: HubSimulator, world: World) -> None:
     """H23's software answers nothing and a hundred documents wait for it: a document for H23.12 is handed over."""
 

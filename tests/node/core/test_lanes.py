@@ -16,6 +16,7 @@ from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, World, document, envelope
+from tests.services.columns import ON_SQLITE
 
 WAITING = 20_000
 
@@ -38,6 +39,7 @@ def _multiply(connection: Connection, message_id: str, tables: dict[str, str | N
         )
 
 
+@ON_SQLITE
 async def test_an_express_document_is_sent_next_whatever_waits_in_the_outbox(node: Node, hub: HubSimulator) -> None:
     """With 20,000 ordinary documents in the outbox, and slow ones under way, an express one is the next to set out."""
     first = await node.submit(document(), key="first")
@@ -58,6 +60,7 @@ async def test_an_express_document_is_sent_next_whatever_waits_in_the_outbox(nod
     assert await node.database.read(left) > WAITING - 100
 
 
+@ON_SQLITE
 async def test_an_express_document_is_handed_over_next_whatever_waits_in_the_inbox(
     node: Node, hub: HubSimulator, world: World
 ) -> None:
@@ -86,6 +89,7 @@ async def test_an_express_document_is_handed_over_next_whatever_waits_in_the_inb
         slow.set()
 
 
+@ON_SQLITE
 async def test_a_look_at_a_long_queue_costs_what_a_look_at_a_short_one_does(node: Node) -> None:
     """What goes next is read from the front of an index: of 20,000 rows the database touches a handful."""
     first = await node.submit(document(), key="first")
@@ -112,6 +116,7 @@ async def test_a_look_at_a_long_queue_costs_what_a_look_at_a_short_one_does(node
     assert await node.database.read(steps) < few + 500
 
 
+@ON_SQLITE
 async def test_what_is_said_of_an_express_document_overtakes_twenty_thousand_reports(
     node: Node, hub: HubSimulator, world: World
 ) -> None:

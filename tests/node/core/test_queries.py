@@ -16,6 +16,7 @@ from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
 from tests.node.core.world import G22, H23, H23_12, H31, World, document, envelope
+from tests.services.columns import DatabaseColumn
 
 
 async def test_the_lists_show_the_newest_first_and_filter(node: Node, hub: HubSimulator, world: World) -> None:
@@ -201,10 +202,10 @@ async def test_the_balance_counts_each_delivery_once(node: Node, hub: HubSimulat
 
 
 async def test_commands_beside_the_daemon_see_and_add(
-    node: Node, hub: HubSimulator, world: World, tmp_path: Path
+    node: Node, hub: HubSimulator, world: World, tmp_path: Path, column: DatabaseColumn
 ) -> None:
     """A second opening of the same folder, as a command is, submits while the daemon runs; the daemon sends it."""
-    async with node.running("sender"), open_node(tmp_path / "node", world.identity(), hub.url) as command:
+    async with node.running("sender"), open_node(tmp_path / "node", world.identity(), hub.url, column) as command:
         message_id = await command.submit(document())
         node.wakeups.wake("sending")
         await becomes(command, message_id, OutboxState.ACCEPTED)

@@ -28,6 +28,7 @@ from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.test_receipts import receipt_of
 from tests.node.core.world import G22, H23, H31, World, document, envelope, recall, status
+from tests.services.columns import ON_SQLITE
 
 #: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
 _SMALL = {
@@ -59,6 +60,7 @@ def noted() -> Iterator[dict[str, Any]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
+@ON_SQLITE
 async def test_no_statement_of_the_way_scans_a_table(
     node: Node, hub: HubSimulator, world: World, tmp_path: Path
 ) -> None:

@@ -19,14 +19,15 @@ from tests.node.core.asking import BUFFERED, becomes, bytes_arrived, events, han
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
 from tests.node.core.world import G22, H23, World, digest_of, document, envelope
+from tests.services.columns import DatabaseColumn
 
 LONG = b"%PDF-" + bytes(300_000)
 
 
 @pytest.fixture
-async def restored(tmp_path: Path, world: World, hub: HubSimulator) -> AsyncIterator[Node]:
+async def restored(tmp_path: Path, world: World, hub: HubSimulator, column: DatabaseColumn) -> AsyncIterator[Node]:
     """The same node, put back to a backup of its first day: it has the directory and nothing else."""
-    async with open_node(tmp_path / "restored", world.identity(), hub.url) as node:
+    async with open_node(tmp_path / "restored", world.identity(), hub.url, column) as node:
         await node.directory.sync(node.hub)
         yield node
 
@@ -121,7 +122,7 @@ async def mark_of(node: Node) -> int:
 
 
 async def test_a_recovery_that_breaks_off_is_asked_again(
-    tmp_path: Path, node: Node, world: World, hub: HubSimulator
+    tmp_path: Path, node: Node, world: World, hub: HubSimulator, column: DatabaseColumn
 ) -> None:
     """Wherever it is stopped, the node does not count as caught up: the steps are asked again, and nothing doubles."""
     message_id = await sent(node, hub, tmp_path)
@@ -131,7 +132,7 @@ async def test_a_recovery_that_breaks_off_is_asked_again(
         ("replays", ["sent", "envelope", "replays"]),
     ):
         # Stopped while it does not get on: the next start knows only what was committed.
-        async with open_node(folder, world.identity(), hub.url) as restored:
+        async with open_node(folder, world.identity(), hub.url, column) as restored:
             await restored.directory.sync(restored.hub)
             async with restored.running("receiver"):
                 await eventually(lambda: hub.remembered.failing in hub.remembered.asked)
@@ -139,7 +140,7 @@ async def test_a_recovery_that_breaks_off_is_asked_again(
             assert await mark_of(restored) == 0
         hub.remembered.asked.clear()
     hub.remembered.failing = None
-    async with open_node(folder, world.identity(), hub.url) as restored:
+    async with open_node(folder, world.identity(), hub.url, column) as restored:
         async with restored.running():
 
             async def caught_up() -> bool:

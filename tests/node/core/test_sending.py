@@ -16,6 +16,7 @@ from tests.node.core.asking import becomes, has_trouble, outbox_row
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
 from tests.node.core.world import H23, World, document, recall
+from tests.services.columns import DatabaseColumn
 
 
 async def test_a_submitted_document_reaches_the_hub_and_its_acknowledgement_is_kept(
@@ -178,12 +179,14 @@ async def test_an_upload_that_breaks_goes_on_from_there(
     assert [start for start, _ in hub.uploaded] == ends[:-1]
 
 
-async def test_an_upload_goes_on_after_a_restart(hub: HubSimulator, world: World, tmp_path: Path) -> None:
+async def test_an_upload_goes_on_after_a_restart(
+    hub: HubSimulator, world: World, tmp_path: Path, column: DatabaseColumn
+) -> None:
     """A node that dies in the middle of an upload sends only what is missing after its restart."""
     path = tmp_path / "lớn.bin"
     path.write_bytes(bytes(300_000))
     hub.faults.cut_uploads_at = [131_072]
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as node:
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as node:
         await node.directory.sync(node.hub)
         message_id = await node.submit(document(), path)
 
@@ -191,7 +194,7 @@ async def test_an_upload_goes_on_after_a_restart(hub: HubSimulator, world: World
             await eventually(lambda: bool(hub.uploaded))
             hub.faults.down = True
     hub.faults.down = False
-    async with open_node(tmp_path / "node", world.identity(), hub.url) as node, node.running("sender"):
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column) as node, node.running("sender"):
         await becomes(node, message_id, OutboxState.ACCEPTED)
     assert hub.uploaded == [(0, 131_072), (131_072, 300_000)]
 

@@ -34,6 +34,7 @@ from tests.node.core.world import (
     status,
     suspended,
 )
+from tests.services.columns import ON_SQLITE, DatabaseColumn
 
 
 async def sealed_message(node: Node, message_id: str) -> Document:
@@ -95,6 +96,7 @@ async def test_a_key_is_one_adapters_and_one_agencys(node: Node) -> None:
     assert len(names) == 2
 
 
+@ON_SQLITE
 async def test_two_processes_with_one_key_make_one_message(node: Node, world: World, tmp_path: Path) -> None:
     """Two processes that submit one key at the same moment get one message id, and one row is in the outbox."""
     arguments = [sys.executable, "-m", "tests.node.core.submitting_process", str(world.folder), str(tmp_path / "node")]
@@ -187,9 +189,11 @@ async def test_limits_are_kept_before_anything_is_stored(node: Node, tmp_path: P
     assert await node.queries.outbox() == ()
 
 
-async def test_without_a_directory_submitting_waits(world: World, hub: HubSimulator, tmp_path: Path) -> None:
+async def test_without_a_directory_submitting_waits(
+    world: World, hub: HubSimulator, tmp_path: Path, column: DatabaseColumn
+) -> None:
     """Before the first version of the directory has come, submit says that it is for later."""
-    async with open_node(tmp_path / "fresh", world.identity(), hub.url) as node:
+    async with open_node(tmp_path / "fresh", world.identity(), hub.url, column) as node:
         with pytest.raises(Unavailable) as caught:
             await node.submit(document())
         assert caught.value.code == "directory-missing"
@@ -197,6 +201,7 @@ async def test_without_a_directory_submitting_waits(world: World, hub: HubSimula
         await node.submit(document())
 
 
+@ON_SQLITE
 async def test_a_full_disk_is_said_and_leaves_nothing(node: Node, tmp_path: Path) -> None:
     """When the database is full, submit raises storage-full and leaves neither message nor attachment behind."""
     path = tmp_path / "a.bin"

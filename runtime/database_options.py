@@ -1,0 +1,27 @@
+"""Options of `init` that name a PostgreSQL server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.postgres_address import DatabaseSettings
+from runtime.settings import settings_of
+
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        metavar="URL", help="An empty PostgreSQL database, postgresql://user@host:5432/name. Else SQLite in the folder."
+    ),
+]
+DatabasePasswordFile = Annotated[
+    Path | None, typer.Option(help="A file (0600) with the password of the user of the database.")
+]
+
+
+def database_settings(url: str, password_file: Path | None) -> DatabaseSettings:
+    """The table `[database]` for these options; raises `settings-invalid`."""
+    table = {"url": url, "password_file": password_file.resolve() if password_file else None}
+    return settings_of(DatabaseSettings, table, source="--database")

@@ -1,0 +1,262 @@
+"""The database on a PostgreSQL server: asyncpg, SERIALIZABLE writes in groups, read-only snapshots (docs/adr/0007).
+
+Several processes work in it at once. A write that collides with another one is run again; one whose server goes away is
+`Unavailable`, and later ones find the server again by themselves. When the answer to a commit is lost, the server is
+asked what became of that transaction, so that nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from runtime.grouped_writes import Database, DatabaseAway, Work
+from runtime.postgres_address import PostgresAddress
+from runtime.postgres_errors import DRIVER_ERRORS, is_certain_conflict, is_conflict, is_lost, raise_translated
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Transactions that one process commits at a time. A second one works while the first is synced; each more adds
+#: collisions rather than speed (docs/adr/0007).
+WRITERS: Final = 2
+
+#: How often a write is run that collides with others, and how often a group, before its members are run one by one.
+_ATTEMPTS: Final = 16
+_GROUP_ATTEMPTS: Final = 3
+#: How often a key that is there already is taken for a collision.
+_DUPLICATE_ATTEMPTS: Final = 3
+#: Waits between attempts, in seconds: the first, doubling to the longest, each spread over its whole length.
+_FIRST_WAIT: Final = 0.01
+_LONGEST_WAIT: Final = 0.5
+
+#: Seconds that a connection may take to come about, a statement to be answered, and a lost commit to become known.
+_CONNECT_SECONDS: Final = 10.0
+_WRITE_SECONDS: Final = 60.0
+_READ_SECONDS: Final = 600.0
+_OUTCOME_SECONDS: Final = 15.0
+
+#: Statements that a connection keeps prepared. The programs have some two hundred.
+_PREPARED: Final = 500
+
+#: Any number: the lock that `exclusively` holds, among those of the same database.
+_EXCLUSIVE_LOCK: Final = 0x436F6E6776616E
+
+_OLDEST: Final = 140000
+
+_CHECK: Final = sqlalchemy.text(
+    "SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync,"
+    " current_setting('full_page_writes') AS full_page_writes,"
+    " current_setting('synchronous_commit') AS synchronous_commit,"
+    " current_setting('synchronous_standby_names') AS standbys,"
+    " (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding"
+)
+_NUMBER_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_current_xact_id_if_assigned()::text")
+_STATUS_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
+_LOCK: Final = sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_EXCLUSIVE_LOCK})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    values: list[Any]
+    #: What the server calls the transaction; None if nothing was written in it.
+    number: str | None
+
+
+class PostgresDatabase(Database):
+    """The database at `address`. Nothing is connected before it is needed.
+
+    `chance` spreads the waits after collisions.
+    """
+
+    def __init__(self, address: PostgresAddress, chance: Random | None = None) -> None:
+        super().__init__(WRITERS)
+        self._address = address
+        self._chance = chance or Random()
+        # Twice as many: one whose commit was lost is asked for through another connection.
+        self._writer = _engine(address, 2 * WRITERS, _WRITE_SECONDS).execution_options(isolation_level="SERIALIZABLE")
+        self._reader = _engine(address, address.readers, _READ_SECONDS).execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def check(self) -> None:
+        """See that the server can be reached and relied on.
+
+        Raises `database-not-durable` if it answers before what it answers is on its disk, `database-too-old`,
+        `database-encoding`, and what connecting raises (`database-unreachable`, `database-password`, …).
+        """
+        row = await self.read(lambda connection: connection.execute(_CHECK).one())
+        if row.version < _OLDEST:
+            raise Unavailable(
+                "database-too-old",
+                f"{self._address} is served by PostgreSQL {row.version // 10000}.",
+                mend=f"Upgrade the server to {_OLDEST // 10000} or newer.",
+            )
+        if row.encoding != "UTF8":
+            raise Unavailable(
+                "database-encoding",
+                f"{self._address} keeps its texts as {row.encoding}.",
+                mend="Make the database with `createdb --encoding UTF8 --template template0`.",
+            )
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            if getattr(row, setting) == "off":
+                raise Unavailable(
+                    "database-not-durable",
+                    f"The server of {self._address} has {setting} off: a power cut would lose what was acknowledged.",
+                    mend=f"Set {setting} = on in postgresql.conf (or for the user or database) and reload the server.",
+                )
+        if row.standbys and row.synchronous_commit in ("local", "remote_write"):
+            log.warning("database.standbys_not_awaited", synchronous_commit=row.synchronous_commit)
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        return await self._kept(self._ask(question))
+
+    async def _ask(self, question: Callable[[Connection], T]) -> T:
+        for attempt in range(2):
+            try:
+                async with self._reader.connect() as connection:
+                    return await connection.run_sync(question)
+            except DRIVER_ERRORS as error:
+                # The pool's connections may be of a server that was restarted since; a new one tells.
+                if attempt or not is_lost(error):
+                    raise_translated(error, self._address)
+        raise AssertionError("unreachable")
+
+    async def exclusively(self, work: Callable[[Connection], T]) -> T:
+        return await self._kept(self._exclusively(work))
+
+    async def _exclusively(self, work: Callable[[Connection], T]) -> T:
+        # READ COMMITTED: what is read after the lock was waited for must be what its last holder left.
+        engine = _engine(self._address, 1, None).execution_options(isolation_level="READ COMMITTED")
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(_LOCK)
+                answer = await connection.run_sync(work)
+                await connection.commit()
+                return answer
+        except DRIVER_ERRORS as error:
+            raise_translated(error, self._address)
+        finally:
+            await engine.dispose()
+
+    async def _transaction(self, works: Sequence[Work]) -> list[Any]:
+        conflicts = losses = 0
+        while True:
+            try:
+                return await self._commit_together(works)
+            except DRIVER_ERRORS as error:
+                if is_lost(error):
+                    losses += 1
+                    if losses > 1:
+                        raise_translated(error, self._address)
+                elif is_conflict(error):
+                    conflicts += 1
+                    if conflicts >= _attempts(error, len(works)):
+                        raise_translated(error, self._address)
+                    wait = min(_FIRST_WAIT * 2.0**conflicts, _LONGEST_WAIT)
+                    await asyncio.sleep(wait * self._chance.random())
+                else:
+                    raise_translated(error, self._address)
+
+    async def _commit_together(self, works: Sequence[Work]) -> list[Any]:
+        def run(connection: Connection) -> _Answers:
+            values = [work(connection) for work in works]
+            return _Answers(values, connection.scalar(_NUMBER_OF_TRANSACTION))
+
+        async with self._writer.connect() as connection:
+            answers = await connection.run_sync(run)
+            try:
+                await connection.commit()
+            except DRIVER_ERRORS as error:
+                if answers.number is None or not is_lost(error) or not await self._was_committed(answers.number, error):
+                    raise
+        return answers.values
+
+    async def _was_committed(self, number: str, lost: Exception) -> bool:
+        """What became of a transaction whose commit was sent and not answered; waits for the server to come back.
+
+        Raises `database-outcome-unknown` if it does not: then what was written may be there or not.
+        """
+        ends_at = asyncio.get_running_loop().time() + _OUTCOME_SECONDS
+        while True:
+            try:
+                async with self._writer.connect() as connection:
+                    status = await connection.scalar(_STATUS_OF_TRANSACTION, {"number": number})
+            except DRIVER_ERRORS as error:
+                if not is_lost(error):
+                    raise
+                status = None
+            if status in ("committed", "aborted"):
+                log.info("database.commit_settled", transaction=number, status=status)
+                return bool(status == "committed")
+            if asyncio.get_running_loop().time() > ends_at:
+                raise DatabaseAway(
+                    "database-outcome-unknown",
+                    f"The connection to {self._address} was lost while it committed, and nobody says whether it did.",
+                    mend="Do the same again: what was done already is found and is not done twice.",
+                ) from lost
+            await asyncio.sleep(0.05 + 0.1 * self._chance.random())
+
+    async def _kept(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end, also when the caller is cancelled: a connection is not given up half-way."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            # The caller may be gone; its error is not to be reported as never retrieved.
+            task.exception()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+def _attempts(error: Exception, works: int) -> int:
+    if works > 1:
+        return _GROUP_ATTEMPTS
+    return _ATTEMPTS if is_certain_conflict(error) else _DUPLICATE_ATTEMPTS
+
+
+def _engine(address: PostgresAddress, connections: int, seconds: float | None) -> AsyncEngine:
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={
+            "host": address.host,
+            "port": address.port,
+            "user": address.user,
+            "password": address.password,
+            "database": address.database,
+            "ssl": address.tls_context() or False,
+            "timeout": _CONNECT_SECONDS,
+            "command_timeout": seconds,
+            "statement_cache_size": _PREPARED,
+            "prepared_statement_cache_size": _PREPARED,
+            "server_settings": {
+                "application_name": "congvan",
+                # Compiling a statement takes longer than running any of ours.
+                "jit": "off",
+                # A process that stands still holds its rows' locks no longer than this.
+                "idle_in_transaction_session_timeout": "60s",
+            },
+        },
+    )

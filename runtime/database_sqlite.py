@@ -1,0 +1,123 @@
+"""The database in a file: SQLite, a whole transaction to a thread (docs/adr/0002)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from runtime.files import PRIVATE, make_private_folder, storage_errors
+from runtime.grouped_writes import Database, Work
+from schemas.errors import CongvanError, Unavailable
+
+T = TypeVar("T")
+
+#: How long a connection waits for another process (a command beside the daemon) to finish its write.
+BUSY_TIMEOUT_MS: Final = 30_000
+
+READERS: Final = 4
+
+
+class SqliteDatabase(Database):
+    """The file at `path`, made (0600) if it is not there.
+
+    A driver that hops between threads for each statement costs nine times the statement: here a transaction hops once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        make_private_folder(path.parent)
+        with storage_errors(path):
+            path.touch(mode=PRIVATE, exist_ok=True)
+        self._reader = _engine(path, connections=READERS, begin="BEGIN")
+        self._writer = _engine(path, connections=1, begin="BEGIN IMMEDIATE")
+        self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="database-read")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-write")
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        with _driver_errors(), self._reader.connect() as connection:
+            return question(connection)
+
+    async def exclusively(self, work: Callable[[Connection], T]) -> T:
+        # BEGIN IMMEDIATE: no two writes overlap anyway.
+        return await self.write(work)
+
+    async def _transaction(self, works: Sequence[Work]) -> list[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self._commit_together, works)
+
+    def _commit_together(self, works: Sequence[Work]) -> list[Any]:
+        with _driver_errors(), self._writer.connect() as connection:
+            answers = [work(connection) for work in works]
+            connection.commit()
+            return answers
+
+    async def _close(self) -> None:
+        for executor, engine in ((self._reading, self._reader), (self._writing, self._writer)):
+            await asyncio.to_thread(executor.shutdown)
+            engine.dispose()
+
+
+def _engine(path: Path, *, connections: int, begin: str) -> Engine:
+    url = sqlalchemy.URL.create("sqlite", database=str(path))
+    engine = sqlalchemy.create_engine(
+        url, poolclass=QueuePool, pool_size=connections, max_overflow=0, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # The driver's own transaction control would begin late and without IMMEDIATE.
+        connection.isolation_level = None
+        # busy_timeout first: two processes that open a new database at once both switch it to WAL.
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+@contextlib.contextmanager
+def _driver_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: DBAPIError) -> CongvanError:
+    name = getattr(error.orig, "sqlite_errorname", None)
+    text = f"{error.orig} ({name})" if name else str(error.orig)
+    if "disk is full" in text or "disk I/O error" in text:
+        return Unavailable(
+            "storage-full",
+            f"The database cannot be written: {text}.",
+            mend="Free space on its disk; work goes on by itself.",
+        )
+    if "locked" in text or "busy" in text:
+        return Unavailable("database-busy", f"The database is held by another process: {text}.", mend="Try again.")
+    return Unavailable(
+        "database-failed",
+        f"The database failed: {text}.",
+        mend="See the log; `congvan hub migrate` or `node migrate` mends an old schema.",
+    )

@@ -1,0 +1,110 @@
+"""A database as use cases see it, whichever it is: snapshots to read in, and writes that commit in groups."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias, TypeVar
+
+from sqlalchemy import Connection
+
+from schemas.errors import Unavailable
+
+T = TypeVar("T")
+
+#: What a store function is to a database. It has no effects but its statements, for it may run more than once.
+Work: TypeAlias = Callable[[Connection], Any]
+
+#: How many waiting writes share one commit at most. Past this the sync is well spread and latency only grows.
+GROUP: Final = 64
+
+
+class DatabaseAway(Unavailable):
+    """The server itself cannot be worked with: whoever waits for it waits in vain, each alone as well as together."""
+
+
+@dataclass(slots=True)
+class _Write:
+    work: Work
+    outcome: asyncio.Future[Any]
+
+
+class Database(ABC):
+    """One program's database. Made by `runtime.database.open_database`.
+
+    Store functions are plain functions of a `sqlalchemy.Connection`; they know neither threads nor event loops.
+    """
+
+    def __init__(self, writers: int = 1) -> None:
+        self._writers = writers
+        self._waiting: asyncio.Queue[_Write] = asyncio.Queue()
+        self._committing: list[asyncio.Task[None]] = []
+
+    @abstractmethod
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """The answer of `question`, asked in one snapshot. It changes nothing."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction and return its answer once that is committed and synced.
+
+        `work` may run more than once (when a neighbour in its group fails, each is run again alone; when it
+        collides with another process), so it has no effects but its statements. If it raises, nothing of it is
+        written and the error comes here. A caller that is cancelled while it waits does not stop the work.
+        """
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait(_Write(work, outcome))
+        return await asyncio.shield(outcome)
+
+    @abstractmethod
+    async def exclusively(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, while no other process is in an `exclusively`: a change of the schema, and no traffic."""
+
+    @abstractmethod
+    async def _transaction(self, works: Sequence[Work]) -> list[Any]:
+        """Run `works` in one transaction, commit it, and give their answers."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Give back what the database holds. No write is under way any more."""
+
+    async def _commit_groups(self) -> None:
+        while True:
+            group = [await self._waiting.get()]
+            while len(group) < GROUP and not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            await self._commit(group)
+            for _ in group:
+                self._waiting.task_done()
+
+    async def _commit(self, group: Sequence[_Write]) -> None:
+        try:
+            answers = await self._transaction([write.work for write in group])
+        except Exception as error:  # noqa: BLE001 - every error belongs to a caller; the loop must outlive it
+            if len(group) > 1 and not isinstance(error, DatabaseAway):
+                for write in group:
+                    await self._commit([write])
+                return
+            for write in group:
+                if not write.outcome.done():
+                    write.outcome.set_exception(error)
+                    # The caller may be gone; its error is not to be reported as never retrieved.
+                    write.outcome.exception()
+            return
+        for write, answer in zip(group, answers, strict=True):
+            if not write.outcome.done():
+                write.outcome.set_result(answer)
+
+    async def __aenter__(self) -> Self:
+        self._committing = [
+            asyncio.create_task(self._commit_groups(), name="database.commits") for _ in range(self._writers)
+        ]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._waiting.join()
+        for task in self._committing:
+            task.cancel()
+        await asyncio.gather(*self._committing, return_exceptions=True)
+        await self._close()
