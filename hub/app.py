@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from random import Random
@@ -23,6 +23,7 @@ from hub.http.exchange import exchange_routes
 from hub.http.gauges import HubMetrics
 from hub.http.health import operations_routes, public_health_routes
 from hub.http.server import listening, operations_application, public_application
+from hub.linking import BrokerLink, broker_address, link_to_broker
 from hub.settings import HubFolder, HubSettings, HubTable
 from hub.store import state
 from hub.store.schema import MIGRATIONS
@@ -31,7 +32,7 @@ from hub.usecases.directory import DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
 from hub.usecases.figures import FiguresOfNow
-from hub.usecases.health import expiring, trials_of
+from hub.usecases.health import BROKER, expiring, is_needed, trials_of
 from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
 from hub.usecases.restored import NewEpoch, begin_epoch
@@ -47,7 +48,7 @@ from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
 from runtime.passphrases import read_secret
-from runtime.readiness import Readiness
+from runtime.readiness import Readiness, Trial
 from runtime.supervision import Supervisor
 from runtime.wakeups import Wakeups, doorbell
 from schemas.errors import Unavailable
@@ -104,9 +105,12 @@ async def serve(
         rung = asyncio.Event()
         await stack.enter_async_context(doorbell(folder.doorbell, rung))
         supervisor = Supervisor(meters.service_restarts, Random())
+        link = _link(foundation, exchange, meters, registry)
+        helpful = {BROKER: link.broker.trial} if link else {}
         services = {
-            **_admission(foundation, exchange, registry, supervisor, announce),
-            **exchange_services(exchange, foundation.keys.push_tls()),
+            **_admission(foundation, exchange, registry, supervisor, announce=announce, helpful=helpful),
+            **exchange_services(exchange, foundation.keys.push_tls(), link.hints if link else None),
+            **(link.services if link else {}),
             **await _webhook(foundation, exchange, meters, stack),
             "doorbell": _doorbell(rung, exchange.wakeups),
         }
@@ -146,7 +150,27 @@ async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event)
         clock=foundation.clock,
         chance=Random(),
         stop=stop,
+        outbox=bool(foundation.settings.broker.url),
     )
+
+
+def _link(foundation: Foundation, exchange: Exchange, meters: Meters, registry: CollectorRegistry) -> BrokerLink | None:
+    """The link to the broker, if there is one."""
+    settings = foundation.settings.broker
+    if not settings.url:
+        return None
+    link = link_to_broker(
+        broker_address(settings, foundation.folder.root),
+        settings,
+        foundation.database,
+        exchange,
+        meters,
+        clock=foundation.clock,
+        chance=Random(),
+    )
+    is_up = Gauge("congvan_hub_broker_up", "1 while the broker takes what is published, else 0.", registry=registry)
+    is_up.set_function(lambda: float(link.broker.is_working))
+    return link
 
 
 async def _webhook(
@@ -174,15 +198,16 @@ def _admission(
     exchange: Exchange,
     registry: CollectorRegistry,
     supervisor: Supervisor,
+    *,
     announce: Callable[[HubSettings, Address], None],
+    helpful: Mapping[str, Trial],
 ) -> dict[str, Service]:
     """The listeners, and what keeps the directory valid."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
     measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
-    readiness = Readiness(
-        {**trials_of(database, foundation.blobs, foundation.folder.data, keys, clock), "services": supervisor.all_run}
-    )
+    trials = trials_of(database, foundation.blobs, foundation.folder.data, keys, clock)
+    readiness = Readiness({**trials, "services": supervisor.all_run, **helpful}, is_needed)
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock), hub.proxy.addresses),

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from hub.settings_alerts import AlertSettings
+from hub.settings_broker import BrokerSettings
 from hub.settings_exchange import ExchangeSettings
 from runtime.addresses import Address
 from runtime.blob_settings import BlobSettings
@@ -136,6 +137,7 @@ class HubSettings(Settings):
     alerts: AlertSettings = AlertSettings()
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
+    broker: BrokerSettings = BrokerSettings()
     log: LogSettings = LogSettings()
 
 

@@ -23,7 +23,7 @@ from node.http.push import PushIntake, push_application
 from node.settings import NodeFolder
 from node.store.migrate import MIGRATIONS
 from node.usecases.downloads import Downloads
-from node.usecases.health import expiries, trials_of
+from node.usecases.health import expiries, is_needed, trials_of
 from node.usecases.intake import Intake
 from node.usecases.push_contact import PushContact
 from node.workers.doorbell import doorbell_service
@@ -172,7 +172,8 @@ def _operations(
                 clock=node.clock,
                 clock_tolerance=node.settings.exchange.receiver.clock_tolerance,
             ),
-        }
+        },
+        is_needed,
     )
 
     def listener(address: Address) -> Service:

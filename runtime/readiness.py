@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -25,18 +25,22 @@ Trial: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """How one part answered: `fault` says what is wrong, None if nothing is."""
+    """How one part answered: `fault` says what is wrong, None if nothing is.
+
+    Without a part that is not `needed` the program works on, not as well.
+    """
 
     part: str
     fault: str | None
     milliseconds: float
+    needed: bool = True
 
 
 class Readiness:
     """Tries all parts at once, and remembers the outcome for a moment."""
 
-    def __init__(self, trials: Mapping[str, Trial]) -> None:
-        self._trials = trials
+    def __init__(self, trials: Mapping[str, Trial], is_needed: Callable[[str], bool] = lambda _: True) -> None:
+        self._trials = [(part, trial, is_needed(part)) for part, trial in trials.items()]
         self._asking = asyncio.Lock()
         self._reports: tuple[PartReport, ...] = ()
         self._reported_at = float("-inf")
@@ -45,14 +49,22 @@ class Readiness:
         """One report for each part, at most two seconds old."""
         async with self._asking:
             if time.monotonic() - self._reported_at >= FRESH:
-                self._reports = tuple(
-                    await asyncio.gather(*(_report(part, trial) for part, trial in self._trials.items()))
-                )
+                self._reports = tuple(await asyncio.gather(*(_report(*trial) for trial in self._trials)))
                 self._reported_at = time.monotonic()
             return self._reports
 
 
-async def _report(part: str, trial: Trial) -> PartReport:
+def is_ready(reports: Iterable[PartReport]) -> bool:
+    """True if all parts that are needed work."""
+    return all(report.fault is None for report in reports if report.needed)
+
+
+def is_degraded(reports: Iterable[PartReport]) -> bool:
+    """True if a part does not work that is not needed."""
+    return any(report.fault is not None for report in reports if not report.needed)
+
+
+async def _report(part: str, trial: Trial, needed: bool) -> PartReport:
     began = time.monotonic()
     fault: str | None = None
     try:
@@ -64,7 +76,7 @@ async def _report(part: str, trial: Trial) -> PartReport:
         fault = str(error)
     except Exception as error:  # noqa: BLE001 - whatever a part breaks with, the report is about that part
         fault = repr(error)
-    return PartReport(part, fault, round((time.monotonic() - began) * 1000, 1))
+    return PartReport(part, fault, round((time.monotonic() - began) * 1000, 1), needed)
 
 
 async def try_folder(folder: Path) -> None:

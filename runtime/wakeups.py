@@ -6,15 +6,27 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Final
+
+#: The key under which `wake_all` is carried to other processes.
+EVERYTHING: Final[Hashable] = "everything"
 
 
 class Wakeups:
-    """Wake-ups inside one process, by key. Each waiter costs one event."""
+    """Wake-ups by key. Each waiter costs one event.
+
+    They stay inside the process until something carries them to others that share its database.
+    """
 
     def __init__(self) -> None:
         self._events: dict[Hashable, set[asyncio.Event]] = {}
+        self._carry: Callable[[Hashable], None] | None = None
+
+    def carry_with(self, carry: Callable[[Hashable], None]) -> None:
+        """Hand every key that is woken from now on to `carry` as well, which neither waits nor fails."""
+        self._carry = carry
 
     @contextlib.contextmanager
     def listen(self, key: Hashable) -> Iterator[asyncio.Event]:
@@ -30,13 +42,23 @@ class Wakeups:
                 del self._events[key]
 
     def wake(self, key: Hashable) -> None:
+        """Wake whoever listens to `key`, in this process and wherever wake-ups are carried to."""
+        self.wake_here(key)
+        if self._carry is not None:
+            self._carry(key)
+
+    def wake_here(self, key: Hashable) -> None:
+        """Wake whoever listens to `key` in this process: nobody else is concerned, or others have heard of it."""
+        if key == EVERYTHING:
+            for events in self._events.values():
+                for event in events:
+                    event.set()
         for event in self._events.get(key, ()):
             event.set()
 
     def wake_all(self) -> None:
         """Wake every waiter: something changed, and nobody knows whom it concerns."""
-        for key in self._events:
-            self.wake(key)
+        self.wake(EVERYTHING)
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:

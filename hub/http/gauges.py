@@ -66,3 +66,11 @@ class HubMetrics(Collector):
         for state, count in taken.breakers.items():
             breakers.add_metric((state,), count)
         yield breakers
+        work = GaugeMetricFamily(
+            "congvan_hub_work_waiting",
+            "Work in the outbox that is not done: open, or stuck (set aside; it is tried again each hour).",
+            labels=("kind", "state"),
+        )
+        for (kind, is_stuck), count in taken.work.items():
+            work.add_metric((kind, "stuck" if is_stuck else "open"), count)
+        yield work

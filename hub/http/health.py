@@ -11,7 +11,7 @@ from aiohttp import web
 from hub.http.gauges import HubMetrics
 from hub.http.peer import comes_from
 from runtime.metrics import CONTENT_TYPE
-from runtime.readiness import PartReport, Readiness
+from runtime.readiness import PartReport, Readiness, is_degraded, is_ready
 from transport import paths
 
 
@@ -22,7 +22,7 @@ def public_health_routes(
 
     async def ready(_request: web.Request) -> web.Response:
         reports = await readiness.reports()
-        return web.json_response({"ready": _all_well(reports)}, status=_status(reports))
+        return web.json_response(_summary(reports), status=_status(reports))
 
     async def metrics(request: web.Request) -> web.Response:
         if not comes_from(request, metrics_from):
@@ -41,7 +41,7 @@ def operations_routes(readiness: Readiness, measured: HubMetrics) -> list[web.Ro
 
     async def ready(_request: web.Request) -> web.Response:
         reports = await readiness.reports()
-        body = {"ready": _all_well(reports), "parts": [asdict(report) for report in reports]}
+        body = {**_summary(reports), "parts": [asdict(report) for report in reports]}
         return web.json_response(body, status=_status(reports))
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -62,9 +62,9 @@ async def _metrics(measured: HubMetrics) -> web.Response:
     return web.Response(body=await measured.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _all_well(reports: Sequence[PartReport]) -> bool:
-    return all(report.fault is None for report in reports)
+def _summary(reports: Sequence[PartReport]) -> dict[str, bool]:
+    return {"ready": is_ready(reports), "degraded": is_degraded(reports)}
 
 
 def _status(reports: Sequence[PartReport]) -> int:
-    return 200 if _all_well(reports) else 503
+    return 200 if is_ready(reports) else 503

@@ -8,22 +8,24 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from hub.store import alerts, pushing, watching
+from hub.store import alerts, pushing, watching, work
 from hub.store.exchange_tables import mailbox_entries, messages, receipts
 from hub.store.metadata import Transaction
 from hub.store.pushing import BreakerState
+from hub.store.work import WorkKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What waits, at one instant. By lane: mailbox entries that hand over messages, and when the oldest entry of any
-    kind came to be."""
+    kind came to be. Of work in the outbox, by kind, what waits and what was set aside."""
 
     messages: Mapping[int, int]
     oldest: Mapping[int, datetime]
     silent: int
     alerts: int
     breakers: Mapping[BreakerState, int]
+    work: Mapping[tuple[WorkKind, bool], int]
 
 
 def of_now(transaction: Transaction) -> Figures:
@@ -33,6 +35,7 @@ def of_now(transaction: Transaction) -> Figures:
         silent=watching.silent_count(transaction),
         alerts=alerts.count(transaction),
         breakers=pushing.counts(transaction),
+        work=work.counts(transaction),
     )
 
 

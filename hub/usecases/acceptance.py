@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from hub.settings_exchange import ExchangeSettings
-from hub.store import agencies, blobs, directory, fanouts, marks, messages, receipts, submissions
+from hub.store import agencies, blobs, directory, fanouts, marks, messages, receipts, submissions, work
 from hub.store.blobs import Blob, NamedBlob
 from hub.store.deliveries import Target
 from hub.store.fanouts import Consignment, FanoutStep
@@ -19,11 +19,12 @@ from hub.store.messages import NewMessage
 from hub.store.metadata import Transaction
 from hub.store.receipts import NewReceipt
 from hub.store.submissions import Upload
+from hub.store.work import WorkKind
 from hub.usecases.judgement import Judged
 from hub.usecases.meters import Meters
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.routing import Route
-from hub.usecases.waking import FANOUT, wake_mailboxes
+from hub.usecases.waking import FANOUT, WORK, wake_mailboxes
 from runtime.blobs import BlobStore, require_timely
 from runtime.clock import Clock
 from runtime.database import Database
@@ -78,7 +79,9 @@ class Acceptances:
         *,
         clock: Clock,
         settings: ExchangeSettings,
+        outbox: bool = False,
     ) -> None:
+        """With an `outbox`, deliveries that are left to write are announced to the other processes of the hub."""
         self._database = database
         self._blobs = blobs
         self._signer = signer
@@ -86,6 +89,7 @@ class Acceptances:
         self._meters = meters
         self._clock = clock
         self._settings = settings
+        self._outbox = outbox
 
     async def accept(self, judged: Judged, attachments: Sequence[Upload]) -> Accepted:
         """Accept a message. When this returns, it is on the disk with all that it names.
@@ -112,7 +116,7 @@ class Acceptances:
         if committed.step is not None:
             wake_mailboxes(self._wakeups, committed.step.connections)
             if not committed.step.finished:
-                self._wakeups.wake(FANOUT)
+                self._wakeups.wake(WORK if self._outbox else FANOUT)
             self._meters.accepted.labels(str(new.lane)).inc()
             log.info(
                 "message.accepted",
@@ -158,6 +162,8 @@ class Acceptances:
             batch=self._settings.deliveries.batch,
             at=new.accepted_at,
         )
+        if self._outbox and not step.finished:
+            work.announce(transaction, WorkKind.FANOUT, str(number), new.sender, at=new.accepted_at)
         messages.add_about(transaction, number, judged.route.about)
         for predecessor in judged.route.lifted:
             fanouts.lift(transaction, predecessor, new.lane)

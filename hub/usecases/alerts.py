@@ -36,9 +36,11 @@ class AlertEvent(StrEnum):
     AGENCY_BACK = "agency.back"
     PUSH_OPENED = "push.opened"
     PUSH_CLOSED = "push.closed"
+    WORK_STUCK = "work.stuck"
+    WORK_DONE = "work.done"
 
 
-_GOOD_NEWS: Final = frozenset({AlertEvent.AGENCY_BACK, AlertEvent.PUSH_CLOSED})
+_GOOD_NEWS: Final = frozenset({AlertEvent.AGENCY_BACK, AlertEvent.PUSH_CLOSED, AlertEvent.WORK_DONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

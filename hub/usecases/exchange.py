@@ -52,6 +52,7 @@ class Exchange:
     epoch: str
     settings: ExchangeSettings
     wakeups: Wakeups
+    alerts: Alerts
     submissions: Submissions
     uploads: Uploads
     mailbox: Mailbox
@@ -81,8 +82,12 @@ class Exchange:
         clock: Clock,
         chance: Random,
         stop: asyncio.Event,
+        outbox: bool = False,
     ) -> Self:
-        """The exchange of the hub `name`; `stop` ends the waits of those that wait for mail."""
+        """The exchange of the hub `name`; `stop` ends the waits of those that wait for mail.
+
+        `outbox`: there is a broker, to which large fan-outs are announced.
+        """
         wakeups = Wakeups()
         anchors = Anchors()
         signer = ReceiptSigner(name, receipts_key, clock)
@@ -92,7 +97,9 @@ class Exchange:
         transfers = settings.submissions.transfers
         terms = UploadTerms(room, turns, Places(transfers, "uploads"), settings.submissions.upload_time)
         uploads = Uploads(database, files, clock, terms)
-        acceptances = Acceptances(database, files, signer, wakeups, meters, clock=clock, settings=settings)
+        acceptances = Acceptances(
+            database, files, signer, wakeups, meters, clock=clock, settings=settings, outbox=outbox
+        )
         kept = alerting.webhook.kept if alerting.webhook.url else None
         alerts = Alerts(name, kept, meters, wakeups)
         watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
@@ -103,6 +110,7 @@ class Exchange:
             epoch=epoch,
             settings=settings,
             wakeups=wakeups,
+            alerts=alerts,
             submissions=Submissions(
                 database,
                 files,

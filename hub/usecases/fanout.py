@@ -28,3 +28,15 @@ class Fanout:
         connections = await self._database.write(partial(fanouts.go_on, at=self._clock()))
         wake_mailboxes(self._wakeups, connections or ())
         return connections is not None
+
+    async def step_of(self, message: int) -> bool:
+        """Write one batch of `message`, and wake whom it concerns; False if nothing of it was left."""
+        connections = await self._database.write(
+            partial(deliveries.continue_fanout, batch=self._batch, at=self._clock(), message=message)
+        )
+        wake_mailboxes(self._wakeups, connections or ())
+        return connections is not None
+
+    async def more_urgent_than(self, message: int) -> int | None:
+        """The most urgent message with deliveries left to write, if it is more urgent than `message`."""
+        return await self._database.read(partial(deliveries.more_urgent_fanout, message=message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from hub.store import directory, state
 from hub.usecases.authority import HubKeys
@@ -12,6 +13,14 @@ from runtime.clock import Clock
 from runtime.database import Database
 from runtime.readiness import Trial, try_folder
 from schemas.errors import Unavailable
+
+#: The part that a hub works without, slower.
+BROKER: Final = "broker"
+
+
+def is_needed(part: str) -> bool:
+    """Whether the hub can do nothing while `part` fails."""
+    return part != BROKER
 
 
 def trials_of(database: Database, blobs: BlobStore, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:

@@ -43,3 +43,21 @@ class Meters:
         self.alerts_dropped = Counter(
             "congvan_hub_alerts_dropped", "Alerts dropped unsent: more waited than are kept.", registry=registry
         )
+        self.work_announced = Counter(
+            "congvan_hub_work_announced",
+            "Pieces of work that the broker confirmed, by kind.",
+            ("kind",),
+            registry=registry,
+        )
+        self.work_ended = Counter(
+            "congvan_hub_work_ended",
+            "Hints from the broker: done, again (it failed), dead (it failed too often), by kind.",
+            ("kind", "result"),
+            registry=registry,
+        )
+        self.wakeups_carried = Counter(
+            "congvan_hub_wakeups_carried",
+            "Wake-ups between hub processes: sent, heard, dropped (the broker was too slow).",
+            ("way",),
+            registry=registry,
+        )

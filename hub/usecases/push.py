@@ -83,10 +83,17 @@ class Push:
         self._client = client
         self._not_before: datetime | None = None
         self._pushed_at: datetime | None = None
+        self._is_held = False
+
+    @property
+    def is_held(self) -> bool:
+        """True if what the last step gave is a rest that the node needs, or its breaker: mail does not end it."""
+        return self._is_held
 
     async def step(self) -> float:
         """Push one batch if there is one to push now; gives the seconds until the next step has anything to do."""
         now = self._parts.clock()
+        self._is_held = True
         if self._not_before is not None and now < self._not_before <= now + _LONGEST_BUSY:
             return (self._not_before - now).total_seconds()
         row = await self._parts.database.read(partial(pushing.find, connection=self._connection))
@@ -103,6 +110,7 @@ class Push:
                 return self._parts.settings.first_seconds
             log.info("push.probes", connection=self._connection, openings=row.breaker.openings)
         batch = await self._parts.mailbox.take(self._connection, limit=self._parts.settings.entries)
+        self._is_held = False
         left = self._until_greeting(now)
         if not batch.entries and left > 0 and row.breaker.state is BreakerState.CLOSED:
             return left

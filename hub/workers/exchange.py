@@ -6,19 +6,25 @@ import ssl
 
 from hub.usecases.exchange import Exchange
 from hub.workers.fanout import fanout_service
-from hub.workers.push import push_service
+from hub.workers.push import PushHints, push_service
 from hub.workers.retention import retention_service
 from hub.workers.sweeps import sweep_service
 from hub.workers.watch import watch_service
 from runtime.lifecycle import Service
 
 
-def exchange_services(exchange: Exchange, push_tls: ssl.SSLContext) -> dict[str, Service]:
-    """What the exchange does by itself, by the names of the services; pushes go out with `push_tls`."""
+def exchange_services(
+    exchange: Exchange, push_tls: ssl.SSLContext, hints: PushHints | None = None
+) -> dict[str, Service]:
+    """What the exchange does by itself, by the names of the services; pushes go out with `push_tls`.
+
+    While `hints` flow, fan-out and pushes are left to whom they come to.
+    """
+    flowing = hints.are_flowing if hints is not None else lambda: False
     return {
-        "fanout": fanout_service(exchange.fanout, exchange.wakeups),
+        "fanout": fanout_service(exchange.fanout, exchange.wakeups, left_to_others=flowing),
         "watch": watch_service(exchange.watch),
-        "push": push_service(exchange.push, push_tls),
+        "push": push_service(exchange.push, push_tls, hints=hints),
         "sweeps": sweep_service(exchange.expiry, exchange.leavings),
         "retention": retention_service(exchange.retention),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -21,12 +22,17 @@ RECHECK: Final = 1.0
 PAUSE: Final = 5.0
 
 
-def fanout_service(fanout: Fanout, wakeups: Wakeups, *, recheck: float = RECHECK) -> Service:
-    """The service that fans out; it looks every `recheck` seconds by itself."""
+def fanout_service(
+    fanout: Fanout, wakeups: Wakeups, *, left_to_others: Callable[[], bool] = lambda: False, recheck: float = RECHECK
+) -> Service:
+    """The service that fans out; it looks every `recheck` seconds by itself, while it is not `left_to_others`."""
 
     async def run(stop: asyncio.Event) -> None:
         with wakeups.listen(FANOUT) as event:
             while not stop.is_set():
+                if left_to_others():
+                    await wait_for_event(event, recheck)
+                    continue
                 try:
                     wrote = await fanout.step()
                 except Unavailable as error:

@@ -9,9 +9,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from node.http.gauges import NodeGauges
-from node.usecases.health import is_needed
 from runtime.metrics import CONTENT_TYPE, render
-from runtime.readiness import Readiness
+from runtime.readiness import Readiness, is_ready
 from transport import paths
 
 
@@ -21,9 +20,8 @@ def operations_application(readiness: Readiness, gauges: NodeGauges, registry: C
 
     async def ready(_request: web.Request) -> web.Response:
         reports = await readiness.reports()
-        is_ready = all(report.fault is None for report in reports if is_needed(report.part))
-        body = {"ready": is_ready, "parts": [asdict(report) for report in reports]}
-        return web.json_response(body, status=200 if is_ready else 503)
+        body = {"ready": is_ready(reports), "parts": [asdict(report) for report in reports]}
+        return web.json_response(body, status=200 if is_ready(reports) else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
         await gauges.refresh()

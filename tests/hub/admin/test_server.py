@@ -127,7 +127,7 @@ async def test_a_long_header_is_refused(hub: RunningHub) -> None:
 async def test_health_is_open_and_says_no_more(hub: RunningHub) -> None:
     """Anybody may ask whether the hub lives and works, and learns just that."""
     assert await call(hub, "GET", "/healthz") == (200, {"alive": True})
-    assert await call(hub, "GET", "/readyz") == (200, {"ready": True})
+    assert await call(hub, "GET", "/readyz") == (200, {"ready": True, "degraded": False})
     async with ClientSession() as session, session.get(f"{hub.url}/healthz", ssl=tls(hub)) as answer:
         assert answer.headers["Server"] == "Congvan"
 
@@ -148,7 +148,7 @@ async def test_readiness_tries_the_parts(hub: RunningHub, folder: HubFolder) -> 
 async def test_expired_certificates_are_not_ready(hub: RunningHub, folder: HubFolder) -> None:
     """A hub whose certificate has expired, or whose directory has, says so itself."""
     hub.clock.now = hub.office.keys.server.not_valid_after_utc
-    assert await call(hub, "GET", "/readyz") == (503, {"ready": False})
+    assert await call(hub, "GET", "/readyz") == (503, {"ready": False, "degraded": False})
     found = await faults(hub, folder.data)
     assert set(found) == {"certificates", "directory"}
     assert "tls" in found["certificates"]
