@@ -18,7 +18,7 @@ from hub.store.work import WorkKind
 from hub.usecases.carrying import WAKEUPS_EXCHANGE, CarriedWakeups
 from hub.usecases.exchange import Exchange
 from hub.usecases.meters import Meters
-from hub.usecases.outbox import WORK_EXCHANGES, Outbox, OutboxTerms
+from hub.usecases.outbox import WORK_EXCHANGES, Outbox, WorkTerms
 from hub.usecases.waking import WORK
 from hub.usecases.workshop import Workshop
 from hub.workers.broker import carrying_service, outbox_service
@@ -61,7 +61,7 @@ def link_to_broker(
     *,
     clock: Clock,
     chance: Random,
-    terms: OutboxTerms | None = None,
+    terms: WorkTerms = WorkTerms(),  # noqa: B008 - frozen
 ) -> BrokerLink:
     """Let `exchange`, made with an outbox, share its work and its wake-ups by the broker at `address`."""
     linked = asyncio.Event()
@@ -74,6 +74,7 @@ def link_to_broker(
         meters,
         clock=clock,
         furthest=exchange.settings.mailbox.furthest,
+        terms=terms,
     )
     carried = CarriedWakeups(exchange.wakeups, database, meters)
     # Named by the machine and the process, for whoever looks at the broker's connections.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from hub.store.deliveries import DeliveryState, Target
 from hub.store.exchange_tables import deliveries, fanout_batches, mailbox_entries, messages
@@ -60,7 +60,7 @@ class _Batch:
 def begin(
     transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
 ) -> FanoutStep:
-    """Write the first `batch` deliveries of a message at once, and note the rest for `go_on`."""
+    """Write the first `batch` deliveries of a message at once, and note the rest for `go_on_with`."""
     first, *rest = _batches_of(sorted(targets), batch)
     _write(transaction, consignment, first, at=at)
     if rest:
@@ -85,22 +85,28 @@ def is_under_way(transaction: Transaction) -> bool:
     return transaction.scalar(select(_batches.message).limit(1)) is not None
 
 
-def go_on(transaction: Transaction, *, at: datetime) -> tuple[str, ...] | None:
-    """Write the next batch of the most urgent message that has some left; None if none has.
+def next_message(transaction: Transaction, *, but: Collection[int]) -> int | None:
+    """The most urgent message that has deliveries left to write, those in `but` left out; None if none has."""
+    message: int | None = transaction.scalar(
+        select(_batches.message).where(_batches.message.not_in(but)).order_by(_batches.lane, _batches.message).limit(1)
+    )
+    return message
 
-    Gives the connections that have something new.
-    """
-    row = transaction.execute(
-        select(fanout_batches, messages.c.weight, messages.c.expires_at)
-        .join_from(fanout_batches, messages, messages.c.message == _batches.message)
-        .order_by(_batches.lane, _batches.message, _batches.batch)
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _write_noted(transaction, row, at=at)
+
+def more_urgent(transaction: Transaction, message: int) -> int | None:
+    """The most urgent message that has deliveries left to write, if it is more urgent than `message`."""
+    own = select(func.min(_batches.lane)).where(_batches.message == message).scalar_subquery()
+    urgent: int | None = transaction.scalar(
+        select(_batches.message).where(_batches.lane < own).order_by(_batches.lane, _batches.message).limit(1)
+    )
+    return urgent
 
 
 def go_on_with(transaction: Transaction, message: int, *, at: datetime) -> tuple[str, ...] | None:
-    """Write the next batch of one message, out of its turn; None if it has none left."""
+    """Write the next batch of one message; None if it has none left.
+
+    Gives the connections that have something new.
+    """
     row = transaction.execute(
         select(fanout_batches, messages.c.weight, messages.c.expires_at)
         .join_from(fanout_batches, messages, messages.c.message == _batches.message)

@@ -15,7 +15,7 @@ from sqlalchemy import Row, String, cast, delete, exists, func, select, update
 
 from hub.store import mailboxes
 from hub.store.directory_tables import agencies
-from hub.store.exchange_tables import fanouts, messages
+from hub.store.exchange_tables import fanout_batches, messages
 from hub.store.metadata import Transaction
 from hub.store.watch_tables import push_endpoints
 from hub.store.work_tables import work
@@ -117,9 +117,13 @@ def set_aside(transaction: Transaction, number: int, *, at: datetime) -> str | N
 
 def adopt(transaction: Transaction, *, at: datetime) -> None:
     """Bring the outbox in line with what there is to do: rows that are missing are written, those of no use dropped."""
-    number = cast(fanouts.c.message, String)
+    number = cast(fanout_batches.c.message, String)
     has_row = exists().where(_work.kind == WorkKind.FANOUT, _work.subject == number)
-    orphans = select(number, messages.c.sender).join_from(fanouts, messages, messages.c.message == fanouts.c.message)
+    orphans = (
+        select(number, messages.c.sender)
+        .distinct()
+        .join_from(fanout_batches, messages, messages.c.message == fanout_batches.c.message)
+    )
     for subject, sender in transaction.execute(orphans.where(~has_row)).all():
         announce(transaction, WorkKind.FANOUT, subject, sender, at=at)
     endpoint = push_endpoints.c.connection
@@ -135,7 +139,7 @@ def is_out_of_line(transaction: Transaction, *, at: datetime, furthest: timedelt
     push_rows = select(_work.subject).where(_work.kind == WorkKind.PUSH)
     endpoint = push_endpoints.c.connection
     questions = (
-        select(fanouts.c.message).where(cast(fanouts.c.message, String).not_in(fanout_rows)),
+        select(fanout_batches.c.message).where(cast(fanout_batches.c.message, String).not_in(fanout_rows)),
         select(endpoint).where(endpoint.not_in(push_rows)),
         select(_work.work).where(_work.kind == WorkKind.PUSH, _work.subject.not_in(select(endpoint))),
         select(_work.work).where(_work.published_at.is_(None), _work.due_at > at + furthest),
@@ -145,7 +149,7 @@ def is_out_of_line(transaction: Transaction, *, at: datetime, furthest: timedelt
 
 def finished_fanouts(transaction: Transaction) -> list[Work]:
     """Work of which the deliveries are all written, by whomever."""
-    left = exists().where(cast(fanouts.c.message, String) == _work.subject)
+    left = exists().where(cast(fanout_batches.c.message, String) == _work.subject)
     rows = transaction.execute(_WORK.where(_work.kind == WorkKind.FANOUT, ~left))
     return [_of(row) for row in rows]
 

@@ -147,7 +147,7 @@ class Exchange:
             ),
             traces=Traces(database, clock),
             replays=Replays(database, wakeups, clock),
-            fanout=Fanout(database, wakeups, clock=clock, settings=settings.deliveries),
+            fanout=Fanout(database, wakeups, clock=clock),
             expiry=Expiry(database, Endings(database, signer, wakeups, clock), meters, clock),
             leavings=leavings,
             retention=Retention(database, leavings, clock=clock, settings=settings.retention),

@@ -49,14 +49,16 @@ class Link(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxTerms:
+class WorkTerms:
     """When announced work counts as lost: `quiet` after the last sign of anybody, if the broker holds none.
 
-    What was set aside is tried again after `dead`.
+    What was set aside is tried again after `dead`. What failed is offered again after `pause` seconds, doubled with
+    each time.
     """
 
     quiet: timedelta = timedelta(seconds=15)
     dead: timedelta = timedelta(hours=1)
+    pause: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Outbox:
         *,
         clock: Clock,
         settings: ExchangeSettings,
-        terms: OutboxTerms | None = None,
+        terms: WorkTerms,
     ) -> None:
         self._database = database
         self._link = link
@@ -91,7 +93,7 @@ class Outbox:
         # A push rests no longer than its breaker, or a node that asks for time, has it rest.
         push = settings.push
         self._longest_rest = timedelta(seconds=max(push.longest_seconds * 1.2, push.greeting_seconds, 300.0) + 60.0)
-        self._terms = terms or OutboxTerms()
+        self._terms = terms
 
     async def announce_due(self) -> bool:
         """Announce what is due; False if nothing is. Raises Unavailable if the broker takes it not: it stays due."""

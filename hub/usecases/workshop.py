@@ -18,7 +18,7 @@ from hub.store.work import Work, WorkKind
 from hub.usecases.alerts import Alert, AlertEvent, Alerts
 from hub.usecases.fanout import Fanout
 from hub.usecases.meters import Meters
-from hub.usecases.outbox import work_alert
+from hub.usecases.outbox import WorkTerms, work_alert
 from runtime.broker import Hint, Verdict
 from runtime.clock import Clock
 from runtime.database import Database
@@ -28,8 +28,7 @@ log = structlog.get_logger()
 
 #: A sign is given of work that goes on, so often.
 _SIGN: Final = timedelta(seconds=3)
-#: Seconds before a hint that failed is offered again, doubled with each time, and the most.
-_PAUSE: Final = 0.5
+#: Seconds before a hint that failed is offered again, at most.
 _LONGEST_PAUSE: Final = 30.0
 #: An error is noted up to this length.
 _ERROR_CHARACTERS: Final = 1000
@@ -56,7 +55,7 @@ class Workshop:
         *,
         clock: Clock,
         furthest: timedelta,
-        pause: float = _PAUSE,
+        terms: WorkTerms,
     ) -> None:
         """`push` empties the mailbox of a connection; `furthest` is how far an entry can be put off."""
         self._database = database
@@ -66,7 +65,7 @@ class Workshop:
         self._meters = meters
         self._clock = clock
         self._furthest = furthest
-        self._pause = pause
+        self._pause = terms.pause
 
     async def work_on(self, kind: WorkKind, hint: Hint) -> Verdict:
         """Do what `hint` says, if it is still to do."""

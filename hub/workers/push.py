@@ -119,7 +119,7 @@ async def _endpoints(parts: PushParts) -> dict[str, Endpoint] | None:
 
 def _end(parts: PushParts, one: _Running) -> None:
     one.end.set()
-    parts.wakeups.wake(mailbox_of(one.endpoint.connection))
+    parts.wakeups.wake_here(mailbox_of(one.endpoint.connection))
 
 
 async def _serve(

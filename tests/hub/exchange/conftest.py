@@ -236,7 +236,7 @@ def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSett
     """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
 
     @contextlib.asynccontextmanager
-    async def run() -> AsyncIterator[World]:
+    async def run(*, outbox: bool = False) -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
             database = await stack.enter_async_context(open_database(ground.database))
             files = BlobFolder(tmp_path / "attachments")
@@ -253,6 +253,7 @@ def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSett
                 clock=clock,
                 chance=Random(7),
                 stop=stop,
+                outbox=outbox,
             )
             application = web.Application(middlewares=[requests.identify, problems])
             application.on_response_prepare.append(note_start)

@@ -111,8 +111,8 @@ async def test_a_fan_out_that_was_under_way_goes_on_after_the_upgrade(tmp_path: 
         await database.write(_fans_out)
         await upgrade(database, MIGRATIONS)
         at = datetime(2026, 11, 21, tzinfo=UTC)
-        assert await database.write(partial(fanouts.go_on, at=at)) == ("a", "b")
-        assert await database.write(partial(fanouts.go_on, at=at)) is None
+        assert await database.write(partial(fanouts.go_on_with, message=7, at=at)) == ("a", "b")
+        assert await database.write(partial(fanouts.go_on_with, message=7, at=at)) is None
 
         def rows(connection: Connection) -> tuple[list[str], list[tuple[str, str]]]:
             written = connection.exec_driver_sql("SELECT recipient FROM deliveries ORDER BY recipient").scalars()

@@ -1,0 +1,186 @@
+"""A hub of several processes on one database, with a real RabbitMQ between them: it hints, and the database decides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+
+import aiohttp
+import pytest
+from sqlalchemy import Connection
+
+from hub.settings_alerts import AlertSettings
+from hub.settings_exchange import ExchangeSettings
+from hub.store import work
+from tests.hub.exchange.conftest import Running, World
+from tests.hub.exchange.documents import document
+from tests.hub.exchange.linked import channel_to, forget, linked, until, until_count, until_held
+from tests.hub.exchange.nodes import Node, rejection
+from tests.hub.exchange.test_watch import told
+from tests.services.rabbitmq import RabbitMQ, installed
+from transport.client import HubClient
+
+UNITS = tuple(f"H23.{number}" for number in range(1, 6))
+
+pytestmark = [pytest.mark.skipif(not installed(), reason="no RabbitMQ on this machine"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
+@pytest.fixture
+def settings() -> ExchangeSettings:
+    """Fan-out in small batches; a waiting poll depends on being woken."""
+    return ExchangeSettings.model_validate(
+        {"submissions": {"spare_bytes": 0}, "deliveries": {"batch": 2}, "mailbox": {"recheck_seconds": 60}}
+    )
+
+
+@pytest.fixture
+def alerting() -> AlertSettings:
+    return AlertSettings.model_validate({"webhook": {"url": "https://alerts.example.test/", "secret_file": "secret"}})
+
+
+@pytest.fixture
+async def world(running: Running, rabbitmq: RabbitMQ) -> AsyncIterator[World]:
+    async with running(outbox=True) as world:
+        yield world
+        await forget(rabbitmq)
+
+
+@pytest.fixture
+async def units(world: World) -> Node:
+    """A node that serves five units of Hải Dương: more than two batches of deliveries."""
+    return await world.join("haiduong", *UNITS)
+
+
+async def _at(node: Node, other: World, session: aiohttp.ClientSession) -> Node:
+    """The same node, talking to another process of the hub."""
+    return Node(node.connection, node.codes, node.key, HubClient(session, other.url), session, node.clock)
+
+
+def _session(node: Node) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(headers=node.session.headers, auto_decompress=False)
+
+
+async def test_a_poll_at_one_process_is_answered_when_another_accepts(
+    running: Running, world: World, g22: Node, h23: Node, rabbitmq: RabbitMQ
+) -> None:
+    """A node that waits at process B is woken at once by what process A takes in, long before B would look."""
+    async with (
+        running(outbox=True) as other,
+        linked(world, rabbitmq),
+        linked(other, rabbitmq),
+        _session(h23) as session,
+    ):
+        waiting = asyncio.create_task((await _at(h23, other, session)).fetch(wait=50))
+        await until(lambda: bool(other.exchange.wakeups._events.get(("mailbox", "haiduong"))))
+        sent = await g22.send(document("G22", "H23"))
+        async with asyncio.timeout(30):
+            (entry,) = (await waiting).entries
+        assert entry.message_id == sent.message_id
+
+
+async def test_a_large_fan_out_is_announced_and_done_once(
+    world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
+) -> None:
+    """What an acceptance leaves to write is written on a hint, and then nothing of it is left in the outbox."""
+    async with linked(world, rabbitmq):
+        await g22.send(document("G22", *UNITS))
+        await until_count(world, "work", 0)
+        assert await world.count("deliveries") == len(UNITS)
+        assert await world.count("fanout_batches") == 0
+    (entry,) = await units.envelopes()
+    assert entry.recipients == UNITS
+    assert world.exchange.push.meters.work_announced.labels("fanout")._value.get() == 1
+    assert world.exchange.push.meters.work_ended.labels("fanout", "done")._value.get() == 1
+
+
+async def test_work_survives_a_process_that_dies_between_commit_and_announcement(
+    running: Running, world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
+) -> None:
+    """The row was committed with the message: the next process announces it and does it."""
+    await g22.send(document("G22", *UNITS))
+    assert await world.count("work") == 1
+    async with running(outbox=True) as next_process, linked(next_process, rabbitmq):
+        await until_count(next_process, "work", 0)
+        assert await next_process.count("deliveries") == len(UNITS)
+
+
+async def test_all_goes_on_without_the_broker_and_when_it_comes_back_wiped(
+    world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
+) -> None:
+    """Killed, the database's own worker goes on and readiness says so; back and empty, queues and bindings are made
+    anew, and work that it had been given is announced again."""
+    async with linked(world, rabbitmq) as one:
+        rabbitmq.kill()
+        await one.working(is_working=False)
+        assert (await rejection(one.link.broker.trial())).code == "broker-away"
+        await g22.send(document("G22", *UNITS))
+        await until_count(world, "fanout_batches", 0)
+    # One more, of which the hint is lost with the broker's disk: announced, and nobody gave a sign since.
+    sent = await g22.send(document("G22", *UNITS))
+    at = world.clock()
+    await world.database.write(
+        lambda transaction: [
+            work.published(transaction, [each.work], at=at)
+            for each in work.claim_due(transaction, at=at, until=at, most=10)
+        ]
+    )
+    rabbitmq.wipe()
+    rabbitmq.start()
+    async with linked(world, rabbitmq) as one:
+        await one.link.broker.trial()
+        await until_count(world, "work", 0)
+        assert await world.count("fanout_batches") == 0
+    assert sent.message_id in [entry.message_id for entry in await units.envelopes()]
+
+
+def _rewrite(expression: str, transaction: Connection) -> None:
+    transaction.exec_driver_sql(f"UPDATE fanout_batches SET targets = {expression}")
+
+
+async def test_work_that_always_fails_is_set_aside_with_one_alert_and_others_go_on(
+    world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
+) -> None:
+    """After its redeliveries a hint lies in the dead-letter queue; mended, the work is done within the hour's retry."""
+    await g22.send(document("G22", *UNITS))
+    await world.database.write(partial(_rewrite, "replace(targets, ' ', '_')"))
+    async with linked(world, rabbitmq):
+        await until(lambda: world.exchange.push.meters.alerts.labels("work.stuck")._value.get() == 1)
+        await until_held(rabbitmq, "congvan.dead", 1)
+        await g22.send(document("G22", *UNITS))
+        await until_count(world, "work", 1)
+        assert await told(world) == [("work.stuck", "vpcp")]
+
+        await world.database.write(partial(_rewrite, "replace(targets, '_', ' ')"))
+        world.clock.advance(hours=1)
+        await until_count(world, "work", 0)
+        assert await told(world) == [("work.stuck", "vpcp"), ("work.done", "vpcp")]
+
+
+async def test_a_message_that_no_queue_takes_is_not_taken_for_announced(world: World, rabbitmq: RabbitMQ) -> None:
+    """An unroutable message comes back, and one that a queue rejects is not confirmed: both are errors."""
+    async with linked(world, rabbitmq) as one, channel_to(rabbitmq) as channel:
+        broker = one.link.broker
+        full = await channel.declare_queue(
+            exclusive=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"}
+        )
+        await full.bind("congvan.fanout", "full.#")
+        assert (await rejection(broker.publish("congvan.fanout", "full.x", b"{}"))).code == "broker-refused"
+        assert not broker.is_working
+        await channel.queue_delete("congvan.fanout")
+        await full.unbind("congvan.fanout", "full.#")
+        assert (await rejection(broker.publish("congvan.fanout", "H23", b"{}"))).code == "broker-refused"
+
+
+async def test_a_foreign_message_is_a_dead_letter_at_once(world: World, rabbitmq: RabbitMQ) -> None:
+    """What is no hint of ours is kept for the operator and hinders nothing."""
+    async with linked(world, rabbitmq) as one:
+        await one.link.broker.publish("congvan.fanout", "H23", json.dumps(["?"]).encode())
+        await until_held(rabbitmq, "congvan.dead", 1)
