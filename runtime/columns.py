@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
 
-from sqlalchemy import BigInteger, Connection, Dialect, Table
+from sqlalchemy import BigInteger, Connection, Dialect, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
+
+Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,11 +29,28 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
-def insert_or(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert_or(connection: Connection, table: Table) -> Insert:
     """An INSERT that takes `on_conflict_do_nothing` and `on_conflict_do_update`, in the dialect of `connection`."""
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+class Upsert:
+    """An INSERT into `table` that `finish` gives its ON CONFLICT clause, built once for each dialect.
+
+    To build a statement costs four times what it costs to run one that was built before.
+    """
+
+    def __init__(self, table: Table, finish: Callable[[Insert], Executable]) -> None:
+        self._built: Final = {
+            "postgresql": finish(postgresql.insert(table)),
+            "sqlite": finish(sqlite.insert(table)),
+        }
+
+    def on(self, connection: Connection) -> Executable:
+        """The statement in the dialect of `connection`."""
+        return self._built[connection.dialect.name]
 
 
 def stored_bytes(value: bytes | str | None) -> bytes | None:

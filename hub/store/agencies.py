@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, insert, literal, or_, select, update
 
 from certs.trust import SignerBinding
 from hub.store.directory_tables import agencies, connections, older_codes, seal_certificates
@@ -42,16 +42,10 @@ def resolve(transaction: Transaction, codes: Iterable[str]) -> dict[str, Resolve
     found: dict[str, ResolvedAgency] = {}
     for start in range(0, len(wanted), _LOOKUP):
         batch = wanted[start : start + _LOOKUP]
-        current = _resolving(agencies.c.code).where(agencies.c.code.in_(batch))
-        found.update((row.asked, _resolved(row)) for row in transaction.execute(current))
+        found.update((row.asked, _resolved(row)) for row in transaction.execute(_BY_CODE, {"codes": batch}))
         rest = [code for code in batch if code not in found]
         if rest:
-            older = (
-                _resolving(older_codes.c.older_code)
-                .join(older_codes, older_codes.c.code == agencies.c.code)
-                .where(older_codes.c.older_code.in_(rest))
-            )
-            found.update((row.asked, _resolved(row)) for row in transaction.execute(older))
+            found.update((row.asked, _resolved(row)) for row in transaction.execute(_BY_OLDER_CODE, {"codes": rest}))
     return found
 
 
@@ -69,8 +63,8 @@ def signer_binding(transaction: Transaction, code: AgencyCode) -> SignerBinding 
 
 def signer_binding_of(transaction: Transaction, agency: ResolvedAgency) -> SignerBinding:
     """Which certificates may seal for an agency that was looked up already."""
-    seals = select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == agency.connection)
-    return SignerBinding(AgencyCode(agency.code), agency.reach, frozenset(transaction.scalars(seals)))
+    seals = transaction.scalars(_SEALS, {"of_connection": agency.connection})
+    return SignerBinding(AgencyCode(agency.code), agency.reach, frozenset(seals))
 
 
 def add(transaction: Transaction, entry: AgencyEntry, *, at: datetime) -> None:
@@ -134,6 +128,16 @@ def _resolving(asked: ColumnElement[str]) -> Select[str, str, str, str, str]:
         agencies.c.connection,
         connections.c.status.label("connection_status"),
     ).join_from(agencies, connections, connections.c.connection == agencies.c.connection)
+
+
+# Asked for every submission and every report: built once.
+_BY_CODE = _resolving(agencies.c.code).where(agencies.c.code.in_(bindparam("codes", expanding=True)))
+_BY_OLDER_CODE = (
+    _resolving(older_codes.c.older_code)
+    .join(older_codes, older_codes.c.code == agencies.c.code)
+    .where(older_codes.c.older_code.in_(bindparam("codes", expanding=True)))
+)
+_SEALS = select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == bindparam("of_connection"))
 
 
 def _resolved(row: Row[str, str, str, str, str]) -> ResolvedAgency:

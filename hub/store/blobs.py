@@ -12,7 +12,7 @@ from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, mes
 from hub.store.metadata import Transaction
 from hub.store.reading import reads
 from hub.store.retention import naming_message
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.envelope import Sha256Hex
 
 
@@ -33,22 +33,27 @@ class NamedBlob:
     inline: bool
 
 
+_ADD = Upsert(
+    blobs,
+    lambda adding: adding.on_conflict_do_update(
+        index_elements=[blobs.c.digest],
+        set_={"content": adding.excluded.content},
+        where=blobs.c.content.is_(None) & adding.excluded.content.is_not(None),
+    ),
+)
+_NAME = insert(message_blobs)
+
+
 def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> None:
     """Note the attachments of a message; one that is held already stays as it is, one whose bytes went comes back."""
     if not named:
         return
-    statement = insert_or(transaction, blobs)
     transaction.execute(
-        statement.on_conflict_do_update(
-            index_elements=[blobs.c.digest],
-            set_={"content": statement.excluded.content},
-            where=blobs.c.content.is_(None) & statement.excluded.content.is_not(None),
-        ),
+        _ADD.on(transaction),
         [{"digest": each.blob.digest, "size": each.blob.size, "content": each.blob.content} for each in named],
     )
     transaction.execute(
-        insert(message_blobs),
-        [{"message": message, "digest": each.blob.digest, "inline": each.inline} for each in named],
+        _NAME, [{"message": message, "digest": each.blob.digest, "inline": each.inline} for each in named]
     )
 
 

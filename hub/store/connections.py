@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from hub.store.directory_tables import client_certificates, connections, seal_certificates
 from hub.store.metadata import Transaction
@@ -81,13 +81,17 @@ def entry(transaction: Transaction, connection: str) -> ConnectionEntry:
     )
 
 
+# Asked at every request: built once.
+_CLIENT = (
+    select(client_certificates.c.connection, client_certificates.c.not_after, connections.c.status)
+    .join_from(client_certificates, connections, connections.c.connection == client_certificates.c.connection)
+    .where(client_certificates.c.fingerprint == bindparam("of_fingerprint"))
+)
+
+
 def identify_client(transaction: Transaction, fingerprint: Sha256Hex) -> ClientIdentity | None:
     """Whose the TLS certificate of `fingerprint` is; None for one that is not, or no longer, let in."""
-    row = transaction.execute(
-        select(client_certificates.c.connection, client_certificates.c.not_after, connections.c.status)
-        .join_from(client_certificates, connections, connections.c.connection == client_certificates.c.connection)
-        .where(client_certificates.c.fingerprint == fingerprint)
-    ).one_or_none()
+    row = transaction.execute(_CLIENT, {"of_fingerprint": fingerprint}).one_or_none()
     return None if row is None else ClientIdentity(row.connection, row.not_after, EntryStatus(row.status))
 
 

@@ -56,9 +56,12 @@ def forget(transaction: Transaction) -> None:
     transaction.execute(delete(directory_versions))
 
 
+_NEWEST = select(func.max(directory_versions.c.number))
+
+
 def directory_version(transaction: Transaction) -> int:
     """The number of the newest version, 0 before the first."""
-    return transaction.scalar(select(func.max(directory_versions.c.number))) or 0
+    return transaction.scalar(_NEWEST) or 0
 
 
 def head(transaction: Transaction) -> VersionHead | None:

@@ -57,6 +57,11 @@ class _Batch:
     entries: Sequence[_Entry]
 
 
+# Written for every message: built once.
+_ADD = insert(deliveries)
+_ADD_ENTRY = insert(mailbox_entries)
+
+
 def begin(
     transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
 ) -> FanoutStep:
@@ -191,7 +196,7 @@ def _write_noted(transaction: Transaction, row: Row[*tuple[object, ...]], *, at:
 
 def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *, at: datetime) -> None:
     transaction.execute(
-        insert(deliveries),
+        _ADD,
         [
             {
                 "message": consignment.message,
@@ -205,7 +210,7 @@ def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *,
     )
     if batch.entries:
         transaction.execute(
-            insert(mailbox_entries),
+            _ADD_ENTRY,
             [
                 {
                     "connection": entry.connection,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, proofs, receipts
 from hub.store.exchange_tables import envelopes as envelope_bodies
@@ -50,32 +50,48 @@ _AT_RECIPIENT: Final = (
 )
 
 
+# What every batch of mail needs is built once.
+_ENTRIES: Final = mailbox_entries.c.entry.in_(bindparam("entries", expanding=True))
+_ENVELOPES: Final = (
+    select(
+        mailbox_entries.c.entry,
+        mailbox_entries.c.codes,
+        mailbox_entries.c.replayed,
+        messages.c.message,
+        messages.c.message_id,
+        messages.c.accepted_at,
+        envelope_bodies.c.body.label("envelope"),
+        receipts.c.body,
+        receipts.c.proof,
+        proofs.c.body.label("proof_body"),
+    )
+    .join_from(mailbox_entries, messages, messages.c.message == mailbox_entries.c.message)
+    .join(envelope_bodies, envelope_bodies.c.message == messages.c.message)
+    .join(receipts, receipts.c.message == messages.c.message)
+    .join(proofs, proofs.c.digest == receipts.c.proof)
+    .where(
+        _ENTRIES,
+        mailbox_entries.c.receipt.is_(None),
+        receipts.c.recipient.is_(None),
+        receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
+    )
+)
+_RECEIPTS: Final = (
+    select(mailbox_entries.c.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
+    .join_from(mailbox_entries, receipts, receipts.c.receipt == mailbox_entries.c.receipt)
+    .join(proofs, proofs.c.digest == receipts.c.proof)
+    .where(_ENTRIES)
+)
+_ATTACHMENTS: Final = (
+    select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
+    .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
+    .where(message_blobs.c.message.in_(bindparam("numbers", expanding=True)), message_blobs.c.inline)
+)
+
+
 def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
     """What those of `entries` hand over that hand over a message, by entry."""
-    rows = transaction.execute(
-        select(
-            mailbox_entries.c.entry,
-            mailbox_entries.c.codes,
-            mailbox_entries.c.replayed,
-            messages.c.message,
-            messages.c.message_id,
-            messages.c.accepted_at,
-            envelope_bodies.c.body.label("envelope"),
-            receipts.c.body,
-            receipts.c.proof,
-            proofs.c.body.label("proof_body"),
-        )
-        .join_from(mailbox_entries, messages, messages.c.message == mailbox_entries.c.message)
-        .join(envelope_bodies, envelope_bodies.c.message == messages.c.message)
-        .join(receipts, receipts.c.message == messages.c.message)
-        .join(proofs, proofs.c.digest == receipts.c.proof)
-        .where(
-            mailbox_entries.c.entry.in_(entries),
-            mailbox_entries.c.receipt.is_(None),
-            receipts.c.recipient.is_(None),
-            receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
-        )
-    ).all()
+    rows = transaction.execute(_ENVELOPES, {"entries": list(entries)}).all()
     attachments = _inline_attachments(transaction, {row.message for row in rows})
     return {
         row.entry: WaitingEnvelope(
@@ -94,12 +110,7 @@ def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, W
 
 def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingReceipt]:
     """What those of `entries` hand over that hand over a receipt, by entry."""
-    rows = transaction.execute(
-        select(mailbox_entries.c.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
-        .join_from(mailbox_entries, receipts, receipts.c.receipt == mailbox_entries.c.receipt)
-        .join(proofs, proofs.c.digest == receipts.c.proof)
-        .where(mailbox_entries.c.entry.in_(entries))
-    )
+    rows = transaction.execute(_RECEIPTS, {"entries": list(entries)})
     return {row.entry: _receipt(row) for row in rows}
 
 
@@ -116,12 +127,7 @@ def _attested(transaction: Transaction, message: int, codes: Collection[str]) ->
 def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:
     found: dict[int, dict[Sha256Hex, bytes]] = {}
     if numbers:
-        rows = transaction.execute(
-            select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
-            .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
-            .where(message_blobs.c.message.in_(numbers), message_blobs.c.inline)
-        )
-        for row in rows:
+        for row in transaction.execute(_ATTACHMENTS, {"numbers": list(numbers)}):
             found.setdefault(row.message, {})[row.digest] = row.content
     return found
 

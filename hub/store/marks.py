@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from hub.store.mark_tables import connection_marks
 from hub.store.metadata import Transaction
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.envelope import Sha256Hex
 
 _marks = connection_marks.c
@@ -22,28 +22,33 @@ class Marks:
     newest_message: Sha256Hex | None
 
 
+_OF_CONNECTION = select(_marks.reported, _marks.newest_message).where(_marks.connection == bindparam("of_connection"))
+_RAISE = Upsert(
+    connection_marks,
+    lambda adding: adding.on_conflict_do_update(
+        index_elements=[_marks.connection],
+        set_={"reported": adding.excluded.reported},
+        where=_marks.reported < adding.excluded.reported,
+    ),
+)
+_NOTE = Upsert(
+    connection_marks,
+    lambda adding: adding.on_conflict_do_update(
+        index_elements=[_marks.connection], set_={"newest_message": adding.excluded.newest_message}
+    ),
+)
+
+
 def of_connection(transaction: Transaction, connection: str) -> Marks:
-    row = transaction.execute(
-        select(_marks.reported, _marks.newest_message).where(_marks.connection == connection)
-    ).one_or_none()
+    row = transaction.execute(_OF_CONNECTION, {"of_connection": connection}).one_or_none()
     return Marks(0, None) if row is None else Marks(row.reported, row.newest_message)
 
 
 def raise_reported(transaction: Transaction, connection: str, mark: int) -> None:
     """Note that a report bore `mark`; a lower one than is known changes nothing."""
-    statement = insert_or(transaction, connection_marks).values(connection=connection, reported=mark)
-    transaction.execute(
-        statement.on_conflict_do_update(
-            index_elements=[_marks.connection], set_={"reported": mark}, where=_marks.reported < mark
-        )
-    )
+    transaction.execute(_RAISE.on(transaction), {"connection": connection, "reported": mark})
 
 
 def note_accepted(transaction: Transaction, connection: str, message_id: Sha256Hex) -> None:
     """`message_id` is what `connection` submitted last."""
-    statement = insert_or(transaction, connection_marks).values(
-        connection=connection, reported=0, newest_message=message_id
-    )
-    transaction.execute(
-        statement.on_conflict_do_update(index_elements=[_marks.connection], set_={"newest_message": message_id})
-    )
+    transaction.execute(_NOTE.on(transaction), {"connection": connection, "reported": 0, "newest_message": message_id})

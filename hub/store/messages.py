@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, insert, select
 
 from hub.store.exchange_tables import envelopes, messages, messages_about, proofs, receipts
 from hub.store.metadata import Transaction
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent, SignedReceipt
 
@@ -90,22 +90,28 @@ _ACCEPTANCE = (
 )
 
 
+_ADD = Upsert(messages, lambda adding: adding.on_conflict_do_nothing().returning(messages.c.message))
+_ADD_ENVELOPE = insert(envelopes)
+_ADD_ABOUT = insert(messages_about)
+_OF_IDS = select(*_KNOWN).where(messages.c.message_id.in_(bindparam("ids", expanding=True)))
+_COLUMNS = tuple(field.name for field in fields(NewMessage) if field.name != "envelope")
+
+
 def add(transaction: Transaction, new: NewMessage) -> int | None:
     """Add a message and give its number; None, and nothing changes, if its id is held for its From code."""
-    values = {field.name: getattr(new, field.name) for field in fields(new) if field.name != "envelope"}
+    values = {name: getattr(new, name) for name in _COLUMNS}
     values["left_out"] = "\n".join(new.left_out) or None
     values["kept_from"] = new.accepted_at
-    statement = insert_or(transaction, messages).on_conflict_do_nothing().returning(messages.c.message)
-    number: int | None = transaction.scalar(statement, values)
+    number: int | None = transaction.scalar(_ADD.on(transaction), values)
     if number is not None:
-        transaction.execute(insert(envelopes), {"message": number, "body": new.envelope})
+        transaction.execute(_ADD_ENVELOPE, {"message": number, "body": new.envelope})
     return number
 
 
 def add_about(transaction: Transaction, message: int, about: Sequence[int]) -> None:
     """Note which messages `message` speaks of."""
     if about:
-        transaction.execute(insert(messages_about), [{"about": each, "message": message} for each in about])
+        transaction.execute(_ADD_ABOUT, [{"about": each, "message": message} for each in about])
 
 
 def acceptance(transaction: Transaction, message_id: Sha256Hex, from_code: str) -> StoredAcceptance | None:
@@ -121,7 +127,7 @@ def known(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[
     """The accepted messages among `message_ids`, by id: an id covers From, so that it names one message."""
     if not message_ids:
         return {}
-    rows = transaction.execute(select(*_KNOWN).where(messages.c.message_id.in_(message_ids)))
+    rows = transaction.execute(_OF_IDS, {"ids": list(message_ids)})
     return {row.message_id: _known(row) for row in rows}
 
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import proofs, receipts
 from hub.store.metadata import Transaction
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent, SignedReceipt
 
@@ -43,12 +43,20 @@ def proof_digest(proof: bytes) -> Sha256Hex:
     return hashlib.sha256(proof).hexdigest()
 
 
+_ADD_PROOF = Upsert(proofs, lambda adding: adding.on_conflict_do_nothing())
+_ADD = insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True)
+_STORED = select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
+    receipts.c.message.in_(bindparam("numbers", expanding=True)),
+    receipts.c.recipient.in_(bindparam("codes", expanding=True)),
+)
+
+
 def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) -> list[int]:
     """Store receipts of which none is there yet; gives their numbers in the same order."""
-    bodies = {proof_digest(receipt.signed.proof): receipt.signed.proof for receipt in new}
+    # Many share a proof: each is digested once.
+    digests = {proof: proof_digest(proof) for proof in {receipt.signed.proof for receipt in new}}
     transaction.execute(
-        insert_or(transaction, proofs).on_conflict_do_nothing(),
-        [{"digest": digest, "body": body} for digest, body in bodies.items()],
+        _ADD_PROOF.on(transaction), [{"digest": digest, "body": body} for body, digest in digests.items()]
     )
     rows = [
         {
@@ -57,23 +65,18 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
             "event": receipt.event,
             "stored_at": at,
             "body": receipt.signed.receipt,
-            "proof": proof_digest(receipt.signed.proof),
+            "proof": digests[receipt.signed.proof],
             "round": receipt.round,
         }
         for receipt in new
     ]
-    numbers = transaction.scalars(insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True), rows)
-    return list(numbers)
+    return list(transaction.scalars(_ADD, rows))
 
 
 def stored(transaction: Transaction, keys: Collection[DeliveryKey]) -> set[ReceiptKey]:
     """Which events of the deliveries `keys` are receipted."""
     found: set[ReceiptKey] = set()
     for numbers, codes in grouped(keys):
-        rows = transaction.execute(
-            select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
-                receipts.c.message.in_(numbers), receipts.c.recipient.in_(codes)
-            )
-        )
+        rows = transaction.execute(_STORED, {"numbers": numbers, "codes": codes})
         found.update(ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event), row.round) for row in rows)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, insert, select, update
 
 from hub.store.exchange_tables import submissions, uploads
 from hub.store.metadata import Transaction
@@ -46,7 +46,7 @@ def pin(
     An upload that is pinned already stays, unless `wanted` brings its complete bytes. None, and nothing changes, if
     `most` submissions of the connection wait already.
     """
-    submission = transaction.scalar(_numbers(key))
+    submission = transaction.scalar(_NUMBERS, _named(key))
     if submission is None:
         waiting = select(submissions.c.submission).where(submissions.c.connection == key.connection)
         if transaction.scalar(waiting.limit(1).offset(most - 1)) is not None:
@@ -84,7 +84,7 @@ def pin(
 
 def pinned(transaction: Transaction, key: SubmissionKey) -> dict[Sha256Hex, Upload]:
     """The uploads of a submission, by digest; none if there is no such submission."""
-    rows = transaction.execute(_uploads().where(uploads.c.submission.in_(_numbers(key))))
+    rows = transaction.execute(_PINNED, _named(key))
     return {row.digest: _upload(row) for row in rows}
 
 
@@ -148,7 +148,7 @@ def lose(transaction: Transaction, upload: str) -> None:
 
 def drop(transaction: Transaction, key: SubmissionKey) -> tuple[str, ...]:
     """Forget a submission; gives the files that its uploads may have left."""
-    return _drop(transaction, list(transaction.scalars(_numbers(key))))
+    return _drop(transaction, list(transaction.scalars(_NUMBERS, _named(key))))
 
 
 def drop_untouched(transaction: Transaction, *, since: datetime, spared: Collection[str], most: int) -> tuple[str, ...]:
@@ -181,12 +181,8 @@ def _drop(transaction: Transaction, numbers: Sequence[int]) -> tuple[str, ...]:
     return files
 
 
-def _numbers(key: SubmissionKey) -> Select[int]:
-    return select(submissions.c.submission).where(
-        submissions.c.connection == key.connection,
-        submissions.c.message_id == key.message_id,
-        submissions.c.from_code == key.from_code,
-    )
+def _named(key: SubmissionKey) -> dict[str, str]:
+    return {"of_connection": key.connection, "of_message_id": key.message_id, "of_from_code": key.from_code}
 
 
 def _uploads() -> Select[str, str, int, str, bool, bytes]:
@@ -208,3 +204,12 @@ def _standing(transaction: Transaction, connection: str, condition: ColumnElemen
 
 def _upload(row: Row[str, str, int, str, bool, bytes]) -> Upload:
     return Upload(*row)
+
+
+# Asked for every submission with attachments: built once.
+_NUMBERS = select(submissions.c.submission).where(
+    submissions.c.connection == bindparam("of_connection"),
+    submissions.c.message_id == bindparam("of_message_id"),
+    submissions.c.from_code == bindparam("of_from_code"),
+)
+_PINNED = _uploads().where(uploads.c.submission.in_(_NUMBERS))
