@@ -33,8 +33,9 @@ from schemas.errors import Unavailable
 from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
 from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, ReceiptEvent, SignedReceipt
 
-#: Proofs whose signature is remembered. A proof has 4 MiB at most, and mostly a few KiB.
-_REMEMBERED_PROOFS: Final = 8
+#: Proofs whose signature is remembered: those of one batch of mail, whose receipts come in any order. A proof of the
+#: most receipts that one transaction commits has 4 MiB; most have a few KiB.
+_REMEMBERED_PROOFS: Final = 32
 
 #: What happens at a recipient the recipient attests; that a delivery failed, a hub on the way may.
 _AT_RECIPIENT: Final = frozenset({
@@ -91,15 +92,51 @@ def _require_valid(certificate: x509.Certificate, at: datetime) -> None:
         )
 
 
-def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> Verified[Receipt]:
-    """The receipt, if its proof signs it and the signer, at the time `at`, may speak for its issuer.
+@dataclass(frozen=True, slots=True)
+class _OpenedProof:
+    """A proof whose signature verifies with the key that it brings along."""
 
-    Of many receipts under one proof the first pays for the signature. Whether the agency is suspended by now is not
-    asked: a receipt speaks of what happened before. A key that must not count any more, the directory no longer binds.
+    proof: Proof = field(repr=False)
+    digests: frozenset[Sha256Hex] = field(repr=False)
+    signature: OpenedSignature
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedReceipt:
+    """A receipt that its proof lists, under a signature that verifies with the key that the proof brings along.
+
+    Whose key that is, nobody has said yet: `receipt` tells for whom and when the directory is to be asked.
+    """
+
+    receipt: Receipt
+    _data: bytes = field(repr=False)
+    _opened: _OpenedProof = field(repr=False)
+
+    def bind(self, trust: ReceiptTrust, at: datetime) -> Verified[Receipt]:
+        """The receipt, if the signer, at the time `at`, may speak for its issuer.
+
+        Whether the agency is suspended by now is not asked: a receipt speaks of what happened before. A key that must
+        not count any more, the directory no longer binds.
+
+        Raises ReceiptRejected: `receipt-signer`; `proof-certificate-…`, `agency-unknown`, `anchor-prefix`,
+        `signer-not-bound` for the signer.
+        """
+        signature = self._opened.signature
+        _require_signer_of(self.receipt.issuer, signature, trust, at)
+        return verified(
+            self.receipt,
+            data=self._data,
+            message_id=self.receipt.message_id,
+            signer_fingerprint=fingerprint(signature.signer),
+            signed_at=self._opened.proof.issued_at,
+        )
+
+
+def open_receipt(signed: SignedReceipt) -> OpenedReceipt:
+    """Verify the signature over a receipt, and read it. Of many receipts under one proof the first pays for it.
 
     Raises:
-        ReceiptRejected: `receipt-not-in-proof`, `receipt-issuer`, `receipt-signer`; `proof-…` for the signature;
-            `agency-unknown`, `anchor-prefix`, `signer-not-bound` for the signer.
+        ReceiptRejected: `receipt-not-in-proof`, `receipt-issuer`; `proof-…` for the signature.
         LimitExceeded, MalformedMessage, MalformedCode: receipt or proof is not of its form.
     """
     opened = _opened_proof(signed.proof)
@@ -116,14 +153,15 @@ def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> 
             f"The receipt is issued by {receipt.issuer.name}, its proof by {opened.proof.issuer.name}.",
             mend="Issue receipts of each party under a proof of its own.",
         )
-    _require_signer_of(receipt.issuer, opened.signature, trust, at)
-    return verified(
-        receipt,
-        data=signed.receipt,
-        message_id=receipt.message_id,
-        signer_fingerprint=fingerprint(opened.signature.signer),
-        signed_at=opened.proof.issued_at,
-    )
+    return OpenedReceipt(receipt, signed.receipt, opened)
+
+
+def verify_receipt(signed: SignedReceipt, trust: ReceiptTrust, at: datetime) -> Verified[Receipt]:
+    """The receipt, if its proof signs it and the signer, at the time `at`, may speak for its issuer.
+
+    Raises as `open_receipt` and `OpenedReceipt.bind`.
+    """
+    return open_receipt(signed).bind(trust, at)
 
 
 def require_witness(receipt: Receipt) -> None:
@@ -138,15 +176,6 @@ def require_witness(receipt: Receipt) -> None:
             f"{receipt.issuer.name} attests {receipt.event}, which happened elsewhere.",
             mend="Ask the party at which it happened for its receipt.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenedProof:
-    """A proof whose signature verifies with the key that it brings along."""
-
-    proof: Proof = field(repr=False)
-    digests: frozenset[Sha256Hex] = field(repr=False)
-    signature: OpenedSignature
 
 
 @lru_cache(maxsize=_REMEMBERED_PROOFS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from certs.receipts import ReceiptTrust, verify_receipt
+from certs.receipts import OpenedReceipt, ReceiptTrust, open_receipt
 from certs.trust import SignerBinding, Trust
 from certs.verified import Verified
 from hub.store import agencies, messages
@@ -19,7 +19,6 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
-from schemas.receipt_codec import read_receipt
 from schemas.receipts import IssuerKind, Receipt, SignedReceipt
 from transport.wire import ReceiptRef
 
@@ -57,9 +56,17 @@ class ReceiptChecks:
         """
         if not refs:
             return []
-        claimed = await asyncio.to_thread(_claimed, refs)
+        opened = await asyncio.to_thread(lambda: [_opened(ref, proofs) for ref in refs])
+        claimed = [each.receipt for each in opened if isinstance(each, OpenedReceipt)]
         known = await self._database.read(partial(self._known, claimed))
-        return await asyncio.to_thread(lambda: [self._check(ref, proofs, known) for ref in refs])
+        return await asyncio.to_thread(
+            lambda: [
+                self._check(SignedReceipt(ref.receipt, proofs[ref.proof]), each, known)
+                if isinstance(each, OpenedReceipt)
+                else each
+                for ref, each in zip(refs, opened, strict=True)
+            ]
+        )
 
     def _known(self, claimed: Sequence[Receipt], transaction: Transaction) -> _Known:
         issuers = {receipt.issuer.name for receipt in claimed if receipt.issuer.kind is IssuerKind.AGENCY}
@@ -69,13 +76,9 @@ class ReceiptChecks:
         trust = ReceiptTrust(hub_anchors=(), agencies=Trust(self._anchors.now(transaction), bindings.get))
         return _Known(trust, messages.known(transaction, {receipt.message_id for receipt in claimed}))
 
-    def _check(self, ref: ReceiptRef, proofs: Mapping[str, bytes], known: _Known) -> CheckedReceipt | Rejected:
-        proof = proofs.get(ref.proof)
-        if proof is None:
-            return Rejected("proof-missing", "The request does not bring the proof that the receipt names.")
-        signed = SignedReceipt(ref.receipt, proof)
+    def _check(self, signed: SignedReceipt, opened: OpenedReceipt, known: _Known) -> CheckedReceipt | Rejected:
         try:
-            verified = verify_receipt(signed, known.trust, self._clock())
+            verified = opened.bind(known.trust, self._clock())
         except Rejected as error:
             if error.code == "proof-certificate-not-yet-valid":
                 # As for seals: a clock is wrong, and no receipt is refused for that.
@@ -90,12 +93,12 @@ class ReceiptChecks:
         return CheckedReceipt(verified, signed, receipt.recipient.value, message)
 
 
-def _claimed(refs: Sequence[ReceiptRef]) -> list[Receipt]:
-    """What the receipts say of themselves, to look it all up in one go; nothing of it is believed."""
-    found = []
-    for ref in refs:
-        try:
-            found.append(read_receipt(ref.receipt))
-        except Rejected:
-            continue
-    return found
+def _opened(ref: ReceiptRef, proofs: Mapping[str, bytes]) -> OpenedReceipt | Rejected:
+    """The receipt with its signature verified by the key that it brings, or why that does not hold."""
+    proof = proofs.get(ref.proof)
+    if proof is None:
+        return Rejected("proof-missing", "The request does not bring the proof that the receipt names.")
+    try:
+        return open_receipt(SignedReceipt(ref.receipt, proof))
+    except Rejected as error:
+        return error

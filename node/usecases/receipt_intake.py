@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import structlog
 
 from certs.receipts import require_witness
+from certs.verified import Verified
 from node.store import outbox, reports, selection, standing
 from node.store.metadata import Transaction
 from node.usecases.lanes import LANES
@@ -22,7 +22,7 @@ from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
-from schemas.receipts import SignedReceipt
+from schemas.receipts import Receipt, SignedReceipt
 from transport.wire import OutcomeKind, ReceiptEntry
 
 log = structlog.get_logger()
@@ -60,10 +60,10 @@ class ReceiptIntake:
         A receipt that can never hold is said in the log and not asked for again: the hub keeps it for whoever looks
         into it.
         """
-        verified = await asyncio.gather(*(self._verified(entry, proofs) for entry in entries))
-        settled = list(zip(entries, verified, strict=True))
+        verified = await self._verified(entries, proofs)
         await self._recover({held.receipt.message_id for held in verified if isinstance(held, HeldReceipt)}, epoch)
         verified = await self._database.read(partial(_after_acceptance, verified=verified))
+        settled = list(zip(entries, verified, strict=True))
         later = [(entry, held) for entry, held in settled if isinstance(held, Unavailable)]
 
         def keep(transaction: Transaction) -> None:
@@ -87,13 +87,29 @@ class ReceiptIntake:
         for message_id in await self._database.read(partial(_unknown, message_ids=message_ids)):
             await self._own.recover(message_id, epoch=epoch)
 
-    async def _verified(self, entry: ReceiptEntry, proofs: Mapping[str, bytes]) -> HeldReceipt | Rejected | Unavailable:
-        proof = proofs.get(entry.receipt.proof)
-        if proof is None:
-            return self._refused(entry, Rejected("proof-missing", "The hub brings no proof of the receipt."))
-        signed = SignedReceipt(entry.receipt.receipt, proof)
+    async def _verified(
+        self, entries: Sequence[ReceiptEntry], proofs: Mapping[str, bytes]
+    ) -> list[HeldReceipt | Rejected | Unavailable]:
+        """What is to be said of each entry. Verified together: a batch has a few proofs, of a few agencies."""
+        brought = [
+            (entry, SignedReceipt(entry.receipt.receipt, proofs[entry.receipt.proof]))
+            for entry in entries
+            if entry.receipt.proof in proofs
+        ]
+        verified = await self._verifier.verify_all([signed for _, signed in brought])
+        judged = {
+            entry.entry: self._judged(entry, signed, each)
+            for (entry, signed), each in zip(brought, verified, strict=True)
+        }
+        missing = Rejected("proof-missing", "The hub brings no proof of the receipt.")
+        return [judged[entry.entry] if entry.entry in judged else self._refused(entry, missing) for entry in entries]
+
+    def _judged(
+        self, entry: ReceiptEntry, signed: SignedReceipt, verified: Verified[Receipt] | Rejected
+    ) -> HeldReceipt | Rejected | Unavailable:
         try:
-            verified = await self._verifier.verify(signed)
+            if isinstance(verified, Rejected):
+                raise verified
             require_witness(verified.value)
         except Rejected as error:
             if error.code in _TRUST_RULES:

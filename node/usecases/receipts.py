@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from certs.receipts import ReceiptTrust, sign_receipts, verify_receipt
-from certs.trust import SignerBinding, Trust, TrustAnchor
+from certs.receipts import OpenedReceipt, ReceiptTrust, open_receipt, sign_receipts
+from certs.trust import SignerBinding, Trust
 from certs.verified import Verified
 from node.store import directory as directory_store
 from node.store.metadata import Transaction
@@ -20,7 +20,6 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
-from schemas.receipt_codec import read_receipt
 from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 
 #: A DocumentId longer than this is left out of receipts: it is a text of the sender's, of any length.
@@ -40,13 +39,50 @@ class ReceiptVerifier:
 
         Raises ReceiptRejected, LimitExceeded, MalformedMessage, MalformedCode, as `certs.receipts.verify_receipt` does.
         """
-        claimed = await asyncio.to_thread(read_receipt, signed.receipt)
-        bindings: Mapping[AgencyCode, SignerBinding] = {}
-        anchors: tuple[TrustAnchor, ...] = ()
-        if claimed.issuer.kind is IssuerKind.AGENCY:
-            bindings, anchors = await self._agency_trust(AgencyCode.parse(claimed.issuer.name), claimed.occurred_at)
-        trust = ReceiptTrust(self._identity.hub_authority, Trust(anchors, bindings.get))
-        return await asyncio.to_thread(verify_receipt, signed, trust, claimed.occurred_at)
+        (verified,) = await self.verify_all([signed])
+        if isinstance(verified, Rejected):
+            raise verified
+        return verified
+
+    async def verify_all(self, signed: Sequence[SignedReceipt]) -> list[Verified[Receipt] | Rejected]:
+        """Each receipt verified as by `verify`, or why it does not hold, in the order given.
+
+        The directory is asked once for all of them, and not at all for those of hubs.
+        """
+        found = await asyncio.to_thread(lambda: [self._opened(each) for each in signed])
+        opened = [each for each in found if isinstance(each, OpenedReceipt)]
+        if not opened:
+            return [each for each in found if not isinstance(each, OpenedReceipt)]
+        asked = dict.fromkeys((each.receipt.issuer.name, each.receipt.occurred_at) for each in opened)
+        trusts = await self._database.read(
+            lambda transaction: {
+                (name, at): self._agency_trust(transaction, AgencyCode.parse(name), at) for name, at in asked
+            }
+        )
+        return await asyncio.to_thread(
+            lambda: [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found]
+        )
+
+    def _opened(self, signed: SignedReceipt) -> OpenedReceipt | Verified[Receipt] | Rejected:
+        """The receipt, its signature verified; a hub's also bound, for that needs nothing but the hub's authority."""
+        try:
+            opened = open_receipt(signed)
+            if opened.receipt.issuer.kind is IssuerKind.AGENCY:
+                return opened
+            trust = ReceiptTrust(self._identity.hub_authority, Trust((), _nobody))
+            return opened.bind(trust, opened.receipt.occurred_at)
+        except Rejected as error:
+            return error
+
+    def _bound(
+        self, opened: OpenedReceipt, trusts: Mapping[tuple[str, datetime], Trust]
+    ) -> Verified[Receipt] | Rejected:
+        receipt = opened.receipt
+        trust = ReceiptTrust(self._identity.hub_authority, trusts[receipt.issuer.name, receipt.occurred_at])
+        try:
+            return opened.bind(trust, receipt.occurred_at)
+        except Rejected as error:
+            return error
 
     async def verify_acceptance(self, signed: SignedReceipt, message_id: Sha256Hex) -> Verified[Receipt]:
         """The receipt, if with it this node's own hub attests that it accepted `message_id`.
@@ -63,7 +99,11 @@ class ReceiptVerifier:
         self, signed: SignedReceipt, event: ReceiptEvent, message_id: Sha256Hex
     ) -> Verified[Receipt]:
         verified = await self.verify(signed)
-        receipt = verified.value
+        self.require_submission(verified.value, event, message_id)
+        return verified
+
+    def require_submission(self, receipt: Receipt, event: ReceiptEvent, message_id: Sha256Hex) -> None:
+        """Pass if in a verified receipt this node's own hub attests `event` of `message_id`; else as above."""
         if (
             receipt.event is not event
             or receipt.issuer != Issuer(IssuerKind.HUB, self._identity.hub)
@@ -75,27 +115,24 @@ class ReceiptVerifier:
                 f"{self._identity.hub} on {event} of {message_id}.",
                 mend="Tell the hub's operator.",
             )
-        return verified
 
-    async def _agency_trust(
-        self, code: AgencyCode, at: datetime
-    ) -> tuple[Mapping[AgencyCode, SignerBinding], tuple[TrustAnchor, ...]]:
+    def _agency_trust(self, transaction: Transaction, code: AgencyCode, at: datetime) -> Trust:
         """Who may sign for an agency, by today's directory or that of the time `at`: keys are replaced meanwhile."""
+        newest = self._directory.version
+        versions = {newest, directory_store.version_at(transaction, at) or newest}
+        standings = [self._directory.standing(transaction, code, version) for version in versions]
+        known = [binding_of(standing) for standing in standings if standing is not None]
+        if not known:
+            return Trust((), _nobody)
+        fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
+        anchors = dict.fromkeys(
+            anchor for version in versions for anchor in self._directory.anchors(transaction, version)
+        )
+        return Trust(tuple(anchors), {code: SignerBinding(known[0].code, known[0].status, fingerprints)}.get)
 
-        def asked(transaction: Transaction) -> tuple[Mapping[AgencyCode, SignerBinding], tuple[TrustAnchor, ...]]:
-            newest = self._directory.version
-            versions = {newest, directory_store.version_at(transaction, at) or newest}
-            standings = [self._directory.standing(transaction, code, version) for version in versions]
-            known = [binding_of(standing) for standing in standings if standing is not None]
-            if not known:
-                return {}, ()
-            fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
-            anchors = dict.fromkeys(
-                anchor for version in versions for anchor in self._directory.anchors(transaction, version)
-            )
-            return {code: SignerBinding(known[0].code, known[0].status, fingerprints)}, tuple(anchors)
 
-        return await self._database.read(asked)
+def _nobody(_code: AgencyCode) -> None:
+    """What a directory that knows nobody says of any code."""
 
 
 def receipt_of(
