@@ -19,7 +19,7 @@ DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy do
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: demo test crash kills lint format bench bench-quick bench-growth lock wheel clean
+.PHONY: demo test crash kills lint format bench bench-quick lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.program
@@ -49,9 +49,6 @@ bench: $(VENV)/.development
 
 bench-quick: $(VENV)/.development
 	$(BIN)/python -m benchmarks --quick $(ARGS)
-
-bench-growth: $(VENV)/.development
-	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 wheel: $(VENV)/.development
 	$(BIN)/python -m build --no-isolation --wheel

@@ -7,8 +7,10 @@ from typing import Final
 from benchmarks.measurement import Measurement
 from benchmarks.measures.attachment import LargeAttachment
 from benchmarks.measures.exchanging import ProcessorTime
+from benchmarks.measures.growth import Growth
 from benchmarks.measures.hub_processor import HubProcessor
 from benchmarks.measures.throughput import Throughput
+from benchmarks.measures.waiting import WaitingNodes
 from benchmarks.measures.waking import WakingUp
 
 MEASUREMENTS: Final[tuple[Measurement, ...]] = (
@@ -16,5 +18,7 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     HubProcessor(),
     ProcessorTime(),
     LargeAttachment(),
+    WaitingNodes(),
     WakingUp(),
+    Growth(),
 )
