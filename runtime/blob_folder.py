@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
@@ -33,7 +32,9 @@ from runtime.blobs import (
 )
 from runtime.files import PRIVATE, make_private_folder, storage_errors, sync_folder
 from runtime.readiness import try_folder
+from runtime.written_digests import WrittenDigests
 from schemas.envelope import Sha256Hex, is_sha256_hex
+from schemas.errors import Unavailable
 
 #: Names that a thread reads from a folder at a time.
 _TOGETHER: Final = 500
@@ -47,6 +48,7 @@ class BlobFolder(BlobStore):
         self._uploads = root / "uploads"
         #: Folders whose own names are known to be on the disk: another thread may have made one and not synced it yet.
         self._synced: set[Path] = set()
+        self._digests = WrittenDigests()
         make_private_folder(self._uploads)
 
     def path(self, digest: Sha256Hex) -> Path:
@@ -63,17 +65,20 @@ class BlobFolder(BlobStore):
             # Opened here, not in a thread: a caller cancelled meanwhile would leave an open file that nobody has.
             file = _open_for_append(path)
             try:
-                position = await asyncio.to_thread(file.seek, 0, os.SEEK_END)
-                if position != offset:
-                    raise wrong_offset(position, offset)
-                async for chunk in chunks:
-                    position += len(chunk)
-                    if position > limit:
-                        raise too_large(limit)
-                    await asyncio.to_thread(file.write, chunk)
+                _require_alone(file)
+                writing = self._digests.begin(upload_id, file)
+                if writing.position != offset:
+                    raise wrong_offset(writing.position, offset)
+                try:
+                    async for chunk in chunks:
+                        if writing.position + len(chunk) > limit:
+                            raise too_large(limit)
+                        await asyncio.to_thread(writing.write, chunk)
+                finally:
+                    await asyncio.shield(asyncio.to_thread(self._digests.end, upload_id, writing))
             finally:
                 await asyncio.shield(asyncio.to_thread(file.close))
-        return position
+        return writing.position
 
     async def check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
         await asyncio.to_thread(self._check, upload_id, digest, size)
@@ -89,11 +94,11 @@ class BlobFolder(BlobStore):
     def _check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
         source = self._upload_path(upload_id)
         with storage_errors(source), _open_for_append(source) as file:
-            file.seek(0)
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-            if (actual, file.tell()) != (digest, size):
+            actual, length = self._digests.digest(upload_id, file), file.seek(0, os.SEEK_END)
+            if (actual, length) != (digest, size):
+                self._digests.forget(upload_id)
                 source.unlink()
-                raise wrong_bytes(digest, actual, file.tell())
+                raise wrong_bytes(digest, actual, length)
             os.fsync(file.fileno())
 
     def _place(self, upload_id: str, digest: Sha256Hex) -> None:
@@ -104,6 +109,7 @@ class BlobFolder(BlobStore):
                     make_private_folder(folder)
                     sync_folder(folder.parent)
                     self._synced.add(folder)
+            self._digests.forget(upload_id)
             try:
                 # A rename sets the time of change, where the time of modification is that of the last byte.
                 source.replace(target)
@@ -113,6 +119,7 @@ class BlobFolder(BlobStore):
 
     async def abandon(self, upload_id: str) -> None:
         path = self._upload_path(upload_id)
+        self._digests.forget(upload_id)
         with storage_errors(path):
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
@@ -236,3 +243,11 @@ def _some(names: Iterator[str]) -> list[str]:
 def _open_for_append(path: Path) -> BufferedRandom:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     return os.fdopen(descriptor, "r+b")
+
+
+def _require_alone(file: BufferedRandom) -> None:
+    """Pass if no other process writes the file; the system's lock on it ends when it is closed, by whoever's death."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Unavailable("upload-busy", "Another process writes this upload.", mend="Try again later.") from error

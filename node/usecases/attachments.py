@@ -72,10 +72,12 @@ class Attachments:
             # Opened here, not in a thread: a caller cancelled meanwhile would leave an open file that nobody has.
             with storage_errors(path), path.open("rb") as file:
                 while chunk := await asyncio.to_thread(file.read, CHUNK):
-                    await asyncio.to_thread(digest.update, chunk)
+                    # It is written while it is digested.
+                    digested = asyncio.get_running_loop().run_in_executor(None, digest.update, chunk)
+                    yield chunk
+                    await digested
                     size += len(chunk)
                     progress(len(chunk))
-                    yield chunk
 
         try:
             await self._blobs.append(upload_id, 0, chunks(), limit=limit)

@@ -160,7 +160,8 @@ class Sending:
         while offset < needed.size:
             try:
                 async with self._attachments.open(needed.digest, start=offset) as chunks:
-                    reached = await self._hub.upload(needed.location, offset, chunks)
+                    left = needed.size - offset
+                    reached = await self._hub.upload(needed.location, offset, chunks, length=left)
             except Unavailable as error:
                 if error.code != "hub-unreachable":
                     raise
