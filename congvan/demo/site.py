@@ -18,6 +18,7 @@ from node.initialisation import NewNode
 from node.initialisation import initialise as initialise_node
 from node.settings import NodeFolder
 from runtime.clock import utc_now
+from runtime.postgres_address import DatabaseSettings
 from schemas.codes import AgencyCode
 
 #: The logs are for looking things up: one JSON object a line.
@@ -39,7 +40,8 @@ class Site:
     """The programs in `folder`: `hub/` and, for each member, `node-<code>/`, with their logs beside them.
 
     `launchers` are the commands that stand for `congvan` where a program needs another (tests put one between that
-    kills); `environment` is what the programs get beside this process's own.
+    kills); `environment` is what the programs get beside this process's own; `databases` are those of the folders that
+    keep their state on a server.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Site:
     name: str = "hub.congvan.example"
     launchers: dict[str, Sequence[str]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    databases: dict[str, DatabaseSettings] = field(default_factory=dict)
     port: int = field(init=False)
     programs: dict[str, Program] = field(init=False, default_factory=dict)
 
@@ -83,7 +86,12 @@ class Site:
             folder = self.node_folder(member.code)
             self.programs[folder.name] = self._program("node", folder, NODE_ENVIRONMENT)
         hub = HubFolder(self.hub_folder)
-        new = NewHub(name=self.name, listen=f"{self.host}:{self.port}", addresses=(self.host,))
+        new = NewHub(
+            name=self.name,
+            listen=f"{self.host}:{self.port}",
+            addresses=(self.host,),
+            database=self._database(self.hub_folder),
+        )
         await initialise_hub(hub, new, clock=utc_now)
         await self.hub.start()
         tokens = await self._admit_all(hub)
@@ -105,7 +113,12 @@ class Site:
         return tokens
 
     async def _enrol(self, code: str, token: EnrolmentToken) -> None:
-        await initialise_node(NodeFolder(self.node_folder(code)), NewNode(hub=self.url, token=token), clock=utc_now)
+        folder = self.node_folder(code)
+        new = NewNode(hub=self.url, token=token, database=self._database(folder))
+        await initialise_node(NodeFolder(folder), new, clock=utc_now)
+
+    def _database(self, folder: Path) -> DatabaseSettings:
+        return self.databases.get(folder.name, DatabaseSettings())
 
     async def start_hub(self) -> None:
         await self.hub.start()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
-from runtime.postgres_address import PostgresAddress
+from runtime.postgres_address import DatabaseSettings, PostgresAddress
 
 #: Debian keeps the server's programs out of PATH.
 _DEBIAN: Final = Path("/usr/lib/postgresql")
@@ -41,10 +41,6 @@ class PostgresServer:
         self._password = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
-
-    @property
-    def password(self) -> str:
-        return self._password
 
     @property
     def url(self) -> str:
@@ -95,6 +91,12 @@ class PostgresServer:
         name = f"{template or 'test'}_{self._made}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
         return name
+
+    def settings(self, database: str, password_file: Path) -> DatabaseSettings:
+        """The table `[database]` that leads to `database`; the password is written into `password_file`."""
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        return DatabaseSettings(url=self.url + database, password_file=password_file)
 
     def drop_database(self, name: str) -> None:
         self.sql(f"DROP DATABASE {name} WITH (FORCE)")
