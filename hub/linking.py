@@ -95,7 +95,9 @@ def link_to_broker(
         PushHints(pushers, lambda: broker.is_working, _hurrying(outbox, exchange.wakeups)),
         {
             "broker": broker.run,
-            "outbox": outbox_service(outbox, exchange.wakeups, linked=linked, is_linked=lambda: broker.is_linked),
+            "outbox": outbox_service(
+                outbox, exchange.wakeups, linked=linked, is_linked=lambda: broker.is_linked, look=terms.look
+            ),
             "wakeups": carrying_service(carried, broker.announce),
         },
     )

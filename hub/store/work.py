@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Row, String, cast, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, String, cast, delete, exists, func, or_, select, update
 
 from hub.store import mailboxes
 from hub.store.directory_tables import agencies
 from hub.store.exchange_tables import fanout_batches, messages
 from hub.store.metadata import Transaction
+from hub.store.pushing import BreakerState
 from hub.store.watch_tables import push_endpoints
 from hub.store.work_tables import work
 from runtime.columns import insert_or
@@ -183,7 +184,7 @@ def bring_near(transaction: Transaction, *, at: datetime, furthest: timedelta) -
 def idle_pushes(transaction: Transaction, *, at: datetime) -> Sequence[Work]:
     """Pushes that wait for mail: it comes now, or they are due at a later time anyway."""
     rows = transaction.execute(
-        _WORK.where(_work.kind == WorkKind.PUSH, _work.published_at.is_(None), ~_work.held, _work.due_at > at)
+        _WORK.where(_work.kind == WorkKind.PUSH, _work.published_at.is_(None), _may_hurry(at), _work.due_at > at)
     )
     return [_of(row) for row in rows]
 
@@ -196,12 +197,21 @@ def hurry(transaction: Transaction, connections: Collection[str], *, at: datetim
             _work.kind == WorkKind.PUSH,
             _work.subject.in_(connections),
             _work.published_at.is_(None),
-            ~_work.held,
+            _may_hurry(at),
             _work.due_at > at,
         )
         .values(due_at=at)
     )
     return bool(hurried.rowcount)
+
+
+def _may_hurry(at: datetime) -> ColumnElement[bool]:
+    """A push that nothing holds; or its breaker may be tried by now, because the operator set the endpoint anew."""
+    breaker = push_endpoints.c
+    is_due = exists().where(
+        breaker.connection == _work.subject, breaker.state != BreakerState.CLOSED, breaker.probe_at <= at
+    )
+    return or_(~_work.held, is_due)
 
 
 def with_mail(transaction: Transaction, pushes: Sequence[Work], *, at: datetime, furthest: timedelta) -> list[str]:

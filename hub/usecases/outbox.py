@@ -53,12 +53,13 @@ class WorkTerms:
     """When announced work counts as lost: `quiet` after the last sign of anybody, if the broker holds none.
 
     What was set aside is tried again after `dead`. What failed is offered again after `pause` seconds, doubled with
-    each time.
+    each time. Every `look` seconds a process looks whether anything was forgotten or lost.
     """
 
     quiet: timedelta = timedelta(seconds=15)
     dead: timedelta = timedelta(hours=1)
     pause: float = 0.5
+    look: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

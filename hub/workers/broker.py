@@ -19,8 +19,6 @@ log = structlog.get_logger()
 
 #: Seconds between two looks at what is due, when nobody wakes it.
 RECHECK: Final = 1.0
-#: Seconds between two looks at whether anything was forgotten or lost.
-LOOK: Final = 5.0
 #: Seconds to wait when the database, or the broker, does not take anything.
 PAUSE: Final = 2.0
 
@@ -31,9 +29,12 @@ def outbox_service(
     *,
     linked: asyncio.Event,
     is_linked: Callable[[], bool],
-    look: float = LOOK,
+    look: float,
 ) -> Service:
-    """The service that announces work; `linked` is set whenever the broker is back, and may have lost everything."""
+    """The service that announces work; `linked` is set whenever the broker is back, and may have lost everything.
+
+    Every `look` seconds it looks whether anything was forgotten.
+    """
 
     async def step(looked_at: float) -> float:
         """One round; gives when the last look was."""

@@ -21,7 +21,7 @@ from tests.hub.exchange.conftest import World
 from tests.services.rabbitmq import RabbitMQ
 
 #: Redeliveries follow each other fast.
-TERMS = WorkTerms(quiet=timedelta(seconds=15), dead=timedelta(hours=1), pause=0.01)
+TERMS = WorkTerms(quiet=timedelta(seconds=15), dead=timedelta(hours=1), pause=0.01, look=0.5)
 
 QUEUES = ("congvan.fanout", "congvan.push", "congvan.dead", "congvan.dead.alerts")
 

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import aiohttp
 import pytest
 from sqlalchemy import Connection
 
+from certs.tls import push_client_context
+from congvan.demo.programs import free_port
+from hub.linking import BrokerLink
 from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
 from hub.store import work
+from hub.usecases.outbox import Outbox
+from hub.workers.push import push_service
+from runtime.lifecycle import Service
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import document
-from tests.hub.exchange.linked import channel_to, forget, linked, until, until_count, until_held
+from tests.hub.exchange.endpoints import Keys, PushedNode
+from tests.hub.exchange.linked import TERMS, channel_to, forget, linked, until, until_count, until_held, until_told
 from tests.hub.exchange.nodes import Node, rejection
 from tests.hub.exchange.test_watch import told
+from tests.services.columns import ON_SQLITE
 from tests.services.rabbitmq import RabbitMQ, installed
 from transport.client import HubClient
+from transport.wire import EnvelopeEntry
 
 UNITS = tuple(f"H23.{number}" for number in range(1, 6))
 
@@ -112,6 +123,7 @@ async def test_work_survives_a_process_that_dies_between_commit_and_announcement
         assert await next_process.count("deliveries") == len(UNITS)
 
 
+@ON_SQLITE
 async def test_all_goes_on_without_the_broker_and_when_it_comes_back_wiped(
     world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
 ) -> None:
@@ -177,6 +189,85 @@ async def test_a_message_that_no_queue_takes_is_not_taken_for_announced(world: W
         await channel.queue_delete("congvan.fanout")
         await full.unbind("congvan.fanout", "full.#")
         assert (await rejection(broker.publish("congvan.fanout", "H23", b"{}"))).code == "broker-refused"
+
+
+async def test_of_two_processes_one_pushes_what_came(
+    running: Running, world: World, g22: Node, h23: Node, rabbitmq: RabbitMQ
+) -> None:
+    """Both know the endpoint, and what waits for it is pushed by the one that its hint comes to."""
+    keys = Keys(world.folder)
+    pushed = await PushedNode.admit(world, keys, h23.connection, free_port("127.0.0.1"))
+    tls = push_client_context(keys.hub.chain_path, keys.hub.key_path, None)
+
+    def pushes(at: World) -> Callable[[BrokerLink], dict[str, Service]]:
+        return lambda link: {"push": push_service(at.exchange.push, tls, hints=link.hints, recheck=0.2)}
+
+    async with (
+        pushed.up(),
+        running(outbox=True) as other,
+        linked(world, rabbitmq, pushes(world)),
+        linked(other, rabbitmq, pushes(other)),
+    ):
+        sent = [(await g22.send(document("G22", "H23"))).message_id for _ in range(3)]
+        await pushed.way_in.has(3)
+        found = [entry for answer in pushed.way_in.taken for entry in answer.entries]
+        assert [entry.message_id for entry in found if isinstance(entry, EnvelopeEntry)] == sent
+        assert world.exchange.push.meters.work_ended.labels("push", "done")._value.get() > 0
+        # Idle again, its next push is on the books: the greeting.
+        await until_told(lambda: _is_put_off(world))
+
+
+async def _is_put_off(world: World) -> bool:
+    idle = await world.database.read(partial(work.idle_pushes, at=world.clock()))
+    return [each.subject for each in idle] == ["haiduong"]
+
+
+async def test_work_that_was_claimed_and_never_announced_is_announced_later(
+    world: World, g22: Node, units: Node
+) -> None:
+    """A process that dies between its claim and the broker's confirm leaves work that is due again after a minute."""
+    await g22.send(document("G22", *UNITS))
+    await world.database.write(
+        partial(work.claim_due, at=world.clock(), until=world.clock() + timedelta(minutes=1), most=10)
+    )
+    taking = _Taking()
+    outbox = Outbox(
+        world.database,
+        taking,
+        world.exchange.alerts,
+        world.exchange.push.meters,
+        clock=world.clock,
+        settings=world.exchange.settings,
+        terms=TERMS,
+    )
+    assert not await outbox.announce_due()
+    world.clock.advance(minutes=1)
+    assert await outbox.announce_due()
+    assert taking.topics == ["G22"]
+    # The broker has it now: it is not announced again while the queue may still hold it.
+    world.clock.advance(hours=1)
+    assert not await outbox.announce_due()
+    taking.held = 1
+    await outbox.refill()
+    assert not await outbox.announce_due()
+    taking.held = 0
+    await outbox.refill()
+    assert await outbox.announce_due()
+
+
+@dataclass
+class _Taking:
+    """A broker that takes everything, and holds what it is told to."""
+
+    topics: list[str] = field(default_factory=list)
+    held: int = 0
+    is_working: bool = True
+
+    async def publish(self, exchange: str, topic: str, body: bytes) -> None:
+        self.topics.append(topic)
+
+    async def waiting(self, queue: str) -> int:
+        return self.held
 
 
 async def test_a_foreign_message_is_a_dead_letter_at_once(world: World, rabbitmq: RabbitMQ) -> None:
