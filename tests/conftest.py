@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.services.columns import DatabaseColumn, PostgresColumn, SqliteColumn
 from tests.services.postgres import PostgresServer
+from tests.services.rabbitmq import RabbitMQ
 from tests.services.seaweedfs import BUCKET, SeaweedFs, seaweedfs
 
 # Tests run beside others on shared processors: how long an example takes says nothing of what is tested.
@@ -41,6 +42,13 @@ def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server for all tests of this process; who stops it starts it again."""
     with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ for all tests of this process; who stops it starts it again."""
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as server:
         yield server
 
 

@@ -15,8 +15,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from certs.keys import new_p256_key, write_key
 
 _RELEASES: Final = Path("/usr/lib/rabbitmq/lib")
 _PATIENCE: Final = 90.0
@@ -31,7 +40,7 @@ class RabbitMQ:
         self._folder = folder
         self._name = f"congvan-{secrets.token_hex(4)}@localhost"
         self._password = secrets.token_hex(16)
-        self._epmd_port, self.port, self._distribution_port = _free_ports(3)
+        self._epmd_port, self.port, self._tls_port, self._distribution_port = _free_ports(4)
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -39,6 +48,15 @@ class RabbitMQ:
     def url(self) -> str:
         """The address as `[broker] url` takes it: without the password."""
         return f"amqp://{_USER}@{_LOOPBACK}:{self.port}/%2F"
+
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS, with a certificate that is its own authority: `ca_file`."""
+        return f"amqps://{_USER}@{_LOOPBACK}:{self._tls_port}/%2F"
+
+    @property
+    def ca_file(self) -> Path:
+        return self._folder / "server.pem"
 
     @property
     def password_file(self) -> Path:
@@ -141,9 +159,14 @@ class RabbitMQ:
         if not cookie.exists():
             _write_secret(cookie, secrets.token_hex(16))
             _write_secret(self.password_file, self._password)
+            _write_certificate(self.ca_file, self._folder / "server.key")
         (self._folder / "enabled_plugins").write_text("[].\n")
         (self._folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.local = {_LOOPBACK}:{self.port}\n"
+            f"listeners.ssl.local = {_LOOPBACK}:{self._tls_port}\n"
+            f"ssl_options.certfile = {self.ca_file}\n"
+            f"ssl_options.keyfile = {self._folder / 'server.key'}\n"
+            "ssl_options.verify = verify_none\n"
             f"default_user = {_USER}\n"
             f"default_pass = {self._password}\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
@@ -192,6 +215,27 @@ def _write_secret(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
     path.chmod(0o600)
+
+
+def _write_certificate(certificate: Path, key_file: Path) -> None:
+    """A certificate for this machine's own address, signed by itself, and its key."""
+    key = new_p256_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "RabbitMQ of a test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(_LOOPBACK))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    write_key(key_file, key, None)
 
 
 def _free_ports(count: int) -> Iterator[int]:

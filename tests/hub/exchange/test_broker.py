@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -36,12 +36,6 @@ from transport.wire import EnvelopeEntry
 UNITS = tuple(f"H23.{number}" for number in range(1, 6))
 
 pytestmark = [pytest.mark.skipif(not installed(), reason="no RabbitMQ on this machine"), pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield server
 
 
 @pytest.fixture
