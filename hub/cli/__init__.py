@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, audit, connection, deliveries, evidence, group, hub_commands, tracing, traffic
+from hub.cli import agency, audit, backup, connection, deliveries, evidence, group, hub_commands, tracing, traffic
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("init")(hub_commands.init)
 app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
 app.command("restored")(hub_commands.restored)
+app.command("backup")(backup.backup)
+app.command("backup-check")(backup.backup_check)
 app.command("balance")(traffic.balance)
 app.command("trace")(tracing.trace)
 app.command("audit")(audit.audit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,6 +63,12 @@ def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha2
         transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests), naming_message().is_not(None)))
     )
     return [digest for digest in digests if digest not in known]
+
+
+def named_files(transaction: Transaction) -> Iterator[Sha256Hex]:
+    """Every attachment that is a file and that a message with a payload names, in the order of digests."""
+    named = select(blobs.c.digest).where(blobs.c.content.is_(None), naming_message().is_not(None))
+    yield from transaction.scalars(named.order_by(blobs.c.digest), execution_options={"yield_per": 1000})
 
 
 def readable(transaction: Transaction, digest: Sha256Hex, connection: str) -> Blob | None:

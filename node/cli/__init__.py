@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import amending, audit, evidence, listing, node_commands, responding, retrying, sending, tracing
+from node.cli import amending, audit, backup, evidence, listing, node_commands, responding, retrying, sending, tracing
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -36,4 +36,6 @@ app.command("trace")(tracing.trace)
 app.command("evidence")(evidence.evidence)
 app.command("status")(listing.status)
 app.command("audit")(audit.audit)
+app.command("backup")(backup.backup)
+app.command("backup-check")(backup.backup_check)
 app.command("migrate")(node_commands.migrate)

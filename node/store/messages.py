@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Row, insert, select, update
@@ -126,6 +126,13 @@ def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes
 
 def small_blob(transaction: Transaction, digest: Sha256Hex) -> bytes | None:
     return transaction.scalar(select(small_blobs.c.content).where(small_blobs.c.digest == digest))
+
+
+def named_files(transaction: Transaction) -> Iterator[Sha256Hex]:
+    """Every attachment that is a file and that a message with a payload names, in the order of digests."""
+    short = select(small_blobs.c.digest).where(small_blobs.c.digest == attachments.c.digest).exists()
+    named = select(attachments.c.digest).where(attachments.c.purged_at.is_(None), ~short).distinct()
+    yield from transaction.scalars(named.order_by(attachments.c.digest), execution_options={"yield_per": 1000})
 
 
 def sealed(transaction: Transaction, message_id: Sha256Hex) -> bytes | None:

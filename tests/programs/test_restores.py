@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,12 @@ from typer.testing import CliRunner
 from adapters.sdk import Submission
 from congvan.cli import app
 from hub.app import restored
+from hub.cli import app as hub_commands
 from hub.foundation import open_foundation as open_hub
 from hub.settings import HubFolder
 from hub.usecases.agencies import NewAgency
 from hub.usecases.balance import balance_of
+from node.cli import app as node_commands
 from node.foundation import open_foundation as open_node
 from node.settings import NodeFolder
 from node.store import attachment_recoveries
@@ -30,10 +31,12 @@ from tests.programs import exchange
 SOON = {"CONGVAN_NODE__EXCHANGE__RECEIVER__WAIT": "2"}
 
 
-def copy(database: Path, target: Path) -> None:
-    """Copy a database that programs are writing to, by SQLite's own means."""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as made:
-        source.backup(made)
+def backed_up(program: str, folder: Path, target: Path) -> None:
+    """Take a backup by the command, private keys and all, and check it."""
+    commands = hub_commands if program == "hub" else node_commands
+    for command in (["backup", str(target), "--keys", "--dir", str(folder)], ["backup-check", str(target)]):
+        result = CliRunner().invoke(commands, [*command, "--json"])
+        assert result.exit_code == 0, result.output
 
 
 def put_back(backup: Path, database: Path) -> None:
@@ -99,55 +102,59 @@ async def attachments_fetched(site: exchange.Site, code: str) -> None:
 @pytest.mark.programs
 @pytest.mark.timeout(300)
 async def test_a_hub_put_back_to_a_backup_is_brought_all_that_it_had_accepted(tmp_path: Path) -> None:
-    """What was accepted after the backup, delivered or not, is there once more; recipients get nothing twice."""
+    """A backup taken under traffic, put into an empty folder: what was accepted after it is there once more, once."""
     site = exchange.site(tmp_path)
     site.environment |= SOON
     await site.set_up()
-    database, backup = site.hub_folder / "data" / "hub.db", tmp_path / "backup.db"
+    backup = tmp_path / "backup"
     try:
         await site.start_nodes()
-        exchange.drop(site, 1)
+        exchange.drop(site, 1, content=b"%PDF-" + bytes(100_000))
         await exchange.settled(site, 1)
-        copy(database, backup)
+        for number in (2, 3, 4):
+            exchange.drop(site, number, content=b"%PDF-" + bytes(100_000 * number))
+        await asyncio.to_thread(backed_up, "hub", site.hub_folder, backup)
+        await exchange.settled(site, 4)
 
         # After the backup: the directory grows, a document is delivered, another is accepted and waits.
         async with open_hub(HubFolder(site.hub_folder)) as hub:
             late = NewAgency(AgencyCode("H23.99"), "Cơ quan mới", (), "H23")
             await hub.agencies.add(late, actor="test")
-        exchange.drop(site, 2)
-        await exchange.settled(site, 2)
+        exchange.drop(site, 5)
+        await exchange.settled(site, 5)
         with pytest.raises(Unavailable, match="running"):
             await restored(HubFolder(site.hub_folder), actor="test")
         await site.nodes["H23"].stop()
-        exchange.drop(site, 3)
+        exchange.drop(site, 6)
 
         async def accepted() -> bool:
-            return len(await sent(site, "G22")) == 3
+            return len(await sent(site, "G22")) == 6
 
-        await exchange.until(accepted, "the hub to accept the third document")
+        await exchange.until(accepted, "the hub to accept the sixth document")
         await site.hub.kill()
-        put_back(backup, database)
+        site.hub_folder.rename(tmp_path / "lost")
+        shutil.copytree(backup, site.hub_folder)
         begun = await restored(HubFolder(site.hub_folder), actor="test")
         assert begun.epoch != begun.before
 
         await site.start_hub()
         await site.nodes["H23"].start()
-        documents = {story.message.message_id for story in await exchange.settled(site, 3)}
+        documents = {story.message.message_id for story in await exchange.settled(site, 6)}
 
         async def all_at_hub() -> bool:
             here = await messages_at_hub(site)
             return (
                 set(here["document"]) == documents
-                and len(here["status"]) == 3
-                and await receipts_at_hub(site, "ContentHandover") == 3
+                and len(here["status"]) == 6
+                and await receipts_at_hub(site, "ContentHandover") == 6
             )
 
         await exchange.until(all_at_hub, "the restored hub to have every document, status and receipt")
-        assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in (1, 2, 3)]
+        assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in range(1, 7)]
         async with open_hub(HubFolder(site.hub_folder)) as hub:
             balance = await balance_of(hub.database)
             assert balance.balances
-            assert (balance.overall.accepted, balance.overall.delivered) == (6, 6)
+            assert (balance.overall.accepted, balance.overall.delivered) == (12, 12)
 
         # The directory: the nodes go on with the hub's history, in which the late agency is not.
         async def follow() -> bool:
@@ -173,12 +180,12 @@ async def test_a_node_put_back_to_a_backup_gets_back_what_it_took_and_what_it_se
     site = exchange.site(tmp_path)
     site.environment |= SOON
     await site.set_up()
-    database, backup = site.node_folder("H23") / "data" / "node.db", tmp_path / "backup.db"
+    database, backup = site.node_folder("H23") / "data" / "node.db", tmp_path / "backup"
     try:
         await site.start_nodes()
         exchange.drop(site, 1)
         await exchange.settled(site, 1)
-        copy(database, backup)
+        await asyncio.to_thread(backed_up, "node", site.node_folder("H23"), backup)
 
         exchange.drop(site, 2, content=b"%PDF-" + bytes(100_000))
         exchange.drop(site, 3)
@@ -192,7 +199,7 @@ async def test_a_node_put_back_to_a_backup_gets_back_what_it_took_and_what_it_se
         await exchange.settled(site, 2, sender="H23")
         before = await messages_at_hub(site)
         await site.nodes["H23"].kill()
-        put_back(backup, database)
+        put_back(backup / "data" / "node.db", database)
         assert await sent(site, "H23") == {}
         await site.nodes["H23"].start()
 
