@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -123,7 +124,8 @@ def _running(folder: HubFolder) -> Unavailable:
     return Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
 
 
-def _renew_certificates(folder: HubFolder, now: datetime) -> None:
+def renew(folder: HubFolder, now: datetime, *, within: timedelta = _SOON) -> tuple[str, ...]:
+    """Renew what of the hub's own certificates ends `within` that time, for the same keys; gives their uses."""
     hub = folder.read_settings().hub
     renewed = renew_expiring(
         folder.authority,
@@ -131,10 +133,17 @@ def _renew_certificates(folder: HubFolder, now: datetime) -> None:
         name=hub.name,
         passphrase=folder.passphrase(hub.passphrase_file),
         now=now,
-        within=_SOON,
+        within=within,
     )
     for use in renewed:
         log.info("certificate.renewed", certificate=use)
+    return renewed
+
+
+def _renew_certificates(folder: HubFolder, now: datetime) -> None:
+    # Where the keys come from a read-only mount, `hub renew` is run where they are kept; the log warns until then.
+    if os.access(folder.keys, os.W_OK) or not folder.keys.exists():
+        renew(folder, now)
 
 
 async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event) -> Exchange:

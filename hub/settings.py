@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from hub.settings_alerts import AlertSettings
 from hub.settings_broker import BrokerSettings
@@ -28,6 +28,15 @@ ENVIRONMENT_PREFIX = "CONGVAN_HUB"
 
 #: A hub's name is the DNS name in its TLS certificate and stands in every receipt.
 HubName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$")]
+
+
+def _listed(value: object) -> object:
+    # The environment has texts alone: 10.0.0.10,10.0.0.20
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) and value else value or ()
+
+
+#: Addresses or networks, as a list; in the environment with commas between them.
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_listed)]
 
 
 class HttpSettings(Settings):
@@ -68,7 +77,7 @@ class DirectorySettings(Settings):
 class ProxySettings(Settings):
     """A proxy before the hub that terminates TLS and hands on the client's certificate in Client-Cert (RFC 9440)."""
 
-    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    addresses: Networks = ()
     """Addresses or networks of the proxies. From elsewhere Client-Cert, X-Forwarded-For mean nothing. Empty: none."""
 
 
@@ -77,7 +86,7 @@ class OperationsSettings(Settings):
 
     listen: str = ""
     """A second listener, plain HTTP, for /healthz, /readyz with details and /metrics: 127.0.0.1:9464. Empty: none."""
-    metrics_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    metrics_from: Networks = ()
     """Addresses or networks that may read /metrics on the public listener. Empty: nobody."""
 
     @field_validator("listen")

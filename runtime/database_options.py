@@ -20,8 +20,23 @@ DatabasePasswordFile = Annotated[
     Path | None, typer.Option(help="A file (0600) with the password of the user of the database.")
 ]
 
+DatabaseTls = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|verify|off", help="Whether the way to it is encrypted; auto: not on this machine, else verified."
+    ),
+]
+DatabaseCaFile = Annotated[
+    Path | None, typer.Option(help="The authority (PEM) of its certificate. Else what the system trusts.")
+]
 
-def database_settings(url: str, password_file: Path | None) -> DatabaseSettings:
+
+def database_settings(url: str, password_file: Path | None, tls: str, ca_file: Path | None) -> DatabaseSettings:
     """The table `[database]` for these options; raises `settings-invalid`."""
-    table = {"url": url, "password_file": password_file.resolve() if password_file else None}
+    table = {
+        "url": url,
+        "password_file": password_file.resolve() if password_file else None,
+        "tls": tls,
+        "ca_file": ca_file.resolve() if ca_file else None,
+    }
     return settings_of(DatabaseSettings, table, source="--database")

@@ -25,6 +25,7 @@ def hub() -> None:
 app.command("init")(hub_commands.init)
 app.command("serve")(hub_commands.serve)
 app.command("migrate")(hub_commands.migrate)
+app.command("renew")(hub_commands.renew)
 app.command("restored")(hub_commands.restored)
 app.command("backup")(backup.backup)
 app.command("backup-check")(backup.backup_check)

@@ -1,4 +1,4 @@
-"""`congvan hub init`, `serve`, `migrate` and `restored`.
+"""`congvan hub init`, `serve`, `migrate`, `renew` and `restored`.
 
 Each imports what it alone needs when it is called: other commands start a quarter sooner without a server and Alembic.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from hub.cli.options import Dir, Json, actor
 from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
 from runtime.addresses import Address
 from runtime.clock import utc_now
-from runtime.database_options import DatabasePasswordFile, DatabaseUrl, database_settings
+from runtime.database_options import DatabaseCaFile, DatabasePasswordFile, DatabaseTls, DatabaseUrl, database_settings
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
@@ -38,6 +39,8 @@ def init(
     ] = None,
     database: DatabaseUrl = "",
     database_password_file: DatabasePasswordFile = None,
+    database_tls: DatabaseTls = "auto",
+    database_ca_file: DatabaseCaFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a hub: keys, certificates, database, the directory's first version.
@@ -52,7 +55,7 @@ def init(
         name=name,
         listen=listen,
         addresses=tuple(address or ()),
-        database=database_settings(database, database_password_file),
+        database=database_settings(database, database_password_file, database_tls, database_ca_file),
         passphrase_file=path,
         passphrase=place.passphrase(path),
     )
@@ -111,6 +114,26 @@ def migrate(folder: Dir = Path(), as_json: Json = False) -> None:
         say(f"The database is at revision {after}, the newest.")
     else:
         say(f"The database was brought from revision {before or 'nothing'} to {after}.")
+
+
+def renew(
+    days: Annotated[int, typer.Option(help="Renew what ends within so many days.", min=1)] = 30,
+    folder: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Renew the hub's own certificates, for the same keys. `serve` does so as it starts, where it may write them.
+
+    Example: [bold]congvan hub renew --dir /srv/hub[/bold]
+    """
+    from hub.app import renew as renew_certificates  # noqa: PLC0415 - see above
+
+    renewed = renew_certificates(HubFolder(folder), utc_now(), within=timedelta(days=days))
+    if as_json:
+        show_json({"renewed": list(renewed)})
+    elif renewed:
+        say(f"Renewed: {', '.join(renewed)}. Next: restart the hub, and give a proxy before it keys/tls.pem anew.")
+    else:
+        say(f"No certificate of the hub's own ends within {days} days.")
 
 
 def restored(folder: Dir = Path(), as_json: Json = False) -> None:

@@ -18,7 +18,7 @@ from node.initialisation import NewNode, initialise
 from node.settings import SETTINGS_FILE, NodeFolder
 from node.usecases.enrolment import KeyType
 from runtime.clock import utc_now
-from runtime.database_options import DatabasePasswordFile, DatabaseUrl, database_settings
+from runtime.database_options import DatabaseCaFile, DatabasePasswordFile, DatabaseTls, DatabaseUrl, database_settings
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
@@ -40,6 +40,8 @@ def init(
     ] = None,
     database: DatabaseUrl = "",
     database_password_file: DatabasePasswordFile = None,
+    database_tls: DatabaseTls = "auto",
+    database_ca_file: DatabaseCaFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a node: its keys, its certificates from the hub, its first copy of the agency directory.
@@ -56,7 +58,7 @@ def init(
         address=address,
         connect_to=connect_to,
         key_type=key_type,
-        database=database_settings(database, database_password_file),
+        database=database_settings(database, database_password_file, database_tls, database_ca_file),
         passphrase_file=passphrase_path,
         passphrase=place.passphrase(passphrase_path),
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
 
 from certs.keys import read_certificates
 from certs.names import hub_named
+from hub.cli import app
 from hub.settings import HubFolder
 from hub.usecases.authority import KeyFiles, open_keys, renew_expiring, server_names_of
-from tests.hub.admin.conftest import NAME, Clock
+from tests.hub.admin.conftest import NAME, Clock, running
 
 MONTH = timedelta(days=30)
 
@@ -50,3 +57,20 @@ async def test_what_nears_its_end_is_renewed(folder: HubFolder, clock: Clock) ->
     assert renew(folder, clock) == ("tls", "push", "receipts", "directory")
     keys = open_keys(folder.authority, folder.keys, name=NAME, passphrase=None)
     assert all(validity.not_after > clock() + MONTH for validity in keys.validities())
+
+
+async def test_keys_that_are_only_read_do_not_keep_the_hub_from_starting(
+    folder: HubFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mounted read-only, as Kubernetes does, certificates near their end are left to `hub renew`; the hub serves."""
+    clock.advance(timedelta(days=398) - MONTH)
+    before = [path.read_bytes() for path in sorted(folder.keys.iterdir())]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder.keys or mode != os.W_OK)
+    async with running(folder, clock):
+        assert [path.read_bytes() for path in sorted(folder.keys.iterdir())] == before
+    monkeypatch.undo()
+    result = CliRunner().invoke(app, ["renew", "--days", "400", "--dir", str(folder.root), "--json"])
+    assert json.loads(result.stdout) == {"renewed": ["tls", "push"]}
+    assert [path.read_bytes() for path in sorted(folder.keys.iterdir())] != before
+    again = CliRunner().invoke(app, ["renew", "--days", "1", "--dir", str(folder.root)])
+    assert "No certificate" in again.stdout

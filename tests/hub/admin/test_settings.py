@@ -91,3 +91,12 @@ def test_nodes_are_told_the_name_and_the_port() -> None:
     """Unless the settings say otherwise, nodes are sent to the hub's name at the port that it listens on."""
     assert HubTable(name="hub.example.test", listen="0.0.0.0:8443").public_url == "https://hub.example.test:8443"
     assert SETTINGS.hub.public_url == SETTINGS.hub.url
+
+
+def test_lists_of_addresses_come_from_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container gets its proxies as a text with commas; empty means none."""
+    text = settings_text(SETTINGS, heading="x")
+    monkeypatch.setenv("CONGVAN_HUB__HUB__PROXY__ADDRESSES", "10.0.0.10, 10.1.0.0/16")
+    assert [str(one) for one in read(tmp_path, text).hub.proxy.addresses] == ["10.0.0.10/32", "10.1.0.0/16"]
+    monkeypatch.setenv("CONGVAN_HUB__HUB__PROXY__ADDRESSES", "")
+    assert read(tmp_path, text).hub.proxy.addresses == ()
