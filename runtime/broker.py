@@ -217,8 +217,10 @@ class Broker:
                         log.warning("broker.lost", broker=str(self._address))
             except _FAULTS as error:
                 failures += 1
-                self._fault = f"{type(error).__name__}: {error}"
-                log.warning("broker.away", broker=str(self._address), failures=failures, reason=self._fault)
+                fault = f"{type(error).__name__}: {error}"
+                if fault != self._fault:
+                    log.warning("broker.away", broker=str(self._address), reason=fault)
+                self._fault = fault
             finally:
                 self._session = None
             wait = backoff(failures, first=_FIRST_WAIT, longest=self._terms.longest, jitter=0.2, chance=self._chance)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from pathlib import Path
 
 from runtime.lifecycle import sleep_unless
-from runtime.wakeups import Wakeups, doorbell, ring, wait_for_event
+from runtime.wakeups import EVERYTHING, Wakeups, doorbell, ring, wait_for_event
 
 
 async def test_a_listener_hears_its_key_alone() -> None:
@@ -24,6 +25,22 @@ async def test_a_listener_that_left_costs_nothing() -> None:
         pass
     wakeups.wake("a")
     assert not wakeups._events
+
+
+async def test_what_is_woken_is_carried_and_what_was_heard_is_not() -> None:
+    """A key that is woken goes to other processes as well; one that came from them, or is for here alone, does not."""
+    wakeups, carried = Wakeups(), list[Hashable]()
+    wakeups.carry_with(carried.append)
+    with wakeups.listen("a") as a, wakeups.listen("b") as b:
+        wakeups.wake("a")
+        wakeups.wake_here("b")
+        assert (a.is_set(), b.is_set(), carried) == (True, True, ["a"])
+        a.clear()
+        b.clear()
+        wakeups.wake_here(EVERYTHING)
+        assert (a.is_set(), b.is_set(), carried) == (True, True, ["a"])
+        wakeups.wake_all()
+        assert carried == ["a", EVERYTHING]
 
 
 async def test_a_cancellation_is_not_lost_to_a_wake_up_of_the_same_moment() -> None:
