@@ -50,18 +50,21 @@ class Seen:
 
 @dataclass(slots=True)
 class Exchange:
-    """A running site. What came back to the sender's node: receipts of consignment and of hand-over, status 01."""
+    """A running site. What came back to the sender's node: the hub's acceptances, receipts of consignment and of
+    hand-over, status 01."""
 
     site: Site
     orders: dict[str, Orders] = field(default_factory=dict)
     sent: int = 0
+    accepted: Seen = field(init=False)
     receipts: Seen = field(init=False)
     handed_over: Seen = field(init=False)
     statuses: Seen = field(init=False)
 
     def __post_init__(self) -> None:
-        database = NodeFolder(self.site.node_folder(SENDER)).database
+        database = NodeFolder(self.site.node_folder(SENDER)).data / "node.db"
         event = "SELECT count(*) FILTER (WHERE event = '{}'), max(receipt) FROM receipts WHERE receipt > ?"
+        self.accepted = Seen(database, event.format("SubmissionAcceptance"))
         self.receipts = Seen(database, event.format("ContentConsignment"))
         self.handed_over = Seen(database, event.format("ContentHandover"))
         self.statuses = Seen(
@@ -75,6 +78,7 @@ class Exchange:
         self.sent += documents
 
     async def submit(self, parallel: int = PARALLEL) -> list[tuple[int, float, float]]:
+        """Give the sender's node what is ready: number, when it was given, when that was durable."""
         return await self.orders[SENDER].submit(parallel)
 
     async def until(self, come: Callable[[], int], count: int, what: str) -> float:

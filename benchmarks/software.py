@@ -4,7 +4,7 @@ It obeys orders that come over a socket in its folder, one JSON object a line, a
 
     {"order": "prepare", "first": 1, "count": 200, "size": 10240, "to": ["H23"], "priority": 0}
     {"order": "submit", "parallel": 32}     gives when each document was given to the node, and when that was durable
-    {"order": "arrivals_since"}             gives what was handed over since the last question, and when
+    {"order": "arrivals"}                   gives what was handed over since the last question, and when
 
 Instants are seconds of the machine's monotonic clock, which all its processes share.
 """
@@ -28,14 +28,13 @@ _LINE = 2**22
 
 
 class Software:
-    """An agency's software. What is handed over to it, it only counts."""
+    """An agency's software. What is handed over to it, it only counts; what it sends, a `Desk` orders."""
 
     guarantee: ClassVar[Guarantee] = Guarantee.AT_LEAST_ONCE
 
     def __init__(self, node: NodeApi, folder: Path) -> None:
         self._node = node
         self._folder = folder
-        self._prepared: list[tuple[int, Submission]] = []
         self._arrivals: list[tuple[int, float]] = []
 
     async def deliver(self, delivery: Delivery) -> Outcome:
@@ -54,14 +53,29 @@ class Software:
     async def close(self) -> None: ...
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        desk = Desk(self, self._node, self._folder)
         with contextlib.closing(writer):
             async for line in reader:
                 order = json.loads(line)
-                answer = await getattr(self, f"_{order.pop('order')}")(**order)
+                answer = await getattr(desk, order.pop("order"))(**order)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
 
-    async def _prepare(self, first: int, count: int, size: int, to: list[str], priority: int) -> int:
+    def take_arrivals(self) -> list[tuple[int, float]]:
+        arrivals, self._arrivals = self._arrivals, []
+        return arrivals
+
+
+class Desk:
+    """One connection that orders come over, with the documents that it has ready."""
+
+    def __init__(self, software: Software, node: NodeApi, folder: Path) -> None:
+        self._software = software
+        self._node = node
+        self._folder = folder
+        self._prepared: list[tuple[int, Submission]] = []
+
+    async def prepare(self, first: int, count: int, size: int, to: list[str], priority: int) -> int:
         """Have documents ready, so that making them is not measured."""
 
         def made() -> Iterator[tuple[int, Submission]]:
@@ -71,7 +85,7 @@ class Software:
         self._prepared += await asyncio.to_thread(lambda: list(made()))
         return len(self._prepared)
 
-    async def _submit(self, parallel: int) -> list[tuple[int, float, float]]:
+    async def submit(self, parallel: int) -> list[tuple[int, float, float]]:
         """Give the node what is prepared, `parallel` at a time: number, begun, durable."""
         waiting = iter(self._prepared)
         self._prepared = []
@@ -86,9 +100,8 @@ class Software:
         await asyncio.gather(*(one_after_the_other() for _ in range(parallel)))
         return done
 
-    async def _arrivals_since(self) -> list[tuple[int, float]]:
-        arrivals, self._arrivals = self._arrivals, []
-        return arrivals
+    async def arrivals(self) -> list[tuple[int, float]]:
+        return self._software.take_arrivals()
 
 
 async def open_software(context: AdapterContext) -> Software:
@@ -129,7 +142,7 @@ class Orders:
 
     async def arrivals(self) -> list[tuple[int, float]]:
         """Number of the document, and when it was handed over to the software, since the last question."""
-        return [tuple(each) for each in await self._ask(order="arrivals_since")]  # type: ignore[misc]
+        return [tuple(each) for each in await self._ask(order="arrivals")]  # type: ignore[misc]
 
     def close(self) -> None:
         self._writer.close()

@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.measurement import Measurement
 from benchmarks.measures.attachment import LargeAttachment
 from benchmarks.measures.exchanging import ProcessorTime
+from benchmarks.measures.express import Express
 from benchmarks.measures.growth import Growth
 from benchmarks.measures.hub_processor import HubProcessor
 from benchmarks.measures.throughput import Throughput
@@ -20,5 +21,6 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     LargeAttachment(),
     WaitingNodes(),
     WakingUp(),
+    Express(),
     Growth(),
 )
