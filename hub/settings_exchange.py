@@ -125,7 +125,7 @@ class LifetimeSettings(Settings):
 class DeliverySettings(Settings):
     """How deliveries are made and ended."""
 
-    batch: int = Field(500, ge=1, le=20_000)
+    batch: int = Field(1000, ge=1, le=20_000)
     """How many deliveries are written in one transaction, the first of them in that of the acceptance."""
     outcomes: int = Field(1000, ge=1, le=10_000)
     """How many outcomes and receipts one request may report."""

@@ -105,8 +105,8 @@ message_blobs = Table(
 )
 
 #: What is still to be fanned out: batch after batch of a message, in the order of `batch`. `targets` are the deliveries
-#: to write, lines of `connection code`; `entries` the connections of which these are the last ones, lines of
-#: `connection code code …` with all that they serve of the message, earlier batches included.
+#: to write, JSON pairs of connection and code; `entries` the connections of which these are the last ones, JSON pairs
+#: of connection and codes (one a line): all that it serves of the message, earlier batches included.
 fanout_batches = Table(
     "fanout_batches",
     metadata,

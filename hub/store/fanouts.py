@@ -3,22 +3,25 @@
 A connection that serves several recipients gets one mailbox entry for all of them, written with the last of its
 deliveries: whoever leases an entry sees the whole list.
 
-An acceptance writes the first batch itself and notes the others, each a row of its own: a step reads and drops one such
-row, so that it costs the same however long the list is.
+An acceptance notes the batches, each a row of its own, and writes the first. A step turns one such row into deliveries
+and entries inside the database, so that it costs the same however long the list is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import JSON, ColumnElement, FromClause, cast, delete, func, insert, literal, select, true, update
 
 from hub.store.deliveries import DeliveryState, Target
 from hub.store.exchange_tables import deliveries, fanout_batches, mailbox_entries, messages
 from hub.store.metadata import Transaction
+from runtime.columns import Instant
 
 _batches = fanout_batches.c
 
@@ -42,19 +45,12 @@ class Consignment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """A connection with all the recipients of the message that it serves."""
-
-    connection: str
-    recipients: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Batch:
-    """Deliveries to write together, and the entries that are complete with them."""
+    """Deliveries to write together, and the mailbox entries that are complete with them: pairs as the columns have
+    them, connection and code, connection and codes (one a line)."""
 
-    targets: Sequence[Target]
-    entries: Sequence[_Entry]
+    targets: Sequence[tuple[str, str]]
+    entries: Sequence[tuple[str, str]]
 
 
 # Written for every message: built once.
@@ -66,7 +62,8 @@ def begin(
     transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
 ) -> FanoutStep:
     """Write the first `batch` deliveries of a message at once, and note the rest for `go_on_with`."""
-    first, *rest = _batches_of(sorted(targets), batch)
+    pairs = sorted((target.connection, target.recipient) for target in targets)
+    first, *rest = _batches_of(pairs, batch)
     _write(transaction, consignment, first, at=at)
     if rest:
         transaction.execute(
@@ -76,13 +73,13 @@ def begin(
                     "message": consignment.message,
                     "batch": number,
                     "lane": consignment.lane,
-                    "targets": "\n".join(f"{target.connection} {target.recipient}" for target in each.targets),
-                    "entries": "\n".join(f"{entry.connection} {' '.join(entry.recipients)}" for entry in each.entries),
+                    "targets": json.dumps(each.targets, separators=(",", ":")),
+                    "entries": json.dumps(each.entries, separators=(",", ":")),
                 }
                 for number, each in enumerate(rest, start=1)
             ],
         )
-    return FanoutStep(tuple(entry.connection for entry in first.entries), finished=not rest)
+    return FanoutStep(tuple(connection for connection, _ in first.entries), finished=not rest)
 
 
 def is_under_way(transaction: Transaction) -> bool:
@@ -112,35 +109,30 @@ def go_on_with(transaction: Transaction, message: int, *, at: datetime) -> tuple
 
     Gives the connections that have something new.
     """
-    row = transaction.execute(
-        select(fanout_batches, messages.c.weight, messages.c.expires_at)
-        .join_from(fanout_batches, messages, messages.c.message == _batches.message)
-        .where(_batches.message == message)
-        .order_by(_batches.batch)
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _write_noted(transaction, row, at=at)
+    batch = transaction.scalar(
+        select(_batches.batch).where(_batches.message == message).order_by(_batches.batch).limit(1)
+    )
+    return None if batch is None else _write_noted(transaction, message, batch, at=at)
 
 
 def awaiting(transaction: Transaction, recipient: str) -> list[int]:
     """The messages whose fan-out has a delivery or an entry for `recipient` still to write."""
-    # The filter reads too much (`H23.1` stands in `H23.12`), and tells apart what few rows there are.
+    # The filter finds no less than it should, and what it finds is few rows.
     rows = transaction.execute(
         select(_batches.message, _batches.entries)
-        .where(_batches.entries.contains(f" {recipient}", autoescape=True))
+        .where(_batches.entries.contains(recipient, autoescape=True))
         .order_by(_batches.message)
     )
-    return list(
-        dict.fromkeys(
-            row.message for row in rows if any(recipient in entry.recipients for entry in _entries(row.entries))
-        )
+    waiting = (
+        row.message for row in rows if any(recipient in codes.split("\n") for _, codes in json.loads(row.entries))
     )
+    return list(dict.fromkeys(waiting))
 
 
 def unwritten(transaction: Transaction, message: int) -> Sequence[Target]:
     """The targets of a message whose deliveries the fan-out has not written yet."""
     noted = transaction.scalars(select(_batches.targets).where(_batches.message == message).order_by(_batches.batch))
-    return [target for lines in noted for target in _targets(lines)]
+    return [Target(*pair) for pairs in noted for pair in json.loads(pairs)]
 
 
 def recipients(transaction: Transaction, message: int) -> list[str]:
@@ -166,46 +158,33 @@ def lift(transaction: Transaction, message: int, lane: int) -> None:
     )
 
 
-def _batches_of(targets: Sequence[Target], size: int) -> Iterator[_Batch]:
+def _batches_of(targets: Sequence[tuple[str, str]], size: int) -> Iterator[_Batch]:
     """`targets`, sorted, in batches of `size`; each entry in the batch of its last recipient."""
-    entries = [
-        _Entry(connection, [target.recipient for target in group])
-        for connection, group in groupby(targets, key=lambda target: target.connection)
-    ]
+    served = [(connection, [code for _, code in group]) for connection, group in groupby(targets, key=itemgetter(0))]
     end, taken = 0, 0
     for start in range(0, len(targets), size):
         complete = []
-        while taken < len(entries) and end + len(entries[taken].recipients) <= start + size:
-            end += len(entries[taken].recipients)
-            complete.append(entries[taken])
+        while taken < len(served) and end + len(served[taken][1]) <= start + size:
+            connection, codes = served[taken]
+            end += len(codes)
+            complete.append((connection, "\n".join(codes)))
             taken += 1
         yield _Batch(targets[start : start + size], complete)
 
 
-def _write_noted(transaction: Transaction, row: Row[*tuple[object, ...]], *, at: datetime) -> tuple[str, ...]:
-    batch = _Batch(_targets(row.targets), _entries(row.entries))
-    _write(
-        transaction,
-        Consignment(message=row.message, lane=row.lane, weight=row.weight, expires_at=row.expires_at),
-        batch,
-        at=at,
-    )
-    transaction.execute(delete(fanout_batches).where(_batches.message == row.message, _batches.batch == row.batch))
-    return tuple(entry.connection for entry in batch.entries)
-
-
 def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *, at: datetime) -> None:
+    """Write a batch as it stands here: most messages have this one, of a recipient or two."""
     transaction.execute(
         _ADD,
         [
             {
                 "message": consignment.message,
-                "recipient": target.recipient,
-                "connection": target.connection,
+                "recipient": recipient,
+                "connection": connection,
                 "state": DeliveryState.QUEUED,
                 "updated_at": at,
             }
-            for target in batch.targets
+            for connection, recipient in batch.targets
         ],
     )
     if batch.entries:
@@ -213,10 +192,10 @@ def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *,
             _ADD_ENTRY,
             [
                 {
-                    "connection": entry.connection,
+                    "connection": connection,
                     "lane": consignment.lane,
                     "message": consignment.message,
-                    "codes": "\n".join(entry.recipients),
+                    "codes": codes,
                     "weight": consignment.weight,
                     "open": True,
                     "available_at": at,
@@ -224,15 +203,59 @@ def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *,
                     "attempts": 0,
                     "expires_at": consignment.expires_at,
                 }
-                for entry in batch.entries
+                for connection, codes in batch.entries
             ],
         )
 
 
-def _targets(lines: str) -> list[Target]:
-    return [Target(*line.split(" ", 1)) for line in lines.split("\n")]
+def _write_noted(transaction: Transaction, message: int, batch: int, *, at: datetime) -> tuple[str, ...]:
+    """Write what is noted as one batch, without a row passing through here; gives the connections of its entries."""
+    here = (_batches.message == message, _batches.batch == batch)
+    pair, connection, code = _pairs(transaction, _batches.targets)
+    queued = literal(DeliveryState.QUEUED.value)
+    transaction.execute(
+        insert(deliveries).from_select(
+            ["message", "recipient", "connection", "state", "updated_at"],
+            select(_batches.message, code, connection, queued, literal(at, Instant))
+            .select_from(fanout_batches)
+            .join(pair, true())
+            .where(*here),
+        )
+    )
+    pair, connection, codes = _pairs(transaction, _batches.entries)
+    values = {
+        "connection": connection,
+        "lane": _batches.lane,
+        "message": _batches.message,
+        "codes": codes,
+        "weight": messages.c.weight,
+        "open": true(),
+        "available_at": literal(at, Instant),
+        "lapses": literal(0),
+        "attempts": literal(0),
+        "expires_at": messages.c.expires_at,
+    }
+    transaction.execute(
+        insert(mailbox_entries).from_select(
+            list(values),
+            select(*values.values())
+            .select_from(fanout_batches)
+            .join(messages, messages.c.message == _batches.message)
+            .join(pair, true())
+            .where(*here),
+        )
+    )
+    entries = transaction.execute(select(_batches.entries).where(*here)).scalar_one()
+    transaction.execute(delete(fanout_batches).where(*here))
+    return tuple(connection for connection, _ in json.loads(entries))
 
 
-def _entries(lines: str) -> list[_Entry]:
-    parts: Iterable[list[str]] = (line.split(" ") for line in lines.split("\n")) if lines else ()
-    return [_Entry(connection, codes) for connection, *codes in parts]
+def _pairs(
+    transaction: Transaction, noted: ColumnElement[str]
+) -> tuple[FromClause, ColumnElement[str], ColumnElement[str]]:
+    """What is noted in a column as rows to join, and the two members of each pair."""
+    if transaction.dialect.name == "sqlite":
+        pairs = func.json_each(noted).table_valued("value", name="pairs")
+        return pairs, func.json_extract(pairs.c.value, "$[0]"), func.json_extract(pairs.c.value, "$[1]")
+    pairs = func.json_array_elements(cast(noted, JSON)).table_valued("value", name="pairs")
+    return pairs, pairs.c.value.op("->>")(0), pairs.c.value.op("->>")(1)

@@ -1,5 +1,6 @@
 """Groups of recipients; and the fan-out of a long list as a row for each batch, where it was one text that grew."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,6 @@ def _batches(row: sa.Row[Any]) -> Iterator[dict[str, object]]:
             "message": row.message,
             "batch": number,
             "lane": row.lane,
-            "targets": "\n".join(f"{name} {code}" for name, code in part),
-            "entries": "\n".join(f"{name} {' '.join(served[name])}" for name in complete),
+            "targets": json.dumps(part),
+            "entries": json.dumps([[name, "\n".join(served[name])] for name in complete]),
         }
