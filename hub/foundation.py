@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from hub.settings import HubFolder, HubSettings
 from hub.usecases.agencies import AgencyRegister
+from hub.usecases.agency_import import AgencyImport
 from hub.usecases.authority import HubKeys, open_keys
 from hub.usecases.cancellation import Cancellation
 from hub.usecases.connections import ConnectionRegister, TokenMint
@@ -59,6 +60,10 @@ class Foundation:
     @property
     def connections(self) -> ConnectionRegister:
         return ConnectionRegister(self.database, self.publisher, self.mint, self.clock)
+
+    @property
+    def agency_import(self) -> AgencyImport:
+        return AgencyImport(self.database, self.publisher, self.clock)
 
     @property
     def groups(self) -> GroupRegister:

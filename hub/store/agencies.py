@@ -96,6 +96,15 @@ def find(transaction: Transaction, code: AgencyCode) -> AgencyEntry | None:
     return _entries(transaction, _rows().where(agencies.c.code == agency.code))[0] if agency else None
 
 
+def entries(transaction: Transaction, codes: Sequence[str]) -> list[AgencyEntry]:
+    """The agencies whose codes of today are `codes`."""
+    return [
+        entry
+        for start in range(0, len(codes), _LOOKUP)
+        for entry in _entries(transaction, _rows().where(agencies.c.code.in_(codes[start : start + _LOOKUP])))
+    ]
+
+
 def page(transaction: Transaction, *, prefix: str, after: str, limit: int) -> list[AgencyEntry]:
     """The next `limit` agencies at or below `prefix` whose codes come after `after`, by code."""
     statement = _rows().where(at_or_below(prefix), agencies.c.code > after).order_by(agencies.c.code).limit(limit)
