@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+from typing import Final
 
 from aiohttp import web
 
@@ -10,7 +12,12 @@ from hub.http.peer import peer_of
 from hub.usecases.directory import directory_after
 from runtime.database import Database
 from schemas.errors import Rejected
+from schemas.limits import KIB
 from transport import paths
+
+#: An answer shorter than this goes as it is. Of the levels 6 is where gzip gets slow for little.
+_WORTH_GZIP: Final = 64 * KIB
+_GZIP_LEVEL: Final = 6
 
 #: No directory has this many versions; a larger number is no number that a database takes.
 _MOST = 2**31 - 1
@@ -23,7 +30,12 @@ def directory_routes(database: Database) -> list[web.RouteDef]:
         peer_of(request)
         answer = await directory_after(database, _since(request))
         # One version can hold every agency of the country.
-        return web.Response(body=await asyncio.to_thread(answer.encode), content_type=paths.JSON_TYPE)
+        body = await asyncio.to_thread(answer.encode)
+        if len(body) < _WORTH_GZIP or "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=body, content_type=paths.JSON_TYPE)
+        # 31 MB with 120,000 agencies, 3 as gzip, for 0.3 s of a thread.
+        smaller = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
+        return web.Response(body=smaller, content_type=paths.JSON_TYPE, headers={"Content-Encoding": "gzip"})
 
     return [web.get(paths.DIRECTORY, versions)]
 

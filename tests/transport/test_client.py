@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -253,3 +254,32 @@ async def test_a_refusal_keeps_its_element() -> None:
         with pytest.raises(Rejected) as caught:
             await client.submit(b"<edXML/>", {})
     assert caught.value.element == "MessageHeader/To[1]"
+
+
+@pytest.mark.parametrize(
+    ("body", "holds"),
+    [
+        (gzip.compress(DirectoryAnswer(latest=1, versions=(b"x" * 1000,)).encode()), True),
+        (gzip.compress(DirectoryAnswer(latest=1, versions=(b"x" * 1000,)).encode())[:-4], False),
+        (gzip.compress(bytes(64 * 1024 * 1024)), False),
+        (b"no gzip at all", False),
+    ],
+    ids=["whole", "cut off", "a bomb", "other bytes"],
+)
+async def test_a_directory_comes_as_gzip_and_inflates_within_the_limit(
+    body: bytes, holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client asks for gzip and takes a whole one; one that is cut off, broken, or too long inside is refused."""
+    monkeypatch.setattr(client_module, "ANSWER_LIMIT", 100_000)
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.headers["Accept-Encoding"] == "gzip"
+        return web.Response(body=body, content_type=paths.JSON_TYPE, headers={"Content-Encoding": "gzip"})
+
+    async with hub("GET", paths.DIRECTORY, answer) as client:
+        if holds:
+            assert (await client.directory(since=0)).versions == (b"x" * 1000,)
+        else:
+            with pytest.raises(Unavailable) as raised:
+                await client.directory(since=0)
+            assert raised.value.code == "hub-answer"
