@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -52,6 +53,16 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row))
     out.print(table)
+
+
+def show_lines(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output without its drawing: for thousands of rows. Columns line up within one call."""
+    lines = [columns, *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    sys.stdout.writelines(
+        "  ".join(set_cell_size(text, width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
 
 
 def _cell(value: object) -> str:

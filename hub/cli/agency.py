@@ -62,18 +62,22 @@ def add(
 @app.command("list")
 def list_agencies(
     prefix: Annotated[str, typer.Option(metavar="CODE", help="Only this code and those below it.")] = "",
+    search: Annotated[
+        str, typer.Option(metavar="WORDS", help="Only those whose names hold all these words; marks may be left out.")
+    ] = "",
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
     """List the agencies, by code. With --json one object a line.
 
-    Example: [bold]congvan hub agency list --prefix H23[/bold]
+    Examples: [bold]congvan hub agency list --prefix H23[/bold],
+    [bold]congvan hub agency list --search 'so tu phap'[/bold]
     """
-    with_hub(folder, lambda hub: _list(hub, prefix, as_json))
+    with_hub(folder, lambda hub: _list(hub, prefix, search, as_json))
 
 
-async def _list(hub: Foundation, prefix: str, as_json: bool) -> None:
-    async with aclosing(hub.agencies.listing(prefix)) as entries:
+async def _list(hub: Foundation, prefix: str, search: str, as_json: bool) -> None:
+    async with aclosing(hub.agencies.listing(prefix, search)) as entries:
         if as_json:
             async for entry in entries:
                 show_json(_fields(entry))
@@ -81,7 +85,7 @@ async def _list(hub: Foundation, prefix: str, as_json: bool) -> None:
         await show_rows(
             ("code", "status", "connection", "name", "older codes"),
             ((entry.code, entry.status, entry.connection, entry.name, _older(entry)) async for entry in entries),
-            none="No agency." if not prefix else f"No agency at or below {prefix}.",
+            none=f"No agency at or below {prefix}." if prefix and not search else "No agency.",
         )
 
 

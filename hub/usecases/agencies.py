@@ -31,6 +31,7 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, ConnectionEntry, EntryStatus
 from schemas.errors import Rejected
+from schemas.vietnamese import folded
 
 #: Deliveries that go along in one transaction.
 _MOVED_TOGETHER: Final = 200
@@ -197,12 +198,14 @@ class AgencyRegister:
 
         return await self.database.read(question)
 
-    async def listing(self, prefix: str = "") -> AsyncGenerator[AgencyEntry, None]:
-        """All agencies at or below `prefix` by code, read page by page."""
+    async def listing(self, prefix: str = "", search: str = "") -> AsyncGenerator[AgencyEntry, None]:
+        """All agencies at or below `prefix` whose names hold the words of `search`, by code, read page by page."""
+        words = folded(search).split()
         after = ""
         while entries := await self.database.read(partial(agencies.page, prefix=prefix, after=after, limit=PAGE)):
             for entry in entries:
-                yield entry
+                if not words or all(word in folded(entry.name) for word in words):
+                    yield entry
             after = entries[-1].code.value
 
 

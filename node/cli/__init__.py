@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from node.cli import amending, audit, backup, evidence, listing, node_commands, responding, retrying, sending, tracing
+from node.cli import (
+    agencies,
+    amending,
+    audit,
+    backup,
+    evidence,
+    listing,
+    node_commands,
+    responding,
+    retrying,
+    sending,
+    tracing,
+)
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -35,6 +47,7 @@ app.command("show")(listing.show)
 app.command("trace")(tracing.trace)
 app.command("evidence")(evidence.evidence)
 app.command("status")(listing.status)
+app.command("agencies")(agencies.agencies)
 app.command("audit")(audit.audit)
 app.command("backup")(backup.backup)
 app.command("backup-check")(backup.backup_check)

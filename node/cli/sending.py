@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from node.cli.agencies import offered_recipients
 from node.cli.options import Dir, FromCode, Json, wake_daemon, with_node
 from node.cli.orders import Order, Sent, code_of, files_and_recipients, submit_order
 from node.cli.showing import plain, recipients_table
@@ -29,6 +30,7 @@ def send(
         typer.Option(
             "--to",
             metavar="CODE",
+            autocompletion=offered_recipients,
             help="A recipient; several: --to H23 --to H31, or --to H23,H31. 'H23.*' is H23 and every agency below it, "
             "@name a group.",
         ),

@@ -101,6 +101,16 @@ def members(transaction: Transaction, of: GroupEntry, version: int | None = None
     return found
 
 
+def selected(transaction: Transaction, selector: Selector) -> list[AgencyEntry]:
+    """Whom a selector means by the newest copy; nobody, if it names a group that there is not."""
+    if selector.kind is SelectorKind.PREFIX:
+        found = below(transaction, selector.value)
+    else:
+        of = group(transaction, selector.value)
+        found = members(transaction, of) if of else {}
+    return [AgencyEntry(code=code, name=name, connection="") for code, name in found.items()]
+
+
 def is_member(transaction: Transaction, of: GroupEntry, entry: AgencyEntry, version: int | None = None) -> bool:
     """Whether an agency belongs to a group, by any of its codes or below one of the group's."""
     own = {entry.code.value, *(code.value for code in entry.older_codes)}

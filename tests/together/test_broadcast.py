@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import typer
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from congvan.cli import app
 from hub.usecases.agencies import NewAgency
+from node.cli import app as node_app
+from node.cli.agencies import offered_recipients
 from node.store.records import OutboxRow
 from node.store.states import DeliveryState
 from node.usecases.selection import recipients_digest
@@ -136,3 +142,36 @@ async def test_a_rule_that_finds_nobody_is_refused_at_once(site: Site, text: str
     with pytest.raises(Rejected) as raised:
         await site.node("g22").submit(document("G22", number=1), key="1", selectors=(parse_selector(text),))
     assert raised.value.code == code
+
+
+def _run(folder: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(app, ["node", *arguments, "--dir", str(folder / "g22")])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_agencies_are_found_by_code_by_name_and_by_rule(folder: Path) -> None:
+    """The beginning of a code, words without marks, an older code's beginning, a prefix: each names whom it means."""
+
+    def found(text: str) -> list[str]:
+        return [entry["code"] for entry in json.loads(_run(folder, "agencies", text, "--json"))]
+
+    assert found("h23") == ["H23", "H23.12"]
+    assert found("H23.*") == ["H23", "H23.12"]
+    assert found("H23.1") == ["H23.12"]
+    assert found("nobody") == []
+    assert "more: --limit" in _run(folder, "agencies", "H", "--limit", "2")
+
+
+def test_a_shell_completes_recipients(folder: Path) -> None:
+    """After --to come the codes that begin so, after a comma as well; without a node nothing, and no error."""
+
+    def offered(folder: Path, incomplete: str) -> list[str]:
+        context = typer.Context(typer.main.get_command(node_app))
+        context.params["folder"] = folder
+        return [code for code, _ in offered_recipients(context, incomplete)]
+
+    assert offered(folder / "g22", "H2") == ["H23", "H23.12"]
+    assert offered(folder / "g22", "H31,h23.") == ["H31,H23.12"]
+    assert offered(folder / "g22", "@") == []
+    assert offered(folder / "nowhere", "H2") == []
