@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -25,6 +27,7 @@ from hub.http.gauges import HubMetrics
 from hub.http.health import operations_routes, public_health_routes
 from hub.http.server import listening, operations_application, public_application
 from hub.linking import BrokerLink, broker_address, link_to_broker
+from hub.processes import Worker
 from hub.settings import HubFolder, HubSettings, HubTable
 from hub.store import state
 from hub.store.schema import MIGRATIONS
@@ -39,12 +42,13 @@ from hub.usecases.peers import PeerRegister
 from hub.usecases.restored import NewEpoch, begin_epoch
 from hub.usecases.webhook import LEAST_SECRET, Webhook, WebhookTerms
 from hub.workers.directory_refresh import directory_refresh
-from hub.workers.exchange import exchange_services
+from hub.workers.exchange import exchange_duties, exchange_services
 from hub.workers.webhook import webhook_service
 from runtime.addresses import Address
 from runtime.blob_settings import try_at_start
 from runtime.clock import Clock, utc_now
 from runtime.database import open_database
+from runtime.leadership import led
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
@@ -81,18 +85,32 @@ async def restored(folder: HubFolder, *, actor: str, clock: Clock = utc_now) -> 
         return await begin_epoch(foundation.database, foundation.publisher, clock=clock, actor=actor)
 
 
+@asynccontextmanager
+async def held(folder: HubFolder, clock: Clock) -> AsyncIterator[Foundation]:
+    """The hub in `folder`, for the one program of this machine that serves it. Raises `hub-running`."""
+    _renew_certificates(folder, clock())
+    async with open_foundation(folder, clock=clock) as foundation:
+        with exclusive(folder.serving_lock, _running(folder)):
+            yield foundation
+
+
 async def serve(
     folder: HubFolder,
     stop: asyncio.Event,
     *,
     announce: Callable[[HubSettings, Address], None],
+    worker: Worker | None = None,
     clock: Clock = utc_now,
 ) -> None:
-    """Run the hub in `folder` until `stop` is set; `announce` is told the address once the hub answers there."""
-    _renew_certificates(folder, clock())
+    """Run the hub in `folder` until `stop` is set; `announce` is told the address once the hub answers there.
+
+    As `worker` it is one of several processes; the one that watches them holds the folder.
+    """
     async with AsyncExitStack() as stack:
-        foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
-        stack.enter_context(exclusive(folder.serving_lock, _running(folder)))
+        opened = held(folder, clock) if worker is None else open_foundation(folder, clock=clock)
+        foundation = await stack.enter_async_context(opened)
+        if worker is not None:
+            stack.enter_context(worker.watched(stop))
         before, after = await upgrade(foundation.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
@@ -104,19 +122,30 @@ async def serve(
         meters = Meters(registry)
         exchange = await _exchange(foundation, meters, stop)
         rung = asyncio.Event()
-        await stack.enter_async_context(doorbell(folder.doorbell, rung))
+        await stack.enter_async_context(doorbell(folder.doorbell(worker.number if worker else 0), rung))
         supervisor = Supervisor(meters.service_restarts, Random())
         link = _link(foundation, exchange, meters, registry)
         helpful = {BROKER: link.broker.trial} if link else {}
         services = {
-            **_admission(foundation, exchange, registry, supervisor, announce=announce, helpful=helpful),
+            **_listeners(foundation, exchange, registry, supervisor, announce=announce, helpful=helpful, worker=worker),
             **exchange_services(exchange, foundation.keys.push_tls(), link.hints if link else None),
             **(link.services if link else {}),
-            **await _webhook(foundation, exchange, meters, stack),
             "doorbell": _doorbell(rung, exchange.wakeups),
         }
+        duties = {
+            **exchange_duties(exchange),
+            **await _webhook(foundation, exchange, meters, stack),
+            "directory-refresh": directory_refresh(
+                DirectoryRenewal(
+                    foundation.database, foundation.publisher, timedelta(days=hub.directory.renew_days), clock
+                )
+            ),
+        }
+        grace = hub.http.grace_seconds + LAST_GRACE
+        led_here = {name: supervisor.keep(name, run) for name, run in duties.items()}
+        services["duties"] = led(foundation.database, "hub", partial(run_services, led_here, grace=grace))
         kept = {name: supervisor.keep(name, run, must_start=name in _LISTENERS) for name, run in services.items()}
-        await run_services(kept, stop, grace=hub.http.grace_seconds + LAST_GRACE)
+        await run_services(kept, stop, grace=grace)
     log.info("hub.stopped", name=hub.name)
 
 
@@ -202,7 +231,7 @@ async def _webhook(
     return {"webhook": webhook_service(webhook, exchange.wakeups)}
 
 
-def _admission(
+def _listeners(
     foundation: Foundation,
     exchange: Exchange,
     registry: CollectorRegistry,
@@ -210,8 +239,9 @@ def _admission(
     *,
     announce: Callable[[HubSettings, Address], None],
     helpful: Mapping[str, Trial],
+    worker: Worker | None,
 ) -> dict[str, Service]:
-    """The listeners, and what keeps the directory valid."""
+    """What answers at the public address, and at that of operations."""
     settings, database, keys, clock = foundation.settings, foundation.database, foundation.keys, foundation.clock
     hub = settings.hub
     measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
@@ -230,27 +260,25 @@ def _admission(
         log.info("hub.ready", name=hub.name, address=str(address))
         announce(settings, address)
 
-    renewal = DirectoryRenewal(database, foundation.publisher, timedelta(days=hub.directory.renew_days), clock)
-    services = {
-        "http": _listener(public, hub.address, hub, tls=keys.server_tls(), ready=ready),
-        "directory-refresh": directory_refresh(renewal),
-    }
+    place = hub.address if worker is None else worker.socket()
+    services = {"http": _listener(public, place, hub, tls=keys.server_tls(), ready=ready)}
     if hub.operations.address is not None:
         operations = operations_application(operations_routes(readiness, measured))
-        services["operations"] = _listener(operations, hub.operations.address, hub, tls=None, ready=_log_operations)
+        own = hub.operations.address.moved(worker.number - 1 if worker else 0)
+        services["operations"] = _listener(operations, own, hub, tls=None, ready=_log_operations)
     return services
 
 
 def _listener(
     application: web.Application,
-    address: Address,
+    place: Address | socket.socket,
     hub: HubTable,
     *,
     tls: ssl.SSLContext | None,
     ready: Callable[[Address], None],
 ) -> Service:
     async def run(stop: asyncio.Event) -> None:
-        async with listening(application, address, hub.http, tls=tls) as bound:
+        async with listening(application, place, hub.http, tls=tls) as bound:
             ready(bound)
             await stop.wait()
 

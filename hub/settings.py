@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -177,9 +178,12 @@ class HubFolder:
         """Where the state is: on the server of `settings`, or in a file. Raises as `read_password` does."""
         return settings.place(self.root, self.data / "hub.db")
 
-    @property
-    def doorbell(self) -> Path:
-        return self.data / "doorbell"
+    def doorbell(self, worker: int = 0) -> Path:
+        """The doorbell of the one process of the hub, or of one of several by its number."""
+        return self.data / (f"doorbell.{worker}" if worker else "doorbell")
+
+    def doorbells(self) -> Iterator[Path]:
+        return self.data.glob("doorbell*")
 
     @property
     def authority(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 
@@ -24,6 +24,10 @@ class Address:
         if not (host and colon and port.isascii() and port.isdecimal() and int(port) < 65536):
             raise ValueError(f"{text!r} is no address: write host:port, such as 0.0.0.0:8443 or [::]:8443")
         return cls(host, int(port))
+
+    def moved(self, ports: int) -> Self:
+        """The address so many ports further on; one that the system chooses stays so."""
+        return replace(self, port=self.port + ports) if self.port else self
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -8,7 +8,9 @@ asked what became of that transaction, so that nothing is written twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar
@@ -16,7 +18,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from runtime.grouped_writes import Database, DatabaseAway, Work
@@ -47,6 +49,10 @@ _WRITE_SECONDS: Final = 60.0
 _READ_SECONDS: Final = 600.0
 _OUTCOME_SECONDS: Final = 15.0
 
+#: Seconds that the connection of a held lock may be silent, and between two looks at it.
+_LOCK_SECONDS: Final = 10.0
+_LOCK_WATCHED_EVERY: Final = 2.0
+
 #: Statements that a connection keeps prepared. The programs have some two hundred.
 _PREPARED: Final = 500
 
@@ -64,6 +70,8 @@ _CHECK: Final = sqlalchemy.text(
 )
 _NUMBER_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_current_xact_id_if_assigned()::text")
 _STATUS_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
+_TRY_LOCK: Final = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
+_ALIVE: Final = sqlalchemy.text("SELECT 1")
 _LOCK: Final = sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_EXCLUSIVE_LOCK})")
 
 
@@ -151,6 +159,26 @@ class PostgresDatabase(Database):
         finally:
             await engine.dispose()
 
+    @contextlib.asynccontextmanager
+    async def hold(self, lock: str) -> AsyncIterator[asyncio.Event | None]:
+        # The server gives the lock back when this connection ends, however the process does.
+        engine = _engine(self._address, 1, _LOCK_SECONDS).execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            connection, held = await self._kept(_locked(engine, lock))
+        except DRIVER_ERRORS as error:
+            await engine.dispose()
+            raise_translated(error, self._address)
+        lost = asyncio.Event()
+        watching = asyncio.create_task(_watch(connection, lost))
+        try:
+            yield lost if held else None
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            with contextlib.suppress(*DRIVER_ERRORS):
+                await connection.close()
+            await engine.dispose()
+
     async def _transaction(self, works: Sequence[Work]) -> list[Any]:
         conflicts = losses = 0
         while True:
@@ -226,6 +254,31 @@ class PostgresDatabase(Database):
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+async def _locked(engine: AsyncEngine, lock: str) -> tuple[AsyncConnection, bool]:
+    connection = await engine.connect()
+    try:
+        return connection, bool(await connection.scalar(_TRY_LOCK, {"number": _number_of(lock)}))
+    except BaseException:
+        await connection.close()
+        raise
+
+
+def _number_of(lock: str) -> int:
+    """The number that stands for the name of a lock, in the 64 bits that the server has for it."""
+    return int.from_bytes(hashlib.sha256(lock.encode()).digest()[:8], "big", signed=True)
+
+
+async def _watch(connection: AsyncConnection, lost: asyncio.Event) -> None:
+    """Set `lost` once the connection is."""
+    try:
+        while True:
+            await asyncio.sleep(_LOCK_WATCHED_EVERY)
+            await connection.execute(_ALIVE)
+    except DRIVER_ERRORS as error:
+        log.warning("database.lock_lost", error=str(error))
+        lost.set()
 
 
 def _attempts(error: Exception, works: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -52,6 +52,11 @@ class SqliteDatabase(Database):
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
         # BEGIN IMMEDIATE: no two writes overlap anyway.
         return await self.write(work)
+
+    @contextlib.asynccontextmanager
+    async def hold(self, lock: str) -> AsyncIterator[asyncio.Event | None]:  # noqa: ARG002 - see below
+        # A file has one program that serves (runtime.locks); commands beside it hold nothing.
+        yield asyncio.Event()
 
     async def _transaction(self, works: Sequence[Work]) -> list[Any]:
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._commit_together, works)

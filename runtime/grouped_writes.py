@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
@@ -60,6 +61,13 @@ class Database(ABC):
     @abstractmethod
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
         """As `write`, while no other process is in an `exclusively`: a change of the schema, and no traffic."""
+
+    @abstractmethod
+    def hold(self, lock: str) -> AbstractAsyncContextManager[asyncio.Event | None]:
+        """Hold `lock` among all processes that work in this database, or give None if another one holds it.
+
+        Gives an event that is set when the lock is lost before it is given back. Raises Unavailable.
+        """
 
     @abstractmethod
     async def _transaction(self, works: Sequence[Work]) -> list[Any]:

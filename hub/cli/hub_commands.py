@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -23,6 +25,9 @@ from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
+
+if TYPE_CHECKING:
+    from hub.processes import Worker
 
 
 def init(
@@ -71,33 +76,86 @@ def init(
     say("Back up the folder authority in it: whoever has it can let nodes in, and without it nobody can.")
 
 
-def serve(folder: Dir = Path()) -> None:
+def serve(
+    folder: Dir = Path(),
+    *,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Equal processes that serve side by side (PostgreSQL only).")
+    ] = 1,
+    worker: Annotated[str, typer.Option(hidden=True, help="What one of several processes is told.")] = "",
+) -> None:
     """Run the hub until SIGTERM or Ctrl-C. The database is brought to the newest schema first.
+
+    Of several processes, SIGUSR2 replaces each by a new one, one after another, and no connection is refused.
 
     Example: [bold]congvan hub serve --dir /srv/hub[/bold]
     """
-    import uvloop  # noqa: PLC0415 - see above
-
-    from hub.app import serve as serve_hub  # noqa: PLC0415 - see above
+    from hub.processes import Worker  # noqa: PLC0415 - see above
 
     place = HubFolder(folder)
     log = place.read_settings().log
     configure_logs(log.format, log.level)
+    if worker:
+        _serve_as(Worker.parse(worker), place)
+    elif workers > 1:
+        _watch_over(workers, place)
+    else:
+        _serve_alone(place)
+
+
+def _serve_alone(place: HubFolder) -> None:
+    import uvloop  # noqa: PLC0415 - see above
+
+    from hub.app import serve as serve_hub  # noqa: PLC0415 - see above
 
     notice = ServiceNotice.from_environment()
-
-    def announce(settings: HubSettings, address: Address) -> None:
-        status = f"{settings.hub.name} is ready at https://{address}"
-        say(status)
-        notice.ready(status)
 
     async def run() -> None:
         stop = asyncio.Event()
         with stop_on_signals(stop):
             async with watched(notice, stop):
-                await serve_hub(place, stop, announce=announce)
+                await serve_hub(place, stop, announce=_announcing(notice))
 
     uvloop.run(run())
+
+
+def _serve_as(worker: Worker, place: HubFolder) -> None:
+    import uvloop  # noqa: PLC0415 - see above
+    from structlog.contextvars import bind_contextvars  # noqa: PLC0415 - see above
+
+    from hub.app import serve as serve_hub  # noqa: PLC0415 - see above
+
+    async def run() -> None:
+        bind_contextvars(worker=worker.number)
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            await serve_hub(place, stop, announce=lambda *_: worker.serves(), worker=worker)
+
+    uvloop.run(run())
+
+
+def _watch_over(workers: int, place: HubFolder) -> None:
+    from hub.serving import serve_by_workers  # noqa: PLC0415 - see above
+
+    notice = ServiceNotice.from_environment()
+
+    async def run() -> None:
+        stop, replace = asyncio.Event(), asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, replace.set)
+        with stop_on_signals(stop):
+            async with watched(notice, stop):
+                await serve_by_workers(place, workers, stop, replace, announce=_announcing(notice))
+
+    asyncio.run(run())
+
+
+def _announcing(notice: ServiceNotice) -> Callable[[HubSettings, Address], None]:
+    def announce(settings: HubSettings, address: Address) -> None:
+        status = f"{settings.hub.name} is ready at https://{address}"
+        say(status)
+        notice.ready(status)
+
+    return announce
 
 
 def migrate(folder: Dir = Path(), as_json: Json = False) -> None:

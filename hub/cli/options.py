@@ -38,9 +38,10 @@ def with_hub(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T:
 
 
 def change_hub(folder: Path, order: Callable[[Foundation], Awaitable[T]]) -> T:
-    """Carry out `order`, then wake the daemon, if one runs, so that it looks at once."""
+    """Carry out `order`, then wake the daemon, every process of it, so that it looks at once."""
     answer = with_hub(folder, order)
-    ring(HubFolder(folder).doorbell)
+    for bell in HubFolder(folder).doorbells():
+        ring(bell)
     return answer
 
 

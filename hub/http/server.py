@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +24,9 @@ from schemas.limits import MIB
 
 #: The longest body that is read into memory as a whole. Calls that take more read it piece by piece.
 BODY_LIMIT: Final = 1 * MIB
+
+#: Connections that the system takes before the hub accepts them.
+BACKLOG: Final = 1024
 
 
 def public_application(
@@ -92,11 +96,19 @@ async def _refuse_encoded_bodies(request: web.Request, handler: Handler) -> web.
     return await handler(request)
 
 
+def address_in_use(address: Address, error: OSError) -> Unavailable:
+    return Unavailable(
+        "address-in-use",
+        f"{address} cannot be listened on: {error.strerror or error}.",
+        mend="Stop what listens there, or set another [hub] listen.",
+    )
+
+
 @contextlib.asynccontextmanager
 async def listening(
-    application: web.Application, address: Address, http: HttpSettings, *, tls: ssl.SSLContext | None
+    application: web.Application, place: Address | socket.socket, http: HttpSettings, *, tls: ssl.SSLContext | None
 ) -> AsyncIterator[Address]:
-    """Serve `application` at `address`; gives the address with the port that is listened on.
+    """Serve `application` at `place`, an address or a bound socket; gives the address that is listened on.
 
     On leaving, nothing new is taken, and what is under way has the grace time to end. Raises `address-in-use`.
     """
@@ -111,15 +123,16 @@ async def listening(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address.host, address.port, ssl_context=tls, backlog=1024)
-        try:
-            await site.start()
-        except OSError as error:
-            raise Unavailable(
-                "address-in-use",
-                f"{address} cannot be listened on: {error.strerror or error}.",
-                mend="Stop what listens there, or set another [hub] listen.",
-            ) from error
-        yield Address(address.host, site.port)
+        if isinstance(place, socket.socket):
+            await web.SockSite(runner, place, ssl_context=tls, backlog=BACKLOG).start()
+            host, port, *_ = place.getsockname()
+            yield Address(host, port)
+        else:
+            site = web.TCPSite(runner, place.host, place.port, ssl_context=tls, backlog=BACKLOG)
+            try:
+                await site.start()
+            except OSError as error:
+                raise address_in_use(place, error) from error
+            yield Address(place.host, site.port)
     finally:
         await runner.cleanup()

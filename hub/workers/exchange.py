@@ -16,7 +16,7 @@ from runtime.lifecycle import Service
 def exchange_services(
     exchange: Exchange, push_tls: ssl.SSLContext, hints: PushHints | None = None
 ) -> dict[str, Service]:
-    """What the exchange does by itself, by the names of the services; pushes go out with `push_tls`.
+    """What each process of the exchange does by itself, by name; pushes go out with `push_tls`.
 
     While `hints` flow, fan-out and pushes are left to whom they come to.
     """
@@ -25,6 +25,12 @@ def exchange_services(
         "fanout": fanout_service(exchange.fanout, exchange.wakeups, left_to_others=flowing),
         "watch": watch_service(exchange.watch),
         "push": push_service(exchange.push, push_tls, hints=hints),
+    }
+
+
+def exchange_duties(exchange: Exchange) -> dict[str, Service]:
+    """What one process of the exchange does for all, by name."""
+    return {
         "sweeps": sweep_service(exchange.expiry, exchange.leavings),
         "retention": retention_service(exchange.retention),
     }

@@ -156,7 +156,7 @@ async def test_a_change_wakes_the_daemon(folder: HubFolder) -> None:
     def run(*arguments: str) -> Result:
         return runner.invoke(app, ["hub", *arguments, "--dir", str(folder.root)])
 
-    async with doorbell(folder.doorbell, rung):
+    async with doorbell(folder.doorbell(), rung):
         assert (await asyncio.to_thread(run, "agency", "list")).exit_code == 0
         await asyncio.sleep(0)
         assert not rung.is_set()

@@ -69,4 +69,4 @@ async def test_a_stop_lets_what_waits_end(folder: HubFolder, tmp_path: Path) -> 
             answer = await asyncio.wait_for(waiting, 30)
         assert answer.entries == ()
         assert await process.wait() == 0
-    assert not folder.doorbell.exists()
+    assert not folder.doorbell().exists()

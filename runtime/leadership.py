@@ -1,0 +1,56 @@
+"""Duties that one of several equal processes has: it holds a lock in the database while it carries them out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+import structlog
+
+from runtime.grouped_writes import Database
+from runtime.lifecycle import Service, sleep_unless
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+#: Seconds until a process that does not lead asks again: about as long nobody leads after a leader was killed.
+INTERVAL: Final = 3.0
+
+
+def led(database: Database, duty: str, service: Service, *, interval: float = INTERVAL) -> Service:
+    """`service`, run only while this process leads in `duty` among those that work in `database`.
+
+    When the lock is lost (the server was restarted), the service is told to stop. Another process may lead before it
+    has: what a duty does must bear that, for a moment.
+    """
+
+    async def run(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                async with database.hold(duty) as lost:
+                    if lost is not None:
+                        log.info("duty.taken", duty=duty)
+                        await _run_until(service, stop, lost)
+                        log.info("duty.left", duty=duty)
+            except Unavailable as error:
+                log.warning("duty.unreachable", duty=duty, rule=error.code, reason=error.message)
+            await sleep_unless(stop, interval)
+
+    return run
+
+
+async def _run_until(service: Service, *ends: asyncio.Event) -> None:
+    """Run `service` until one of `ends` is set, or until it ends by itself or fails."""
+    over = asyncio.Event()
+    running = asyncio.ensure_future(service(over))
+    waits = [asyncio.create_task(event.wait()) for event in ends]
+    try:
+        await asyncio.wait([running, *waits], return_when=asyncio.FIRST_COMPLETED)
+        over.set()
+        await running
+    finally:
+        for task in (running, *waits):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*waits, return_exceptions=True)

@@ -1,0 +1,87 @@
+"""Duties of one process among several: one leads, another follows when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.database import open_database
+from runtime.leadership import led
+from runtime.postgres_address import PostgresAddress
+from tests.services.columns import PostgresColumn
+from tests.services.postgres import PostgresServer
+
+
+@pytest.fixture
+def place(postgres_column: PostgresColumn, tmp_path: Path) -> Iterator[PostgresAddress]:
+    place = postgres_column.place(tmp_path / "duties.db")
+    assert isinstance(place, PostgresAddress)
+    yield place
+    postgres_column.forget()
+
+
+class Candidate:
+    """A process that would lead; `leads` is set while it does."""
+
+    def __init__(self) -> None:
+        self.leads, self.stop, self.fails = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def duty(self, over: asyncio.Event) -> None:
+        self.leads.set()
+        await over.wait()
+        self.leads.clear()
+
+    async def run(self, place: PostgresAddress) -> None:
+        async with open_database(place) as database:
+            await led(database, "sweeping", self.duty, interval=0.05)(self.stop)
+
+
+async def test_one_leads_and_the_other_follows(place: PostgresAddress) -> None:
+    """Of two processes one leads; when it stops, the other does."""
+    first, second = Candidate(), Candidate()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(first.run(place))
+        await first.leads.wait()
+        group.create_task(second.run(place))
+        await asyncio.sleep(0.3)
+        assert not second.leads.is_set()
+        first.stop.set()
+        await second.leads.wait()
+        assert not first.leads.is_set()
+        second.stop.set()
+
+
+async def test_a_lock_that_the_server_lost_ends_the_duty(place: PostgresAddress, postgres: PostgresServer) -> None:
+    """When the connection that holds the lock is ended, the duty is over, and is taken up again."""
+    candidate = Candidate()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(candidate.run(place))
+        await candidate.leads.wait()
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", place.database)
+        while candidate.leads.is_set():  # noqa: ASYNC110 - an event tells of what begins, not of what ends
+            await asyncio.sleep(0.05)
+        await candidate.leads.wait()
+        candidate.stop.set()
+
+
+async def test_different_duties_are_had_side_by_side(place: PostgresAddress) -> None:
+    """Who leads in one duty does not keep others from leading in another."""
+    async with (
+        open_database(place) as database,
+        database.hold("sweeping") as one,
+        database.hold("purging") as other,
+        database.hold("sweeping") as same,
+    ):
+        assert one is not None
+        assert other is not None
+        assert same is None
+
+
+async def test_a_file_has_one_program_and_that_leads(tmp_path: Path) -> None:
+    """On SQLite nothing is asked: the program that serves leads."""
+    async with open_database(tmp_path / "hub.db") as database, database.hold("sweeping") as lost:
+        assert lost is not None
+        assert not lost.is_set()
