@@ -114,7 +114,7 @@ async def serve(
         before, after = await upgrade(foundation.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
-        await try_at_start(foundation.blobs)
+        await try_at_start(foundation.blobs, foundation.blobs_owner)
         for certificate in expiring(foundation.keys, clock, within=_SOON):
             log.warning("certificate.expires", certificate=certificate)
         hub = foundation.settings.hub

@@ -39,6 +39,11 @@ class Foundation:
     clock: Clock
 
     @property
+    def blobs_owner(self) -> str:
+        """Whose the store of attachments is."""
+        return f"hub {self.settings.hub.name}"
+
+    @property
     def publisher(self) -> DirectoryPublisher:
         return DirectoryPublisher(self.keys.directory, timedelta(days=self.settings.hub.directory.valid_days))
 

@@ -66,7 +66,7 @@ async def serve(
         before, after = await upgrade(node.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
-        await try_at_start(node.blobs)
+        await try_at_start(node.blobs, node.blobs_owner)
         await node.directory.load()
         hub = await stack.enter_async_context(node.hub_client())
         adapters = await open_adapters(node, stack)

@@ -47,6 +47,11 @@ class Foundation:
     clock: Clock
 
     @property
+    def blobs_owner(self) -> str:
+        """Whose the store of attachments is."""
+        return f"node {self.identity.connection}"
+
+    @property
     def limits(self) -> Limits:
         return self.settings.exchange.limits.limits()
 

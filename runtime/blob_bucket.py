@@ -40,6 +40,10 @@ _YOUNG: Final = NAMED_WITHIN / 3
 _TOGETHER: Final = 2
 
 
+#: Bytes that are read of the name of whom a prefix belongs to.
+_LONGEST_OWNER: Final = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     number: int
@@ -225,6 +229,19 @@ class BlobBucket(BlobStore):
 
     def free_bytes(self) -> None:
         return None
+
+    async def claim(self, owner: str) -> None:
+        try:
+            found = await self._storage.read("owner", 0, _LONGEST_OWNER)
+        except ObjectMissingError:
+            await self._storage.put("owner", owner.encode())
+            found = await self._storage.read("owner", 0, _LONGEST_OWNER)
+        if found != owner.encode():
+            raise Unavailable(
+                "blob-store-taken",
+                f"{self._storage.place} holds the attachments of {found.decode(errors='replace')!r}, not of {owner!r}.",
+                mend="Give each hub and each node a prefix of its own in `url` of [blobs].",
+            )
 
     async def probe(self) -> None:
         """Writes, lists, reads and drops an upload: what may do that may do all."""

@@ -44,7 +44,7 @@ class BlobFolder(BlobStore):
     """Blobs in the folder `root`; made private on first use."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._uploads = root / "uploads"
         #: Folders whose own names are known to be on the disk: another thread may have made one and not synced it yet.
         self._synced: set[Path] = set()
@@ -54,7 +54,7 @@ class BlobFolder(BlobStore):
     def path(self, digest: Sha256Hex) -> Path:
         """Where the blob of `digest` stands or would stand."""
         require_digest_name(digest)
-        return self._root / "blobs" / digest[:2] / digest[2:4] / digest
+        return self.root / "blobs" / digest[:2] / digest[2:4] / digest
 
     async def upload_offset(self, upload_id: str) -> int:
         return _length(self._upload_path(upload_id)) or 0
@@ -165,7 +165,7 @@ class BlobFolder(BlobStore):
                 yield OpenBlob(os.fstat(file.fileno()).st_size, file.read)
 
     async def digests(self, *, placed_before: datetime | None = None) -> AsyncGenerator[Sha256Hex, None]:
-        paths = (self._root / "blobs").glob("??/??/*")
+        paths = (self.root / "blobs").glob("??/??/*")
         names = (
             path.name
             for path in paths
@@ -194,7 +194,10 @@ class BlobFolder(BlobStore):
             return True
 
     def free_bytes(self) -> int:
-        return shutil.disk_usage(self._root).free
+        return shutil.disk_usage(self.root).free
+
+    async def claim(self, owner: str) -> None:
+        """It stands in its owner's own folder."""
 
     async def probe(self) -> None:
         await try_folder(self._uploads)
@@ -202,7 +205,7 @@ class BlobFolder(BlobStore):
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
         """Placing and touching share the lock; a collection has it alone while it looks at the time and unlinks."""
-        descriptor = os.open(self._root / "collecting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        descriptor = os.open(self.root / "collecting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         try:
             fcntl.flock(descriptor, kind)
             yield

@@ -29,7 +29,7 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
 
 #: Faults that no waiting mends: a program that finds one as it starts says so and ends.
-_FAULTS_OF_SETTINGS: Final = frozenset({"blob-store-bucket", "blob-store-refused"})
+_FAULTS_OF_SETTINGS: Final = frozenset({"blob-store-bucket", "blob-store-refused", "blob-store-taken"})
 
 
 #: Seconds that the store may take to answer at a start.
@@ -109,14 +109,15 @@ def blobs_of(settings: BlobSettings, *, folder: Path, beside: Path, clock: Clock
     return BlobBucket(ObjectStorage(place, keys, timeout=timedelta(seconds=settings.timeout_seconds)), clock)
 
 
-async def try_at_start(blobs: BlobStore) -> None:
-    """Raise what no waiting mends: no such bucket, or keys that are refused. What may pass by itself is logged.
+async def try_at_start(blobs: BlobStore, owner: str) -> None:
+    """Raise what no waiting mends: no such bucket, refused keys, a prefix that is not `owner`'s. The rest is logged.
 
     A program that starts while its object storage is away works on without it, as one that runs does.
     """
     try:
         async with asyncio.timeout(_PATIENCE):
             await blobs.probe()
+            await blobs.claim(owner)
     except TimeoutError:
         log.error("blobs.unavailable", reason=f"no answer within {_PATIENCE:g} seconds")
     except Unavailable as error:

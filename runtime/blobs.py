@@ -135,6 +135,13 @@ class BlobStore(ABC):
         """What the store can still take; None where that has no limit that it could tell."""
 
     @abstractmethod
+    async def claim(self, owner: str) -> None:
+        """Have the store for `owner` alone, whatever its number of processes: the sweep of another would empty it.
+
+        Raises Unavailable: `blob-store-taken`, as long as it is another's.
+        """
+
+    @abstractmethod
     async def probe(self) -> None:
         """Pass if the store can be written and read; else raise what stands in the way, with its mend."""
 

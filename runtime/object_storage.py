@@ -83,7 +83,7 @@ class ObjectStorage:
     """The objects below one prefix of one bucket. `timeout`: how long one request may take."""
 
     def __init__(self, place: StoragePlace, keys: StorageKeys, *, timeout: timedelta) -> None:
-        self._place = place
+        self.place = place
         client: ClientConfig = {
             "allow_http": place.endpoint.startswith("http://"),
             "connect_timeout": min(timedelta(seconds=5), timeout),
@@ -113,7 +113,7 @@ class ObjectStorage:
         )
 
     def __repr__(self) -> str:
-        return f"ObjectStorage({self._place})"
+        return f"ObjectStorage({self.place})"
 
     async def put(self, name: str, content: bytes) -> None:
         """Have `content` as the object `name`, durable when this returns."""
@@ -203,42 +203,40 @@ class ObjectStorage:
         if code == "RequestTimeTooSkewed":
             return Unavailable(
                 "blob-store-clock",
-                f"{self._place} refuses requests: its clock and this machine's differ too much.",
+                f"{self.place} refuses requests: its clock and this machine's differ too much.",
                 mend="Set both by NTP; work goes on by itself.",
             )
         status = found.group(1) if (found := _STATUS.search(text)) else ""
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status[:3] in ("401", "403"):
             return Unavailable(
                 "blob-store-refused",
-                f"{self._place} refuses these keys ({code or status}).",
+                f"{self.place} refuses these keys ({code or status}).",
                 mend="Correct the file named by `credentials_file` of [blobs], or what its keys may do in the bucket.",
             )
         if status.startswith("507") or code in ("QuotaExceeded", "XMinioStorageFull"):
-            return Unavailable(
-                "storage-full", f"{self._place} has no room.", mend="Enlarge it; work goes on by itself."
-            )
+            return Unavailable("storage-full", f"{self.place} has no room.", mend="Enlarge it; work goes on by itself.")
         if code or status:
             return Unavailable(
                 "blob-store-failed",
-                f"{self._place} fails ({code or status}).",
+                f"{self.place} fails ({code or status}).",
                 mend="See the object storage's own log; work goes on by itself.",
             )
         if "certificate" in text:
             return Unavailable(
                 "blob-store-certificate",
-                f"{self._place} shows a certificate that is not trusted.",
+                f"{self.place} shows a certificate that is not trusted.",
                 mend="Name its authority's certificate with `ca_file` of [blobs].",
             )
         return Unavailable(
             "blob-store-unreachable",
-            f"{self._place} does not answer.",
+            f"{self.place} does not answer.",
             mend="Check `endpoint` of [blobs], the network and the object storage; work goes on by itself.",
         )
 
     def _no_bucket(self) -> Unavailable:
         return Unavailable(
             "blob-store-bucket",
-            f"{self._place}: there is no such bucket.",
+            f"{self.place}: there is no such bucket.",
             mend="Make the bucket, or correct `url` of [blobs].",
         )
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import agency, audit, backup, connection, deliveries, evidence, group, hub_commands, tracing, traffic
+from hub.cli import (
+    agency,
+    audit,
+    backup,
+    blobs,
+    connection,
+    deliveries,
+    evidence,
+    group,
+    hub_commands,
+    tracing,
+    traffic,
+)
 from runtime.logs import LogFormat, configure_logs
 
 app = typer.Typer(
@@ -37,5 +49,6 @@ app.command("redeliver")(deliveries.redeliver)
 app.command("cancel")(deliveries.cancel)
 app.command("evidence")(evidence.evidence)
 app.add_typer(agency.app, name="agency")
+app.add_typer(blobs.app, name="blobs")
 app.add_typer(connection.app, name="connection")
 app.add_typer(group.app, name="group")

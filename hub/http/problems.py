@@ -70,7 +70,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except CongvanError as error:
-        return _answer(request, error)
+        return _answer(request, _for_peers(request, error))
     except web.HTTPException as error:
         code, sentence = _WORDS.get(error.status, ("request-malformed", "The request is malformed."))
         return _answer(request, Rejected(code, sentence))
@@ -83,6 +83,18 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
         return _answer(request, Unavailable("internal", "The hub failed to answer.", mend="Try again later."))
+
+
+def _for_peers(request: web.Request, error: CongvanError) -> CongvanError:
+    """Where the attachments are kept is the operator's affair: the log names it, a peer is told to come again."""
+    if not error.code.startswith("blob-store-"):
+        return error
+    log.error("blobs.unavailable", path=request.path, rule=error.code, reason=error.message, mend=error.mend)
+    return Unavailable(
+        "attachments-unavailable",
+        "The hub cannot reach its attachments now.",
+        mend="The same is tried again by itself.",
+    )
 
 
 def _answer(request: web.Request, error: CongvanError) -> web.StreamResponse:

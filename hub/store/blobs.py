@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select
 
-from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages
+from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, messages, uploads
 from hub.store.metadata import Transaction
 from hub.store.reading import reads
 from hub.store.retention import naming_message
@@ -58,10 +58,11 @@ def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> N
 
 
 def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:
-    """Those of `digests` that no message with a payload names."""
-    known = set(
-        transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests), naming_message().is_not(None)))
-    )
+    """Those of `digests` that neither a message with a payload names nor a submission that waits for others."""
+    known = {
+        *transaction.scalars(select(blobs.c.digest).where(blobs.c.digest.in_(digests), naming_message().is_not(None))),
+        *transaction.scalars(select(uploads.c.digest).where(uploads.c.digest.in_(digests), uploads.c.complete)),
+    }
     return [digest for digest in digests if digest not in known]
 
 

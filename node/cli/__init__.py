@@ -9,6 +9,7 @@ from node.cli import (
     amending,
     audit,
     backup,
+    blobs,
     evidence,
     listing,
     node_commands,
@@ -51,4 +52,5 @@ app.command("agencies")(agencies.agencies)
 app.command("audit")(audit.audit)
 app.command("backup")(backup.backup)
 app.command("backup-check")(backup.backup_check)
+app.add_typer(blobs.app, name="blobs")
 app.command("migrate")(node_commands.migrate)

@@ -175,7 +175,7 @@ async def test_a_server_that_dies_or_hangs_is_told_and_waited_for(tmp_path: Path
         assert caught.value.code == "blob-store-unreachable"
         assert "endpoint" in str(caught.value)
         # A program that starts now is not kept from it.
-        await try_at_start(bucket)
+        await try_at_start(bucket, "hub")
         await asyncio.to_thread(server.start)
         assert await bucket.upload_offset("u1") == PART
         await upload(PART)
@@ -215,12 +215,21 @@ async def test_what_no_waiting_mends_ends_a_start(
         file.write_text(file.read_text().replace(SECRET_KEY, "another-secret"))
     bucket = blobs_of(settings, folder=tmp_path, beside=tmp_path, clock=utc_now)
     with pytest.raises(Unavailable) as caught:
-        await try_at_start(bucket)
+        await try_at_start(bucket, "hub")
     assert caught.value.code == code
     assert "[blobs]" in str(caught.value)
     assert caught.value.__cause__ is None
     for text in (str(caught.value), repr(bucket), repr(vars(bucket)), repr(settings)):
         assert "secret" not in text.replace("no-such", "")
+
+
+async def test_a_prefix_belongs_to_one_program(opening_bucket: Callable[[], BlobBucket]) -> None:
+    """Two programs in one prefix would sweep away each other's attachments: the second does not start."""
+    await try_at_start(opening_bucket(), "hub hub.example.vn")
+    await try_at_start(opening_bucket(), "hub hub.example.vn")
+    with pytest.raises(Unavailable) as caught:
+        await try_at_start(opening_bucket(), "node vpcp")
+    assert caught.value.code == "blob-store-taken"
 
 
 def test_memory_does_not_grow_with_a_blob(tmp_path: Path, object_storage: SeaweedFs) -> None:

@@ -37,6 +37,7 @@ from hub.store.schema import MIGRATIONS
 from hub.usecases.exchange import Exchange
 from hub.usecases.meters import Meters
 from runtime.blob_folder import BlobFolder
+from runtime.blobs import BlobStore
 from runtime.database import Database, DatabasePlace, open_database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
@@ -83,7 +84,7 @@ class World:
 
     folder: Path
     database: Database
-    files: BlobFolder
+    files: BlobStore
     exchange: Exchange
     authority: Authority
     clock: Clock
@@ -232,12 +233,21 @@ def watching(meters: Meters, alerting: AlertSettings) -> Watching:
 
 
 @pytest.fixture
-def running(tmp_path: Path, ground: Ground, clock: Clock, settings: ExchangeSettings, watching: Watching) -> Running:
+def files(tmp_path: Path) -> BlobStore:
+    """The store of attachments; a module of tests may put another form in its place."""
+    return BlobFolder(tmp_path / "attachments")
+
+
+@pytest.fixture
+def running(
+    tmp_path: Path, ground: Ground, clock: Clock, *, settings: ExchangeSettings, watching: Watching, files: BlobStore
+) -> Running:
     """Start the exchange in the test's folder: again after it ended, it finds what it left there."""
 
     @contextlib.asynccontextmanager
     async def run(*, outbox: bool = False) -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
+from runtime.blobs import BlobStore
             database = await stack.enter_async_context(open_database(ground.database))
             files = BlobFolder(tmp_path / "attachments")
             stop, requests = asyncio.Event(), RequestsUnderWay()
