@@ -261,6 +261,7 @@ uploads = Table(
     Column("received", BigInteger, nullable=False, server_default=text("0")),
     Column("description", Text),
     Index("uq_uploads_submission_digest", "submission", "digest", unique=True),
+    Index("ix_uploads_digest", "digest"),
 )
 # What is promised to uploads under way is summed up from this index alone.
 Index(
