@@ -247,9 +247,7 @@ def running(
     @contextlib.asynccontextmanager
     async def run(*, outbox: bool = False) -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
-from runtime.blobs import BlobStore
             database = await stack.enter_async_context(open_database(ground.database))
-            files = BlobFolder(tmp_path / "attachments")
             stop, requests = asyncio.Event(), RequestsUnderWay()
             exchange = Exchange.of(
                 database,
