@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import venv
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Final
 
 from congvan.demo.programs import free_port, listening
 from schemas.errors import Unavailable
+from tests.services.postgres import PostgresServer
 
 _CODE: Final = Path(__file__).parent / "pyas2"
 _REQUIREMENTS: Final = _CODE / "requirements.txt"
@@ -48,6 +49,12 @@ class Peer:
         return documents / float(answer)
 
 
+def database(server: PostgresServer) -> str:
+    """A new database of `server`, as the peer's settings take it."""
+    address = server.address(server.create_database())
+    return f"postgresql://{address.user}:{address.password}@{address.host}:{address.port}/{address.database}"
+
+
 async def installed(cache: Path) -> Path:
     """The Python of an environment with django-pyas2 in it, made if it is not there."""
     digest = sha256(_REQUIREMENTS.read_bytes()).hexdigest()[:12]
@@ -70,10 +77,10 @@ def _teach_two_digits(environment: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(python: Path, folder: Path, size: int, databases: tuple[str, str] = ("", "")) -> AsyncIterator[Peer]:
+async def running(python: Path, folder: Path, size: int, databases: Sequence[str]) -> AsyncIterator[Peer]:
     """Sender and receiver in `folder`, with documents of `size` bytes.
 
-    `databases` are two PostgreSQL databases (`name@host:port`), the sender's first; empty: SQLite in the folder.
+    `databases` are the sender's and the receiver's, as `database` gives them; empty: SQLite in the folder.
     """
     folder.mkdir()
     port = free_port(_HOST)

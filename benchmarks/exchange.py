@@ -7,9 +7,10 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from benchmarks.documents import RECIPIENT, SENDER, SIZE
@@ -17,6 +18,7 @@ from benchmarks.machine import processor_seconds
 from benchmarks.software import Orders
 from congvan.demo.site import Member, Site
 from node.settings import NodeFolder
+from runtime.postgres_address import DatabaseSettings
 from schemas.errors import Unavailable
 
 MEMBERS: Final = (Member(SENDER, "Văn phòng Chính phủ"), Member(RECIPIENT, "UBND tỉnh Hải Dương"))
@@ -99,16 +101,26 @@ class Exchange:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *, members: Sequence[Member] = MEMBERS, statuses: bool = False, **environment: str
+    folder: Path,
+    *,
+    statuses: bool = False,
+    hub_database: DatabaseSettings | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Exchange]:
-    """A hub and its members' nodes in `folder`, started and warm. `statuses`: nodes send status 01 by themselves."""
+    """A hub and two nodes in `folder`, started and warm.
+
+    `statuses`: nodes send status 01 by themselves. `hub_database`: where the hub keeps its state, if not in its folder.
+    `settings` override those of the programs, as environment variables.
+    """
     folder.mkdir()
-    site = Site(folder, members, environment=_environment(folder) | _settings(statuses) | environment)
+    site = Site(folder, MEMBERS, environment={**_environment(folder), **_settings(statuses), **settings})
+    if hub_database is not None:
+        site.databases["hub"] = hub_database
     await site.set_up()
     try:
         await site.start_nodes()
         exchange = Exchange(site)
-        for member in members:
+        for member in MEMBERS:
             adapter = NodeFolder(site.node_folder(member.code)).adapter("filedrop")
             exchange.orders[member.code] = await Orders.to(adapter)
         # The first document brings every connection up, and what the programs load when they are first used.

@@ -6,6 +6,8 @@ from typing import Final
 
 from benchmarks.measurement import Measurement
 from benchmarks.measures.attachment import LargeAttachment
+from benchmarks.measures.broadcast import Broadcast
+from benchmarks.measures.distributed import Distributed
 from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.express import Express
 from benchmarks.measures.growth import Growth
@@ -16,9 +18,11 @@ from benchmarks.measures.waking import WakingUp
 
 MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     Throughput(),
+    Distributed(),
     HubProcessor(),
     ProcessorTime(),
     LargeAttachment(),
+    Broadcast(),
     WaitingNodes(),
     WakingUp(),
     Express(),

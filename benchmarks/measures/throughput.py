@@ -16,9 +16,12 @@ from benchmarks.documents import SIZE
 from benchmarks.exchange import Exchange, running
 from benchmarks.measurement import Run
 from benchmarks.measures.exchanging import batch
+from benchmarks.postgres import postgres
 from benchmarks.rows import Pair, Result, Row, at_least
 
-_PEER: Final = "django-pyas2 1.2.3 on SQLite, signed, signed synchronous MDN, gunicorn with 2 workers"
+_PEER: Final = (
+    "django-pyas2 1.2.3, signed, signed synchronous MDN, gunicorn with 2 workers: SQLite or PostgreSQL, the better"
+)
 EMBEDDED = Row(
     "exchange-embedded",
     "documents of 10 KiB, node to node, with the signed receipt back, embedded",
@@ -34,7 +37,7 @@ WITH_STATUS = Row(
 )
 
 #: How many processes the peer's sender may be; the best number is found in the run.
-_SENDERS: Final = (1, 2, 3, 4, 6)
+_SENDERS: Final = (1, 2, 4)
 
 
 class Throughput:
@@ -46,20 +49,25 @@ class Throughput:
         python = await as2.installed(run.cache)
         pairs: dict[Row, list[Pair]] = {row: [] for row in self.rows}
         async with AsyncExitStack() as stack:
-            peer = await stack.enter_async_context(as2.running(python, run.folder / "as2-sqlite", SIZE))
+            server = stack.enter_context(postgres())
+            databases = ("", ""), tuple(as2.database(server) for _ in range(2))
+            peers = [
+                await stack.enter_async_context(as2.running(python, run.folder / f"as2-{number}", SIZE, two))
+                for number, two in enumerate(databases)
+            ]
             exchanges: dict[Row, Exchange] = {}
             for row in self.rows:
                 if run.wants(row):
                     site = running(run.folder / row.name, statuses=row is WITH_STATUS)
                     exchanges[row] = await stack.enter_async_context(site)
-            senders = await _best_number(peer, theirs // 2)
+            senders = {peer: await _best_number(peer, theirs // 2) for peer in peers}
             for repeat in range(run.repeats):
                 run.tell(f"exchange: {repeat + 1} of {run.repeats}")
-                reference = await peer.send(theirs, senders)
+                reference = max([await peer.send(theirs, senders[peer]) for peer in peers])
                 for row, exchange in exchanges.items():
                     done = await batch(exchange, ours, statuses=row is WITH_STATUS)
                     pairs[row].append(Pair(done.rate, reference))
-        scale = f"{ours} documents a repeat; the peer's sender in {senders} processes, {theirs} documents"
+        scale = f"{ours} documents a repeat; {theirs} of the peer's"
         return [Result(row, scale, tuple(measured)) for row, measured in pairs.items() if measured]
 
 

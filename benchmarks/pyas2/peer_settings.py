@@ -1,6 +1,7 @@
 """A Django project with nothing in it but django-pyas2: one installation of an AS2 partner.
 
-PEER_FOLDER is where it keeps its files; PEER_DATABASE is a PostgreSQL database (`name@host:port`), or empty for SQLite.
+PEER_FOLDER is where it keeps its files; PEER_DATABASE is the address of a PostgreSQL database, or empty for
+SQLite.
 It is given what makes it quick without making it less durable: a transaction a request, connections that stay open,
 and on SQLite the write-ahead log, synced at each commit.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 FOLDER = Path(os.environ["PEER_FOLDER"])
 _POSTGRES = os.environ.get("PEER_DATABASE", "")
@@ -22,12 +24,16 @@ def _database() -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
         }
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "peer.db", "OPTIONS": options}
-    name, _, address = _POSTGRES.partition("@")
-    host, _, port = address.partition(":")
+    url = urlsplit(_POSTGRES)
     return {
-        "ENGINE": "django.db.backends.postgresql", "NAME": name, "USER": "postgres", "HOST": host, "PORT": port,
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path.lstrip("/"),
+        "USER": url.username,
+        "PASSWORD": url.password,
+        "HOST": url.hostname,
+        "PORT": url.port,
         "CONN_MAX_AGE": None,
-    }  # fmt: skip
+    }
 
 
 SECRET_KEY = "of a benchmark"
