@@ -113,6 +113,7 @@ async def test_software_that_hangs_holds_up_no_other_agency(node: Node, hub: Hub
     assert any(key.recipient == H23 for key in node.adapter.keys)
 
 
+@ON_SQLITE
 async def test_many_that_hang_hide_nobody(node: Node, hub: HubSimulator, world: World) -> None:
     """Software hangs for good with a hundred documents before another agency's in the queue: that one is reached."""
 

@@ -165,7 +165,7 @@ async def test_a_hold_ends_with_its_time(node: Node, hub: HubSimulator, world: W
     async with node.running():
         row = await handed(node, sealed.message_id, HandoverState.HELD)
         assert row.next_attempt_at is not None
-        node.clock.ahead = timedelta(seconds=SETTINGS.handover.hold - 5)
+        node.clock.ahead = timedelta(seconds=SETTINGS.handover.hold - 25)
         hub.deliver(world.sealed(envelope(document(G22, H23), submission_id="wake")).data, [H23])
         await eventually(lambda: len(node.adapter.deliveries) == 1)
         assert sealed.message_id not in {key.message_id for key in node.adapter.keys}

@@ -18,6 +18,7 @@ from tests.node.core.asking import handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually
 from tests.node.core.world import G22, H23, H23_12, World, document, envelope, recall, status
+from tests.services.columns import ON_SQLITE
 from transport.wire import DeliveryTrace, MessageTrace
 
 #: A link of a chain: what it is, and which links (by place) it speaks of.
@@ -65,6 +66,7 @@ class Software:
         return Accepted()
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("name", CHAINS)
 async def test_every_order_of_arrival_is_handed_over_in_a_legal_one(
     node: Node, hub: HubSimulator, world: World, name: str
@@ -90,6 +92,7 @@ async def test_every_order_of_arrival_is_handed_over_in_a_legal_one(
     assert all(delivery.missing == () for delivery in node.adapter.deliveries)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("name", CHAINS)
 async def test_what_never_came_is_marked(node: Node, hub: HubSimulator, world: World, name: str) -> None:
     """Without its first document, in any order, a chain goes on after the hold; only what is absent is marked."""

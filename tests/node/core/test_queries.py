@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
 from node.settings_exchange import BackoffSettings
@@ -57,10 +59,12 @@ async def test_a_message_is_named_by_id_beginning_or_document_id(node: Node, hub
             await node.queries.story(name)
         assert caught.value.code == "message-unknown"
     await node.database.write(
-        lambda connection: connection.exec_driver_sql(
-            "INSERT INTO messages (message_id, kind, sender, priority, lane, sealed_bytes)"
-            " SELECT ?, kind, sender, priority, lane, sealed_bytes FROM messages WHERE message_id = ?",
-            (older[:8] + "0" * 56, older),
+        lambda connection: connection.execute(
+            text(
+                "INSERT INTO messages (message_id, kind, sender, priority, lane, sealed_bytes)"
+                " SELECT :new, kind, sender, priority, lane, sealed_bytes FROM messages WHERE message_id = :old"
+            ),
+            {"new": older[:8] + "0" * 56, "old": older},
         )
     )
     with pytest.raises(Rejected) as caught:
@@ -189,8 +193,12 @@ async def test_the_balance_counts_each_delivery_once(node: Node, hub: HubSimulat
     states = {(names[0], G22): DeliveryState.HANDED_OVER, (names[0], H31): DeliveryState.EXPIRED}
     for (name, code), state in states.items():
         await node.database.write(
-            lambda connection, change=(state, name, code.value): connection.exec_driver_sql(  # type: ignore[misc]  # bound now
-                "UPDATE outbox_recipients SET delivery = ? WHERE message_id = ? AND code = ?", change
+            partial(
+                Connection.execute,
+                statement=text(
+                    "UPDATE outbox_recipients SET delivery = :state WHERE message_id = :name AND code = :code"
+                ),
+                parameters={"state": state, "name": name, "code": code.value},
             )
         )
     rows = await node.queries.balance()
