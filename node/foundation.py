@@ -20,6 +20,7 @@ from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
+from node.usecases.transfers import Transfers
 from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
@@ -41,6 +42,7 @@ class Foundation:
     database: Database
     blobs: BlobStore
     attachments: Attachments
+    transfers: Transfers
     directory: DirectoryCopy
     submitter: Submitter
     wakeups: Wakeups
@@ -57,7 +59,7 @@ class Foundation:
 
     @property
     def queries(self) -> Queries:
-        return Queries(self.database, self.blobs, self.directory, self.identity)
+        return Queries(self.database, self.blobs, self.directory, self.identity, self.clock)
 
     @property
     def responder(self) -> Responder:
@@ -98,7 +100,8 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
     identity = open_identity(keys)
     async with open_database(folder.database(settings.database)) as database:
         blobs = blobs_of(settings.blobs, folder=folder.blobs, beside=folder.root, clock=clock)
-        attachments = Attachments(database, blobs)
+        transfers = Transfers(database, blobs, clock, reserve=settings.exchange.receiver.reserve_bytes)
+        attachments = Attachments(database, blobs, transfers)
         directory = DirectoryCopy(database, identity, clock)
         wakeups = Wakeups()
         submitter = Submitter(
@@ -111,7 +114,18 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
             wakeups=wakeups,
         )
         yield Foundation(
-            folder, settings, keys, identity, database, blobs, attachments, directory, submitter, wakeups, clock
+            folder,
+            settings,
+            keys,
+            identity,
+            database,
+            blobs,
+            attachments,
+            transfers,
+            directory,
+            submitter,
+            wakeups,
+            clock,
         )
 
 

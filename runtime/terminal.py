@@ -96,6 +96,24 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda amount: bar.update(task, advance=amount)
 
 
+@contextmanager
+def moving(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error that is told where it stands: so many bytes, of so many.
+
+    Silent where that is no terminal; nothing is shown before it is told for the first time.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task(escape(description), total=None, visible=False)
+        yield lambda position, total: bar.update(task, completed=position, total=total, visible=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """Counts pieces done on a progress bar: how many there are, once that is known, and each step. Threads may call."""

@@ -23,6 +23,8 @@ from node.cli.showing import (
     short,
     show_due,
     standing_words,
+    state_words,
+    transfer_words,
     trouble_text,
     what,
 )
@@ -65,7 +67,7 @@ def outbox(
                 row.created_at,
                 _recipients(row),
                 what(row.message),
-                row.state,
+                state_words(row),
                 trouble_text(row.trouble),
             )
             for row in rows
@@ -147,7 +149,7 @@ def show(
 def _tell(story: MessageStory) -> None:
     facts(story.message)
     if story.outbox is not None:
-        say(f"Outbox:   {story.outbox.state}, submitted {local_time(story.outbox.created_at)}")
+        say(f"Outbox:   {state_words(story.outbox)}, submitted {local_time(story.outbox.created_at)}")
         if story.outbox.trouble:
             say(f"Why:      {escape(trouble_text(story.outbox.trouble) or '')}")
         recipients_table(story.outbox)
@@ -192,6 +194,9 @@ def status(folder: Dir = Path(), as_json: Json = False) -> None:
         say(f"Restored:  {found.resubmissions_waiting} messages are brought again to the hub, which was restored")
     if found.free_bytes is not None:
         say(f"Disk:      {found.free_bytes / 1e9:.1f} GB free")
+    for transfer in found.transfers:
+        of = f" of {short(transfer.message_id)}" if transfer.message_id else ""
+        say(f"Moving:    an attachment{of}: {transfer_words(transfer)}")
     show_table(
         "Balance of what was sent",
         ("agency", "accepted", "delivered", "refused", "expired", "cancelled", "pending"),

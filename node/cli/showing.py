@@ -18,6 +18,7 @@ from node.store.records import (
     RecipientRow,
     RequestRow,
     StoryEvent,
+    TransferRow,
     Trouble,
 )
 from node.store.states import CompanionRole, DeadlineStage, RequestState, Standing
@@ -65,6 +66,19 @@ def what(message: MessageFacts) -> str:
         return f"status {message.status}: {message.description or ''}".rstrip(": ")
     express = "[HỎA TỐC] " if message.priority >= Priority.EXPRESS else ""
     return express + (message.subject or message.document_id or "")
+
+
+def transfer_words(transfer: TransferRow) -> str:
+    """How far an attachment is on its way, and how fast."""
+    return (
+        f"{transfer.direction} {transfer.percent} % of {transfer.size / 1e6:.1f} MB, "
+        f"{transfer.bytes_per_second / 1e6:.1f} MB/s"
+    )
+
+
+def state_words(row: OutboxRow) -> str:
+    """Where a message of ours stands, with what of it is on its way at this moment."""
+    return "; ".join([row.state, *map(transfer_words, row.transfers)])
 
 
 def trouble_text(trouble: Trouble | None) -> str | None:

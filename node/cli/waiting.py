@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from node.foundation import Foundation
 from node.store.records import OutboxRow
 from node.store.states import DeliveryState, OutboxState
+from runtime.terminal import moving
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
 
@@ -35,6 +37,13 @@ async def wait_for_receipts(
             f"No daemon is running here: the message {message_id} waits in the outbox.",
             mend="Start `congvan node serve`.",
         )
+    with moving("Uploading") as show:
+        return await _until_received(node, message_id, limit, show)
+
+
+async def _until_received(
+    node: Foundation, message_id: Sha256Hex, limit: timedelta, show: Callable[[int, int], None]
+) -> OutboxRow:
     row = await _row(node, message_id)
     ends_at = asyncio.get_running_loop().time() + limit.total_seconds()
     while any(recipient.delivery in _UNDER_WAY for recipient in row.recipients):
@@ -54,6 +63,8 @@ async def wait_for_receipts(
                 f"The message {message_id} is still on its way{reason}.",
                 mend=f"Look again: congvan node show {message_id[:12]}",
             )
+        for transfer in row.transfers:
+            show(transfer.position, transfer.size)
         await asyncio.sleep(_LOOK_EVERY)
         row = await _row(node, message_id)
     return row

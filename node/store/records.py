@@ -9,6 +9,7 @@ from node.store.states import (
     CompanionRole,
     DeadlineStage,
     DeliveryState,
+    Direction,
     HandoverState,
     MessageKind,
     OutboxState,
@@ -104,10 +105,31 @@ class RecipientRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRow:
+    """An attachment on its way: `position` of `size` bytes, and how many came each second since this try began.
+
+    What is copied into the node has neither message nor digest yet.
+    """
+
+    direction: Direction
+    message_id: Sha256Hex | None
+    digest: Sha256Hex | None
+    size: int
+    position: int
+    began_at: datetime
+    bytes_per_second: float
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.position // self.size if self.size else 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
     """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `tried_at` when last,
     `next_attempt_at` when it is tried again (None: at once); after a refusal `trouble` is the reason. `companions` are
-    the messages that went along with it, those with which it went, and the copies of it."""
+    the messages that went along with it, those with which it went, and the copies of it; `transfers`
+    its attachments that are on their way at this moment."""
 
     message: MessageFacts
     adapter: str
@@ -121,6 +143,7 @@ class OutboxRow:
     trouble: Trouble | None
     recipients: tuple[RecipientRow, ...]
     companions: tuple[CompanionRow, ...] = ()
+    transfers: tuple[TransferRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +268,8 @@ class DirectoryState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     """How the node does. `oldest_waiting_at` is when the oldest message that still waits for the hub was submitted;
-    `resubmissions_waiting` counts what a restored hub is still to be brought again."""
+    `resubmissions_waiting` counts what a restored hub is still to be brought again; `transfers` are the attachments on
+    their way at this moment."""
 
     connection: str
     hub: str
@@ -260,6 +284,7 @@ class NodeStatus:
     reports_waiting: int
     resubmissions_waiting: int
     free_bytes: int | None
+    transfers: tuple[TransferRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

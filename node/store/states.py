@@ -111,3 +111,11 @@ class Standing(StrEnum):
     CANCELLED = "cancelled"
     AGREED = "agreed"
     DECLINED = "declined"
+
+
+class Direction(StrEnum):
+    """Where an attachment goes: into the node from its software, to the hub, from the hub."""
+
+    COPY = "copy"
+    UPLOAD = "upload"
+    DOWNLOAD = "download"

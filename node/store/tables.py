@@ -9,6 +9,7 @@ from node.store import (
     receipt_tables,
     refusal_tables,
     standing_tables,
+    transfer_tables,
 )
 from node.store.metadata import metadata
 
@@ -20,4 +21,5 @@ __all__ = [
     "receipt_tables",
     "refusal_tables",
     "standing_tables",
+    "transfer_tables",
 ]

@@ -46,7 +46,7 @@ class AttachmentRecovery:
         for attachment in await self._database.read(partial(attachment_recoveries.wanted, message_id=message_id)):
             if not await self._is_here(attachment):
                 try:
-                    await self._downloads.fetch(attachment, None)
+                    await self._downloads.fetch(message_id, attachment, None)
                 except Unavailable as error:
                     if error.code != "payload-purged":
                         raise

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from node.store import messages
+from node.store.states import Direction
+from node.usecases.transfers import Journey, Moving, Transfers
 from runtime.blobs import CHUNK, BlobStore
 from runtime.database import Database
 from runtime.files import storage_errors
@@ -35,9 +37,10 @@ class KeptAttachment:
 class Attachments:
     """The bytes of every attachment that the node sent or received."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, transfers: Transfers) -> None:
         self._database = database
         self._blobs = blobs
+        self._transfers = transfers
 
     async def keep(self, path: Path, *, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
         """Take the node's own copy of the file; `progress` is told of bytes as they are copied.
@@ -60,9 +63,12 @@ class Attachments:
             if len(content) <= SMALL:
                 progress(len(content))
                 return KeptAttachment(hashlib.sha256(content).hexdigest(), len(content), content)
-        return await self._keep_blob(path, limit, progress)
+        async with self._transfers.under_way(Journey(Direction.COPY, size)) as moving:
+            return await self._keep_blob(path, limit, moving, progress)
 
-    async def _keep_blob(self, path: Path, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
+    async def _keep_blob(
+        self, path: Path, limit: int, moving: Moving, progress: Callable[[int], None]
+    ) -> KeptAttachment:
         upload_id = f"out{secrets.token_hex(16)}"
         digest = hashlib.sha256()
         size = 0
@@ -80,7 +86,7 @@ class Attachments:
                     progress(len(chunk))
 
         try:
-            await self._blobs.append(upload_id, 0, chunks(), limit=limit)
+            await self._blobs.append(upload_id, 0, moving.counted(chunks(), start=0), limit=limit)
             await self._blobs.finish(upload_id, digest.hexdigest(), size)
         except BaseException:
             await self._blobs.abandon(upload_id)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
+from node.store.states import Direction
+from node.usecases.transfers import Journey, Moving, Transfers
 from runtime.blobs import BlobStore
 from schemas.envelope import AttachmentSize, Sha256Hex
 from schemas.errors import Rejected, Unavailable
@@ -36,16 +38,18 @@ class Lease:
 
 
 class Downloads:
-    """Brings attachments from the hub into the folder of blobs. `reserve` bytes of its disk stay free."""
+    """Brings attachments from the hub into the folder of blobs."""
 
-    def __init__(self, blobs: BlobStore, hub: HubClient, *, reserve: int) -> None:
+    def __init__(self, blobs: BlobStore, hub: HubClient, transfers: Transfers) -> None:
         self._blobs = blobs
         self._hub = hub
-        self._reserve = reserve
+        self._transfers = transfers
         self._fetching: WeakValueDictionary[Sha256Hex, asyncio.Lock] = WeakValueDictionary()
 
-    async def fetch(self, attachment: AttachmentSize, lease: Lease | None) -> None:
-        """Have the bytes of `attachment` here, durable when this returns. No lease is needed for a message of ours.
+    async def fetch(self, message_id: Sha256Hex, attachment: AttachmentSize, lease: Lease | None) -> None:
+        """Have the bytes of `attachment`, which the message names, here, durable when this returns.
+
+        No lease is needed for a message of ours.
 
         Raises Unavailable: `storage-full`, what the hub or the way to it gives, `attachment-digest` if the hub's bytes
         are others. Nothing of this is the sender's fault: the hub accepted the message with its attachments.
@@ -56,18 +60,19 @@ class Downloads:
             if await self._blobs.size(attachment.digest) is not None:
                 return
             try:
-                await self._fetch(attachment, lease)
+                await self._fetch(message_id, attachment, lease)
             except Rejected as error:
                 raise Unavailable(
                     error.code, error.message, mend="Tell the hub's operator: its store may be damaged."
                 ) from error
 
-    async def _fetch(self, attachment: AttachmentSize, lease: Lease | None) -> None:
+    async def _fetch(self, message_id: Sha256Hex, attachment: AttachmentSize, lease: Lease | None) -> None:
         upload_id = _upload_id(attachment)
         while True:
             began = await self._blobs.upload_offset(upload_id)
-            self._require_space(attachment.size - began)
-            await self._complete(attachment, lease)
+            journey = Journey(Direction.DOWNLOAD, attachment.size, began, message_id, attachment.digest)
+            async with self._transfers.under_way(journey) as moving:
+                await self._complete(attachment, lease, moving)
             try:
                 await self._blobs.finish(upload_id, attachment.digest, attachment.size)
             except Rejected:
@@ -77,7 +82,7 @@ class Downloads:
             else:
                 return
 
-    async def _complete(self, attachment: AttachmentSize, lease: Lease | None) -> None:
+    async def _complete(self, attachment: AttachmentSize, lease: Lease | None, moving: Moving) -> None:
         failures = 0
         upload_id = _upload_id(attachment)
         while (offset := await self._blobs.upload_offset(upload_id)) < attachment.size:
@@ -86,7 +91,8 @@ class Downloads:
                 name = lease.name if lease else None
                 async with self._hub.blob(attachment.digest, start=offset, lease=name) as chunks:
                     timely = _for_seconds(chunks, lease.renew_every) if lease else chunks
-                    await self._blobs.append(upload_id, offset, timely, limit=attachment.size)
+                    counted = moving.counted(timely, start=offset)
+                    await self._blobs.append(upload_id, offset, counted, limit=attachment.size)
             except Unavailable as error:
                 if error.code != "hub-unreachable":
                     raise
@@ -96,15 +102,6 @@ class Downloads:
                 raise broken or Unavailable(
                     "hub-answer", f"The hub has fewer bytes of {attachment.digest} than the envelope says."
                 )
-
-    def _require_space(self, size: int) -> None:
-        free = self._blobs.free_bytes()
-        if free is not None and free < size + self._reserve:
-            raise Unavailable(
-                "storage-full",
-                f"An attachment of which {size} bytes are to come would fill the disk.",
-                mend="Free space or enlarge the disk; the document then comes by itself.",
-            )
 
 
 def _upload_id(attachment: AttachmentSize) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from node.store import contact, deadlines, figures, listing, reports, resubmissions
+from node.store import contact, deadlines, figures, listing, reports, resubmissions, transfers
 from node.store import directory as directory_store
 from node.store import messages as message_store
 from node.store import receipts as receipt_store
@@ -18,6 +20,7 @@ from node.usecases.naming import message_named
 from node.usecases.retention import sealed_bytes
 from node.usecases.stories import arrival_steps, own_steps, receipt_step, word_step
 from runtime.blobs import BlobStore
+from runtime.clock import Clock
 from runtime.database import Database
 
 #: Messages that speak of one, in its story: thousands of recipients say more of a document than anyone reads.
@@ -29,11 +32,14 @@ _NOT_HANDED_OVER: Final = (HandoverState.HELD, HandoverState.READY, HandoverStat
 class Queries:
     """Reads the record, each answer in one snapshot; works beside the daemon and without it."""
 
-    def __init__(self, database: Database, blobs: BlobStore, directory: DirectoryCopy, identity: NodeIdentity) -> None:
+    def __init__(
+        self, database: Database, blobs: BlobStore, directory: DirectoryCopy, identity: NodeIdentity, clock: Clock
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._directory = directory
         self._identity = identity
+        self._clock = clock
 
     async def outbox(self, *, waiting: bool = False, refused: bool = False, limit: int = 50) -> tuple[OutboxRow, ...]:
         """The newest messages of ours, newest first; only those that wait, or were refused, if so asked."""
@@ -42,7 +48,7 @@ class Queries:
             for state in OutboxState
             if (waiting and state.is_waiting) or (refused and state is OutboxState.REFUSED)
         ]
-        return await self._database.read(partial(listing.outbox_rows, states=states or None, limit=limit))
+        return await self._database.read(partial(self._outbox, states=states or None, limit=limit))
 
     async def inbox(self, *, waiting: bool = False, limit: int = 50) -> tuple[InboxRow, ...]:
         """The newest messages received, newest first; only those not yet handed over, if so asked."""
@@ -59,7 +65,7 @@ class Queries:
 
         A DocumentId means the newest document that carries it. Raises Rejected: `message-unknown`, `message-ambiguous`.
         """
-        return await self._database.read(partial(_story, name=name))
+        return await self._database.read(partial(self._story, name=name))
 
     async def sealed(self, name: str) -> bytes:
         """The envelope's bytes as they travel; `name` as for `story`, and so the errors, and `payload-purged`."""
@@ -72,6 +78,28 @@ class Queries:
     async def balance(self) -> tuple[BalanceRow, ...]:
         """A row for each agency whose messages the hub has accepted, by code; and last the sum."""
         return await self._database.read(figures.balance)
+
+    def _outbox(
+        self, transaction: Transaction, states: Collection[OutboxState] | None, limit: int
+    ) -> tuple[OutboxRow, ...]:
+        return self._with_transfers(transaction, listing.outbox_rows(transaction, states=states, limit=limit))
+
+    def _story(self, transaction: Transaction, name: str) -> MessageStory:
+        story = _story(transaction, name)
+        if story.outbox is None:
+            return story
+        (row,) = self._with_transfers(transaction, (story.outbox,))
+        return replace(story, outbox=row)
+
+    def _with_transfers(self, transaction: Transaction, rows: tuple[OutboxRow, ...]) -> tuple[OutboxRow, ...]:
+        """The rows, with those of their attachments that are on their way."""
+        moving = transfers.under_way(transaction, at=self._clock())
+        if not moving:
+            return rows
+        return tuple(
+            replace(row, transfers=tuple(one for one in moving if one.message_id == row.message.message_id))
+            for row in rows
+        )
 
     def _status(self, transaction: Transaction) -> NodeStatus:
         return NodeStatus(
@@ -88,6 +116,7 @@ class Queries:
             reports_waiting=reports.count(transaction),
             resubmissions_waiting=resubmissions.count(transaction),
             free_bytes=self._blobs.free_bytes(),
+            transfers=transfers.under_way(transaction, at=self._clock()),
         )
 
 

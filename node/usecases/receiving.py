@@ -93,7 +93,7 @@ class Receiving:
         message = download.arrival.message
         try:
             for attachment in download.missing:
-                await self._fetch(attachment, download.lease)
+                await self._fetch(message.message_id, attachment, download.lease)
             await self._consigning.consign([download.arrival])
         except Unavailable as error:
             log.warning("download.failed", message=message.message_id, rule=error.code, reason=error.message)
@@ -102,9 +102,9 @@ class Receiving:
         finally:
             self._running.pop(message.message_id, None)
 
-    async def _fetch(self, attachment: AttachmentSize, lease: Lease) -> None:
+    async def _fetch(self, message_id: Sha256Hex, attachment: AttachmentSize, lease: Lease) -> None:
         try:
-            await self._downloads.fetch(attachment, lease)
+            await self._downloads.fetch(message_id, attachment, lease)
         except Rejected as error:
             # The delivery was taken back meanwhile. If it was not after all, it is offered again.
             raise Unavailable(error.code, error.message) from error

@@ -24,6 +24,7 @@ from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
+from node.store.states import Direction
 from node.store.troubles import trouble_of
 from node.usecases.attachments import SMALL, Attachments
 from node.usecases.backoff import wait_after
@@ -32,6 +33,7 @@ from node.usecases.hub_watch import is_the_hubs
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.retention import sealed_bytes
 from node.usecases.selection import follow_acceptance
+from node.usecases.transfers import Journey, Moving, Transfers
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
@@ -88,6 +90,7 @@ class Sending:
         verifier: ReceiptVerifier,
         directory: DirectoryCopy,
         *,
+        transfers: Transfers,
         settings: SenderSettings,
         window: timedelta,
         clock: Clock,
@@ -98,6 +101,7 @@ class Sending:
         self._hub = hub
         self._verifier = verifier
         self._directory = directory
+        self._transfers = transfers
         self._settings = settings
         self._window = window
         self._clock = clock
@@ -138,7 +142,7 @@ class Sending:
             for needed in answer.uploads:
                 if outgoing.attachments.get(needed.digest) != needed.size:
                     raise Unavailable("hub-answer", f"The hub asks for an attachment that {message_id} does not name.")
-                await self._upload(needed)
+                await self._upload(message_id, needed)
             # The short ones came with the first request; if the hub did not keep them, it asks for them as well.
             answer = await self._hub.submit(outgoing.sealed, {})
         return answer
@@ -154,14 +158,20 @@ class Sending:
                 room -= size
         return _Outgoing(message_id, sealed, sizes, short)
 
-    async def _upload(self, needed: UploadNeeded) -> None:
+    async def _upload(self, message_id: Sha256Hex, needed: UploadNeeded) -> None:
+        journey = Journey(Direction.UPLOAD, needed.size, needed.offset, message_id, needed.digest)
+        async with self._transfers.under_way(journey) as moving:
+            await self._complete(needed, moving)
+
+    async def _complete(self, needed: UploadNeeded, moving: Moving) -> None:
         """Send what the hub lacks of an attachment, going on from there when the transfer breaks off."""
         offset, failures = needed.offset, 0
         while offset < needed.size:
             try:
                 async with self._attachments.open(needed.digest, start=offset) as chunks:
                     left = needed.size - offset
-                    reached = await self._hub.upload(needed.location, offset, chunks, length=left)
+                    counted = moving.counted(chunks, start=offset)
+                    reached = await self._hub.upload(needed.location, offset, counted, length=left)
             except Unavailable as error:
                 if error.code != "hub-unreachable":
                     raise

@@ -36,6 +36,7 @@ from node.usecases.resubmitting import Resubmitting
 from node.usecases.retention import Retention
 from node.usecases.returns import Returns
 from node.usecases.sending import Sending
+from node.usecases.transfers import Transfers
 from node.workers.attachment_recovery import AttachmentFetcher
 from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
@@ -65,6 +66,7 @@ class ExchangeParts:
     blobs: BlobStore
     attachments: Attachments
     downloads: Downloads
+    transfers: Transfers
     directory: DirectoryCopy
     identity: NodeIdentity
     hub: HubClient
@@ -152,6 +154,7 @@ def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
         parts.hub,
         verifier,
         parts.directory,
+        transfers=parts.transfers,
         settings=parts.settings.sender,
         window=parts.settings.restore.window,
         clock=parts.clock,

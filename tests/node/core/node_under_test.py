@@ -33,6 +33,7 @@ from node.usecases.push_contact import PushContact
 from node.usecases.queries import Queries
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
+from node.usecases.transfers import Transfers
 from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
@@ -121,6 +122,9 @@ class Node:
     def parked(self) -> ParkedHandovers:
         return ParkedHandovers(self.database, self.wakeups, self.clock)
 
+    def _transfers(self) -> Transfers:
+        return Transfers(self.database, self.blobs, self.clock, reserve=self.settings.receiver.reserve_bytes)
+
     @contextlib.asynccontextmanager
     async def running(self, *names: str) -> AsyncIterator[None]:
         """The services of the exchange, or those named, run inside; on leaving they are stopped."""
@@ -128,7 +132,8 @@ class Node:
             database=self.database,
             blobs=self.blobs,
             attachments=self.attachments,
-            downloads=Downloads(self.blobs, self.hub, reserve=self.settings.receiver.reserve_bytes),
+            downloads=Downloads(self.blobs, self.hub, self._transfers()),
+            transfers=self._transfers(),
             directory=self.directory,
             identity=self.identity,
             hub=self.hub,
@@ -199,7 +204,7 @@ async def open_node(
         open_hub_client(hub, client_context(identity.hub_authority)) as client,
     ):
         blobs = BlobFolder(folder / "blobs")
-        attachments = Attachments(database, blobs)
+        attachments = Attachments(database, blobs, Transfers(database, blobs, moved, reserve=0))
         directory = DirectoryCopy(database, identity, moved)
         await directory.load()
         wakeups = Wakeups()
@@ -218,7 +223,7 @@ async def open_node(
             directory=directory,
             submitter=submitter,
             facade=NodeFacade("test", submitter, directory, attachments),
-            queries=Queries(database, blobs, directory, identity),
+            queries=Queries(database, blobs, directory, identity, moved),
             responder=Responder(database, submitter, moved),
             wakeups=wakeups,
             hub=client,

@@ -32,6 +32,7 @@ from tests.services.columns import ON_SQLITE
 
 #: What may be read as a whole: tables of what waits or of few things; and the empty set that SQLite makes of IN ().
 _SMALL = {
+    "transfers",
     "CONSTANT",
     "hub_contact",
     "hub_standing",
