@@ -22,6 +22,7 @@ from runtime.blobs import CHUNK
 from runtime.clock import utc_now
 from runtime.kept_attachments import AttachmentAudit
 from runtime.object_storage import PART
+from runtime.readiness import Readiness
 from schemas.auditing import FindingCode
 from schemas.envelope import AttachmentSize
 from schemas.errors import Rejected, Unavailable
@@ -174,6 +175,8 @@ async def test_a_server_that_dies_or_hangs_is_told_and_waited_for(tmp_path: Path
             await upload(0, kill_at=PART + CHUNK)
         assert caught.value.code == "blob-store-unreachable"
         assert "endpoint" in str(caught.value)
+        (report,) = await Readiness({"blobs": bucket.probe}).reports()
+        assert "blob-store-unreachable" in str(report.fault)
         # A program that starts now is not kept from it.
         await try_at_start(bucket, "hub")
         await asyncio.to_thread(server.start)
