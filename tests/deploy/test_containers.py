@@ -83,6 +83,7 @@ def test_the_containers_have_few_rights() -> None:
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert int(service["stop_grace_period"].removesuffix("s")) > GRACE
+        assert any(mount.startswith("/srv/hub/data:") for mount in service["tmpfs"]), "each has a lock of its own"
     assert [name for name, service in services.items() if "healthcheck" not in service] == ["haproxy", "bucket"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,17 +30,18 @@ from schemas.codes import AgencyCode
 from schemas.errors import Unavailable
 from tests.programs import exchange
 from tests.services.haproxy import HAProxy, list_proxy
+from tests.services.postgres import PostgresServer
 from transport.client import open_hub_client
 
 MIB = 1024 * 1024
-LARGE = 48 * MIB
+LARGE = 24 * MIB
 #: Where nothing listens.
 NO_HUB = ("127.0.0.1:9",)
 
 
 @dataclass(frozen=True, slots=True)
 class Proxied:
-    """A site whose nodes know the proxy alone. `second` is another hub process of the same folder, not started."""
+    """A site whose nodes know the proxy alone. `second`: an equal hub process, its folder its own, not started."""
 
     site: exchange.Site
     proxy: HAProxy
@@ -68,12 +71,13 @@ class Proxied:
 
 
 @pytest.fixture
-async def proxied(tmp_path: Path) -> AsyncIterator[Proxied]:
+async def proxied(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Proxied]:
     site = exchange.site(tmp_path)
+    site.databases["hub"] = postgres.settings(postgres.create_database(), tmp_path / "hub.password")
     hub = HubFolder(site.hub_folder)
     second_port = free_port(site.host)
     second = Program(
-        ("hub", "serve", "--dir", str(hub.root)),
+        ("hub", "serve", "--dir", str(tmp_path / "hub-2")),
         tmp_path / "hub-2.log",
         environment={"CONGVAN_HUB__LOG__FORMAT": "json", "CONGVAN_HUB__HUB__LISTEN": f"{site.host}:{second_port}"},
     )
@@ -82,6 +86,7 @@ async def proxied(tmp_path: Path) -> AsyncIterator[Proxied]:
     await site.set_up()
     await site.hub.stop()
     list_proxy(hub, proxy.source)
+    shutil.copytree(hub.root, tmp_path / "hub-2", ignore=shutil.ignore_patterns("data"))
     await site.start_hub()
     await proxy.start((f"{site.host}:{site.port}", f"{site.host}:{second_port}"))
     try:
@@ -126,13 +131,23 @@ async def test_the_exchange_goes_on_behind_the_proxy(proxied: Proxied) -> None:
     assert "peer.header_ignored" in site.hub.log.read_text(encoding="utf-8")
     assert (await proxied.asked("/metrics", certificate_of=None))[0] == 404
 
-    # The hub process dies while both nodes wait in long polls; another takes its place.
-    await site.hub.kill()
+    # Another process beside it: what one accepts, the other hands out.
     await proxied.second.start()
     await listening(site.host, proxied.second_port)
-    exchange.drop(site, 3)
-    await exchange.settled(site, 3)
-    assert len(await exchange.subjects(site, "H23")) == 3
+    for number in (3, 4, 5, 6):
+        exchange.drop(site, number)
+    await exchange.settled(site, 6)
+
+    async def both_serve() -> bool:
+        served = await asyncio.to_thread(proxied.proxy.log.read_text, encoding="utf-8")
+        return " hubs/hub1 " in served and " hubs/hub2 " in served
+
+    await exchange.until(both_serve, "both hub processes to have answered a request")
+    # One dies while nodes wait in long polls.
+    await site.hub.kill()
+    exchange.drop(site, 7)
+    await exchange.settled(site, 7)
+    assert len(await exchange.subjects(site, "H23")) == 7
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say of the units and their drop-ins."""
     shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
     for name in NAMES:
-        unit = tmp_path / name
-        unit.write_text(unit.read_text(encoding="utf-8").replace("/opt/congvan/bin/congvan", sys.executable))
+        for unit in (tmp_path / name, *(tmp_path / f"{name}.d").glob("*.conf")):
+            unit.write_text(unit.read_text(encoding="utf-8").replace("/opt/congvan/bin/congvan", sys.executable))
     started = [tmp_path / name.replace("@", "@haiduong") for name in NAMES]
     verify = ("systemd-analyze", "verify", "--man=no", "--generators=no", "--recursive-errors=no")
     assert said_by(*verify, *started) == ""

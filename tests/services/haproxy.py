@@ -57,6 +57,11 @@ class HAProxy:
         return f"https://{self.host}:{self.port}"
 
     @property
+    def log(self) -> Path:
+        """A line for each request, with the process that answered it."""
+        return self._program.log
+
+    @property
     def peak_memory(self) -> int:
         """The most bytes that it has held so far."""
         status = Path(f"/proc/{self._program.pid}/status").read_text(encoding="ascii")
