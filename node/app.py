@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -32,6 +33,7 @@ from runtime.addresses import Address
 from runtime.blob_settings import try_at_start
 from runtime.clock import Clock, utc_now
 from runtime.files import make_private_folder
+from runtime.leadership import led
 from runtime.lifecycle import Service, run_services
 from runtime.locks import exclusive
 from runtime.migrations import upgrade
@@ -55,7 +57,8 @@ async def serve(
 ) -> None:
     """Run the node in `folder` until `stop` is set. The hub need not be there.
 
-    `announce` is told the node's connection once it takes documents.
+    `announce` is told the node's connection once it takes documents. Of several instances that share a database on a
+    server one works; another takes its place when it is gone.
     """
     running = Unavailable("node-running", f"A node is running in {folder.root} already.", mend="Stop it first.")
     async with AsyncExitStack() as stack:
@@ -67,13 +70,24 @@ async def serve(
         if before != after:
             log.info("database.migrated", before=before, after=after)
         await try_at_start(node.blobs, node.blobs_owner)
-        await node.directory.load()
-        hub = await stack.enter_async_context(node.hub_client())
-        adapters = await open_adapters(node, stack)
         certificates = await asyncio.to_thread(_expiries, node)
         for use, expiry in certificates.items():
             if expiry <= clock() + _SOON:
                 log.warning("certificate.expires", certificate=use, at=expiry)
+        # Of several instances in one database one works; what it knows it reads when its turn comes.
+        work = partial(_work, node, certificates, announce)
+        await led(node.database, "node", work)(stop)
+    log.info("node.stopped", connection=node.identity.connection)
+
+
+async def _work(
+    node: Foundation, certificates: Mapping[str, datetime], announce: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Exchange documents until `stop` is set, as the only instance of the node that does."""
+    async with AsyncExitStack() as stack:
+        await node.directory.load()
+        hub = await stack.enter_async_context(node.hub_client())
+        adapters = await open_adapters(node, stack)
         services = _services(node, hub, adapters, certificates)
         log.info(
             "node.ready",
@@ -84,7 +98,6 @@ async def serve(
         )
         announce(node.identity.connection)
         await run_services(services, stop, grace=node.settings.node.grace_seconds)
-    log.info("node.stopped", connection=node.identity.connection)
 
 
 def _services(

@@ -26,15 +26,21 @@ def led(database: Database, duty: str, service: Service, *, interval: float = IN
     """
 
     async def run(stop: asyncio.Event) -> None:
+        waits = False
         while not stop.is_set():
-            try:
-                async with database.hold(duty) as lost:
-                    if lost is not None:
-                        log.info("duty.taken", duty=duty)
-                        await _run_until(service, stop, lost)
-                        log.info("duty.left", duty=duty)
-            except Unavailable as error:
-                log.warning("duty.unreachable", duty=duty, rule=error.code, reason=error.message)
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    lost = await stack.enter_async_context(database.hold(duty))
+                except Unavailable as error:
+                    log.warning("duty.unreachable", duty=duty, rule=error.code, reason=error.message)
+                    lost = None
+                if lost is not None:
+                    log.info("duty.taken", duty=duty)
+                    await _run_until(service, stop, lost)
+                    log.info("duty.left", duty=duty)
+                elif not waits:
+                    log.info("duty.awaited", duty=duty)
+                waits = lost is None
             await sleep_unless(stop, interval)
 
     return run
