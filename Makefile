@@ -44,10 +44,10 @@ format: $(VENV)/.development
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.development
+bench: $(VENV)/.development $(VENV)/.debian
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(VENV)/.development
+bench-quick: $(VENV)/.development $(VENV)/.debian
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 wheel: $(VENV)/.development

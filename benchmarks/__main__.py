@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,8 @@ def bench(
         err.print(
             f"[yellow]The machine is busy (load average {load:.1f}): the figures will be worse than its own.[/yellow]"
         )
+    # Whoever ends a run early, by `timeout` too, leaves no program behind: it is undone as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     watch = Watch.begin()
     with tempfile.TemporaryDirectory(prefix="run-", dir=_WORK) as folder:
         run = Run(Path(folder), _WORK, quick, names, tell=lambda text: err.print(f"[dim]{text}[/dim]"))

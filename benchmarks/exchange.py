@@ -16,7 +16,8 @@ from typing import Final
 from benchmarks.documents import RECIPIENT, SENDER, SIZE
 from benchmarks.machine import processor_seconds
 from benchmarks.software import Orders
-from congvan.demo.site import Member, Site
+from congvan.demo.programs import Program
+from congvan.demo.site import HUB_ENVIRONMENT, Member, Site
 from node.settings import NodeFolder
 from runtime.postgres_address import DatabaseSettings
 from schemas.errors import Unavailable
@@ -106,11 +107,12 @@ async def running(
     statuses: bool = False,
     hub_database: DatabaseSettings | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    workers: int = 1,
 ) -> AsyncIterator[Exchange]:
     """A hub and two nodes in `folder`, started and warm.
 
     `statuses`: nodes send status 01 by themselves. `hub_database`: where the hub keeps its state, if not in its folder.
-    `settings` override those of the programs, as environment variables.
+    `settings` override those of the programs, as environment variables. `workers`: how many equal processes the hub is.
     """
     folder.mkdir()
     site = Site(folder, MEMBERS, environment={**_environment(folder), **_settings(statuses), **settings})
@@ -118,6 +120,10 @@ async def running(
         site.databases["hub"] = hub_database
     await site.set_up()
     try:
+        if workers > 1:
+            await site.hub.stop()
+            site.programs["hub"] = _hub_of(site, workers)
+            await site.start_hub()
         await site.start_nodes()
         exchange = Exchange(site)
         for member in MEMBERS:
@@ -132,6 +138,15 @@ async def running(
             orders.close()
     finally:
         await site.stop()
+
+
+def _hub_of(site: Site, workers: int) -> Program:
+    """The site's hub as several equal processes at one address."""
+    return Program(
+        ("hub", "serve", "--dir", str(site.hub_folder), "--workers", str(workers)),
+        site.folder / "hub.log",
+        environment=HUB_ENVIRONMENT | site.environment,
+    )
 
 
 def _settings(statuses: bool) -> dict[str, str]:

@@ -12,6 +12,7 @@ from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.express import Express
 from benchmarks.measures.growth import Growth
 from benchmarks.measures.hub_processor import HubProcessor
+from benchmarks.measures.processes import Processes
 from benchmarks.measures.throughput import Throughput
 from benchmarks.measures.waiting import WaitingNodes
 from benchmarks.measures.waking import WakingUp
@@ -19,6 +20,7 @@ from benchmarks.measures.waking import WakingUp
 MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     Throughput(),
     Distributed(),
+    Processes(),
     HubProcessor(),
     ProcessorTime(),
     LargeAttachment(),
