@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import secrets
 import socket
 import ssl
 import zlib
@@ -62,6 +63,8 @@ class HubClient:
     def __init__(self, session: aiohttp.ClientSession, hub: URL) -> None:
         self._session = session
         self._hub = hub
+        # One for all requests, so that each end reads the header once; by chance, so that no content can hold it.
+        self._boundary = secrets.token_hex(16)
 
     async def enrol(self, secret: str, request: EnrolmentRequest) -> EnrolmentAnswer:
         headers = {"Authorization": f"Bearer {secret}", "Content-Type": paths.JSON_TYPE}
@@ -75,7 +78,7 @@ class HubClient:
             return await self._json(
                 SubmissionAnswer, "POST", paths.ENVELOPES, data=content, headers={"Content-Type": paths.ENVELOPE_TYPE}
             )
-        with aiohttp.MultipartWriter("form-data") as body:
+        with aiohttp.MultipartWriter("form-data", boundary=self._boundary) as body:
             part = body.append(content, {"Content-Type": paths.ENVELOPE_TYPE})
             part.set_content_disposition("form-data", name=paths.ENVELOPE_PART)
             for digest, attachment in attachments.items():

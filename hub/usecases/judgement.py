@@ -99,9 +99,13 @@ class Judge:
             opened = await self._open(data)
         except Rejected as error:
             return await self._broken(connection, data, error)
+        # All that the store has to say is asked in one snapshot.
+        return await self._database.read(partial(self._judged, connection, opened))
+
+    def _judged(self, connection: str, opened: OpenedSeal, transaction: Transaction) -> Judged | Repeated | Refused:
         key = SubmissionKey(connection, opened.sender.value, opened.message_id)
         # 2. The connection serves the sender; nobody else learns anything of the message.
-        standing = await self._database.read(partial(self._standing, opened))
+        standing = self._standing(opened, transaction)
         if standing.connection not in (None, connection):
             raise Rejected(
                 "sender-not-served",
@@ -127,9 +131,7 @@ class Judge:
             # 5. It may enter, and it is known whom it goes to.
             require_admissible(envelope.value, self._limits, now)
             speaker = Speaker(standing.sender, connection)
-            found = await self._database.read(
-                partial(route, envelope=envelope.value, speaker=speaker, recipients=self._limits.recipients)
-            )
+            found = route(transaction, envelope.value, speaker, recipients=self._limits.recipients)
         except Rejected as error:
             return Refused(key, error, is_served)
         return Judged(key, envelope, standing.sender, found)
