@@ -7,10 +7,9 @@ yet, a full disk) puts it off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography import x509
 
@@ -33,7 +32,7 @@ from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import MalformedCode, Rejected, Unavailable
 from schemas.limits import Limits
 from schemas.message import Document
-from schemas.receipts import Receipt, SignedReceipt
+from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from transport.wire import EnvelopeEntry
 
 #: Seals that do not hold because of what this node knows of the world, rather than because of their bytes.
@@ -88,6 +87,19 @@ class RefusedArrival:
     codes: tuple[AgencyCode, ...]
 
 
+#: What became of an entry; Unavailable where that cannot be said now.
+Verdict: TypeAlias = Arrived | RefusedArrival | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A leased message that the hub has accepted, for those of our agencies."""
+
+    entry: EnvelopeEntry
+    acceptance: Acceptance
+    codes: tuple[AgencyCode, ...]
+
+
 class Judge:
     """Judges entries of a mailbox by this node's own copy of the directory."""
 
@@ -97,46 +109,99 @@ class Judge:
         self._verifier = verifier
         self._limits = limits
 
-    async def judge(self, entry: EnvelopeEntry, proofs: Mapping[str, bytes]) -> Arrived | RefusedArrival:
-        """What is to become of a leased message. Raises Unavailable, with `retry_after`, if that cannot be said now."""
-        # 1. The hub answers for it: who sent it, when, under which version of the directory.
-        acceptance = await self._acceptance(entry, proofs)
-        accepted_under = acceptance.receipt.directory_version or 0
+    async def judge(self, entries: Sequence[EnvelopeEntry], proofs: Mapping[str, bytes]) -> list[Verdict]:
+        """What is to become of leased messages, in their order; Unavailable, with `retry_after`, where it cannot be
+        said now.
+
+        A batch is judged together: each step is one hop to a thread for all of it. Raises Unavailable (`database-…`).
+        """
+        # 1. The hub answers for each: who sent it, when, under which version of the directory; and it is for us.
+        candidates = await self._candidates(entries, proofs)
+        taken = [candidate for candidate in candidates if isinstance(candidate, _Candidate)]
+        if not taken:
+            return [candidate for candidate in candidates if not isinstance(candidate, _Candidate)]
+        # 2. The bytes are an envelope with a seal, and the one that the hub accepted.
+        opened = await asyncio.to_thread(lambda: [self._opened(candidate.entry) for candidate in taken])
+        attested = [await self._attested(candidate, proofs) for candidate in taken]
+        # 3. All that the record and the directory have to say.
+        verdicts = iter(
+            await self._database.read(
+                lambda transaction: [
+                    self._verdict(transaction, *each) for each in zip(taken, opened, attested, strict=True)
+                ]
+            )
+        )
+        return [next(verdicts) if isinstance(each, _Candidate) else each for each in candidates]
+
+    async def _candidates(
+        self, entries: Sequence[EnvelopeEntry], proofs: Mapping[str, bytes]
+    ) -> list[_Candidate | Unavailable]:
+        signed = [SignedReceipt(entry.acceptance.receipt, proofs.get(entry.acceptance.proof, b"")) for entry in entries]
+        verified = await self._verifier.verify_all(signed)
+        found: list[_Candidate | Unavailable] = []
+        for entry, proof, acceptance in zip(entries, signed, verified, strict=True):
+            try:
+                found.append(self._candidate(entry, proof, acceptance))
+            except Unavailable as error:
+                found.append(error)
+        return found
+
+    def _candidate(
+        self, entry: EnvelopeEntry, signed: SignedReceipt, verified: Verified[Receipt] | Rejected
+    ) -> _Candidate:
+        if not signed.proof:
+            raise _later("hub-answer", "The hub brings no proof of its acceptance.")
+        try:
+            if isinstance(verified, Rejected):
+                raise verified
+            self._verifier.require_submission(verified.value, ReceiptEvent.SUBMISSION_ACCEPTANCE, entry.message_id)
+        except Rejected as error:
+            raise _later(error.code, f"The hub's acceptance does not hold: {error.message}") from error
+        accepted_under = verified.value.directory_version or 0
         if accepted_under > self._directory.version:
             raise _later(
                 "directory-behind",
                 f"It was accepted under version {accepted_under} of the directory; here is {self._directory.version}.",
                 seconds=_WHEN_SYNCED,
             )
-        # 2. It came for agencies of ours.
-        codes = self._served(entry)
+        return _Candidate(entry, Acceptance(verified.value, signed), self._served(entry))
+
+    def _opened(self, entry: EnvelopeEntry) -> OpenedSeal | Rejected:
         try:
-            # 3. The bytes are an envelope with a seal, and the one that the hub accepted.
-            opened = await asyncio.to_thread(open_seal, entry.envelope, self._limits)
-            if opened.message_id != entry.message_id:
-                raise Rejected(
-                    "message-id-mismatch", f"The hub accepted {entry.message_id}; these bytes are {opened.message_id}."
-                )
-            attested = await own_receipts(
-                entry.receipts, proofs, self._verifier, message_id=entry.message_id, codes=codes
+            opened = open_seal(entry.envelope, self._limits)
+        except Rejected as error:
+            return error
+        if opened.message_id != entry.message_id:
+            return Rejected(
+                "message-id-mismatch", f"The hub accepted {entry.message_id}; these bytes are {opened.message_id}."
             )
-            return await self._database.read(
-                partial(self._judged, entry=entry, acceptance=acceptance, codes=codes, opened=opened, attested=attested)
-            )
+        return opened
+
+    async def _attested(self, candidate: _Candidate, proofs: Mapping[str, bytes]) -> tuple[HeldReceipt, ...]:
+        entry = candidate.entry
+        return await own_receipts(
+            entry.receipts, proofs, self._verifier, message_id=entry.message_id, codes=candidate.codes
+        )
+
+    def _verdict(
+        self,
+        transaction: Transaction,
+        candidate: _Candidate,
+        opened: OpenedSeal | Rejected,
+        attested: tuple[HeldReceipt, ...],
+    ) -> Verdict:
+        try:
+            if isinstance(opened, Rejected):
+                raise opened
+            return self._judged(transaction, candidate, opened, attested)
+        except Unavailable as error:
+            return error
         except Rejected as error:
             if error.code in _TRUST_RULES:
-                raise _later(error.code, error.message) from error
-            return RefusedArrival(entry=entry, reason=error, acceptance=acceptance, codes=codes)
-
-    async def _acceptance(self, entry: EnvelopeEntry, proofs: Mapping[str, bytes]) -> Acceptance:
-        proof = proofs.get(entry.acceptance.proof)
-        if proof is None:
-            raise _later("hub-answer", "The hub brings no proof of its acceptance.")
-        signed = SignedReceipt(entry.acceptance.receipt, proof)
-        try:
-            return Acceptance((await self._verifier.verify_acceptance(signed, entry.message_id)).value, signed)
-        except Rejected as error:
-            raise _later(error.code, f"The hub's acceptance does not hold: {error.message}") from error
+                return _later(error.code, error.message)
+            return RefusedArrival(
+                entry=candidate.entry, reason=error, acceptance=candidate.acceptance, codes=candidate.codes
+            )
 
     def _served(self, entry: EnvelopeEntry) -> tuple[AgencyCode, ...]:
         try:
@@ -150,18 +215,12 @@ class Judge:
         return served
 
     def _judged(
-        self,
-        transaction: Transaction,
-        *,
-        entry: EnvelopeEntry,
-        acceptance: Acceptance,
-        codes: tuple[AgencyCode, ...],
-        opened: OpenedSeal,
-        attested: tuple[HeldReceipt, ...],
+        self, transaction: Transaction, candidate: _Candidate, opened: OpenedSeal, attested: tuple[HeldReceipt, ...]
     ) -> Arrived:
+        acceptance = candidate.acceptance
         newest = self._directory.version
         version = acceptance.receipt.directory_version or newest
-        # 4. Who sealed it may speak for its sender, at the time and by the directory of its acceptance.
+        # Who sealed it may speak for its sender, at the time and by the directory of its acceptance.
         standing = self._directory.standing(transaction, opened.sender, version)
         envelope = opened.bind(
             self._directory.anchors(transaction, version),
@@ -169,16 +228,16 @@ class Judge:
             acceptance.receipt.occurred_at,
         )
         assert standing is not None  # noqa: S101 - an agency that nobody knows is not bound
-        # 5. It is said by who may say it, admissible, and addressed to us.
+        # It is said by who may say it, admissible, and addressed to us.
         require_admissible(envelope.value, self._limits)
         sender = standing.agency
         require_speaker(transaction, envelope.value, sender)
-        served = [self._receiver(transaction, code, newest) for code in codes]
+        served = [self._receiver(transaction, code, newest) for code in candidate.codes]
         # For whom it is not, the hub hands it out once more, by itself; then it is refused.
         receivers = addressed(transaction, envelope.value, served, version)
         come = inbox.codes_known(transaction, envelope.message_id)
         return Arrived(
-            entry=entry,
+            entry=candidate.entry,
             envelope=envelope,
             acceptance=acceptance,
             sender=sender,

@@ -6,7 +6,6 @@ itself, so that a large document holds up no other; a few at a time, and express
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from node.settings_exchange import ReceiverSettings
 from node.usecases.attachments import SMALL, Attachments
 from node.usecases.consigning import Arrival, Consigning
 from node.usecases.downloads import Downloads, Lease
-from node.usecases.judging import Arrived, Judge, RefusedArrival
+from node.usecases.judging import Arrived, Judge, RefusedArrival, Verdict
 from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.receipt_intake import ReceiptIntake
 from node.usecases.returns import Return, Returns, released
@@ -114,10 +113,11 @@ class Receiving:
     ) -> tuple[list[Arrival], list[Download]]:
         """Messages that are here whole, and messages to complete; what becomes of the others is added to `returns`."""
         offered = [entry for entry in entries if not self._is_running(entry)]
-        judged = await asyncio.gather(*(self._judged(entry, answer) for entry in offered))
+        judged = await self._judge.judge(offered, answer.proofs) if offered else []
         whole: list[Arrival] = []
         downloads: list[Download] = []
-        for entry, found in zip(offered, judged, strict=True):
+        for entry, verdict in zip(offered, judged, strict=True):
+            found = await self._completed(verdict, answer)
             if isinstance(found, Unavailable):
                 log.error("message.released", message=entry.message_id, rule=found.code, reason=found.message)
                 returns.append(released(entry, found))
@@ -131,14 +131,11 @@ class Receiving:
                 returns.append(released(entry, _busy()))
         return whole, downloads
 
-    async def _judged(
-        self, entry: EnvelopeEntry, answer: MailboxAnswer
+    async def _completed(
+        self, verdict: Verdict, answer: MailboxAnswer
     ) -> Arrival | Download | RefusedArrival | Unavailable:
         try:
-            judged = await self._judge.judge(entry, answer.proofs)
-            if isinstance(judged, RefusedArrival):
-                return judged
-            return await self._with_attachments(judged, answer)
+            return await self._with_attachments(verdict, answer) if isinstance(verdict, Arrived) else verdict
         except Unavailable as error:
             return error
 
@@ -149,7 +146,7 @@ class Receiving:
         for attachment in message.envelope.value.extension.attachment_sizes if message.new else ():
             content = message.entry.attachments.get(attachment.digest)
             if content is not None and len(content) <= SMALL:
-                short[attachment.digest] = await asyncio.to_thread(_checked, attachment, content)
+                short[attachment.digest] = _checked(attachment, content)
             elif attachment.size > SMALL or await self._attachments.small(attachment.digest) is None:
                 long.append(attachment)
         arrival = Arrival(message, short, [attachment.digest for attachment in long])
