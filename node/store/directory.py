@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, String, Table, bindparam, func, or_, select, type_coerce
 
 from certs.signed_directory import AppliedVersion
 from node.store import contact
@@ -65,16 +66,12 @@ def agency(transaction: Transaction, code: AgencyCode, version: int | None = Non
 
 
 def _agency(transaction: Transaction, code: AgencyCode, version: int | None) -> AgencyEntry | None:
-    row = transaction.execute(
-        select(directory_agencies).where(directory_agencies.c.code == code, holds(directory_agencies, version))
-    ).one_or_none()
+    # As of now is asked for every receipt and every message: those two questions are built once.
+    entry, older = (_ENTRY_NOW, _OLDER_CODES_NOW) if version is None else (_entry(version), _older_codes(version))
+    row = transaction.execute(entry, {"of_code": code}).one_or_none()
     if row is None:
         return None
-    older_codes = transaction.scalars(
-        select(directory_older_codes.c.older_code)
-        .where(directory_older_codes.c.code == code, holds(directory_older_codes, version))
-        .order_by(directory_older_codes.c.older_code)
-    )
+    older_codes = transaction.scalars(older, {"of_code": code})
     return AgencyEntry(
         code=row.code,
         name=row.name,
@@ -175,12 +172,31 @@ def holds(table: Table, version: int | None) -> ColumnElement[bool]:
     return (table.c.since <= version) & or_(table.c.until.is_(None), table.c.until > version)
 
 
+def _entry(version: int | None) -> Select[*tuple[Any, ...]]:
+    return select(directory_agencies).where(
+        directory_agencies.c.code == bindparam("of_code"), holds(directory_agencies, version)
+    )
+
+
+def _older_codes(version: int | None) -> Select[AgencyCode]:
+    return (
+        select(directory_older_codes.c.older_code)
+        .where(directory_older_codes.c.code == bindparam("of_code"), holds(directory_older_codes, version))
+        .order_by(directory_older_codes.c.older_code)
+    )
+
+
+_ENTRY_NOW = _entry(None)
+_OLDER_CODES_NOW = _older_codes(None)
+_VERSION_AT = (
+    select(directory_versions.c.number)
+    .where(directory_versions.c.issued_at <= bindparam("at"))
+    .order_by(directory_versions.c.number.desc())
+    .limit(1)
+)
+
+
 def version_at(transaction: Transaction, at: datetime) -> int | None:
     """The version that was the newest at the time `at`; None if there was none yet."""
-    number: int | None = transaction.scalar(
-        select(directory_versions.c.number)
-        .where(directory_versions.c.issued_at <= at)
-        .order_by(directory_versions.c.number.desc())
-        .limit(1)
-    )
+    number: int | None = transaction.scalar(_VERSION_AT, {"at": at})
     return number

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from node.store import business, handovers
 from node.store import messages as message_store
@@ -15,7 +15,7 @@ from node.store.message_tables import handovers as handover_table
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import AttachmentRow
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
@@ -55,11 +55,29 @@ class StoredMessage:
     received_at: datetime
 
 
+# What each message needs is built once: to build a statement costs four times what it costs to run it.
+_ADD = Upsert(inbox, lambda adding: adding.on_conflict_do_nothing(index_elements=[inbox.c.message_id]))
+_KEEP_AGAIN = (
+    update(inbox)
+    .where(inbox.c.message_id == bindparam("of_message"), inbox.c.kept_from.is_(None))
+    .values(kept_from=bindparam("since"))
+)
+_CODES = select(handover_table.c.code).where(handover_table.c.message_id == bindparam("of_message"))
+_DESCRIBED = select(messages.c.sender, messages.c.document_id, messages.c.lane).where(
+    messages.c.message_id == bindparam("of_message")
+)
+_STORED = (
+    select(inbox, envelopes.c.sealed)
+    .join(envelopes, envelopes.c.message_id == inbox.c.message_id)
+    .where(inbox.c.message_id == bindparam("of_message"))
+)
+
+
 def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> tuple[AgencyCode, ...]:
     """Record the message and its hand-overs; gives the codes for which it had not come before."""
     sequence = message_store.add(transaction, received.message)
     transaction.execute(
-        insert_or(transaction, inbox).on_conflict_do_nothing(index_elements=[inbox.c.message_id]),
+        _ADD.on(transaction),
         {
             "message_id": received.message.message_id,
             "sequence": sequence,
@@ -80,20 +98,15 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
     )
     if added:
         message_store.restore_payload(transaction, received.message)
-        transaction.execute(
-            update(inbox)
-            .where(inbox.c.message_id == received.message.message_id, inbox.c.kept_from.is_(None))
-            .values(kept_from=received.received_at)
-        )
+        kept = {"of_message": received.message.message_id, "since": received.received_at}
+        transaction.execute(_KEEP_AGAIN, kept)
     business.enter_received(transaction, received.message, added, at=received.received_at)
     return added
 
 
 def codes_known(transaction: Transaction, message_id: Sha256Hex) -> frozenset[AgencyCode]:
     """The codes for which the message has come already; none if it has not come at all."""
-    return frozenset(
-        transaction.scalars(select(handover_table.c.code).where(handover_table.c.message_id == message_id))
-    )
+    return frozenset(transaction.scalars(_CODES, {"of_message": message_id}))
 
 
 def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | None:
@@ -108,19 +121,13 @@ def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | N
 
 def described(transaction: Transaction, message_id: Sha256Hex) -> DescribedMessage | None:
     """What is known of a message even when its bytes are not here; None if nothing is."""
-    row = transaction.execute(
-        select(messages.c.sender, messages.c.document_id, messages.c.lane).where(messages.c.message_id == message_id)
-    ).one_or_none()
+    row = transaction.execute(_DESCRIBED, {"of_message": message_id}).one_or_none()
     return None if row is None else DescribedMessage(row.sender, row.document_id, row.lane)
 
 
 def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
     """A received message whole; None if its bytes are not here."""
-    row = transaction.execute(
-        select(inbox, envelopes.c.sealed)
-        .join(envelopes, envelopes.c.message_id == inbox.c.message_id)
-        .where(inbox.c.message_id == message_id)
-    ).one_or_none()
+    row = transaction.execute(_STORED, {"of_message": message_id}).one_or_none()
     if row is None:
         return None
     return StoredMessage(

@@ -21,7 +21,7 @@ from node.store.records import Trouble
 from node.store.sending_queue import WAITING, tried
 from node.store.states import DeliveryState, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
-from runtime.columns import insert_or
+from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import Selector, Sha256Hex
 
@@ -69,20 +69,57 @@ class OwnMessage:
     state: OutboxState
 
 
+# What each message needs is built once: to build a statement costs four times what it costs to run it.
+_KNOWN_KEY = select(outbox.c.message_id, outbox.c.fingerprint).where(
+    outbox.c.adapter == bindparam("of_adapter"),
+    outbox.c.sender == bindparam("of_sender"),
+    outbox.c.key == bindparam("of_key"),
+)
+_STANDING = select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == bindparam("of_message"))
+_ADD = Upsert(
+    outbox,
+    lambda adding: adding.on_conflict_do_nothing(
+        index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key]
+    ).returning(outbox.c.message_id),
+)
+_ADD_RECIPIENT = insert(outbox_recipients)
+_ACCEPT = (
+    update(outbox)
+    .where(outbox.c.message_id == bindparam("of_message"), outbox.c.state != OutboxState.ACCEPTED)
+    .values(
+        state=OutboxState.ACCEPTED,
+        due_at=None,
+        accepted_at=bindparam("accepted"),
+        epoch=bindparam("in_epoch"),
+        attempts=outbox.c.attempts + 1,
+        tried_at=bindparam("at"),
+        **NO_TROUBLE,
+    )
+)
+_ACCEPT_DELIVERIES = (
+    update(outbox_recipients)
+    .where(
+        outbox_recipients.c.message_id == bindparam("of_message"),
+        outbox_recipients.c.delivery == DeliveryState.WAITING,
+    )
+    .values(delivery=DeliveryState.ACCEPTED, since=bindparam("accepted"))
+)
+_RELEASE_SUCCESSORS = (
+    delete(outbox_predecessors)
+    .where(outbox_predecessors.c.predecessor == bindparam("of_message"))
+    .returning(outbox_predecessors.c.message_id)
+)
+
+
 def known_key(transaction: Transaction, adapter: str, sender: AgencyCode, key: str) -> KnownKey | None:
-    row = transaction.execute(
-        select(outbox.c.message_id, outbox.c.fingerprint).where(
-            outbox.c.adapter == adapter, outbox.c.sender == sender, outbox.c.key == key
-        )
-    ).one_or_none()
+    asked = {"of_adapter": adapter, "of_sender": sender, "of_key": key}
+    row = transaction.execute(_KNOWN_KEY, asked).one_or_none()
     return None if row is None else KnownKey(row.message_id, row.fingerprint)
 
 
 def standing_of(transaction: Transaction, message_id: Sha256Hex) -> OwnMessage | None:
     """None if the message is not one of ours."""
-    row = transaction.execute(
-        select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == message_id)
-    ).one_or_none()
+    row = transaction.execute(_STANDING, {"of_message": message_id}).one_or_none()
     return None if row is None else OwnMessage(row.sender, OutboxState(row.state))
 
 
@@ -110,7 +147,7 @@ def add_recipients(
     delivery = DeliveryState.WAITING if state.is_waiting else DeliveryState.ACCEPTED
     if recipients:
         transaction.execute(
-            insert(outbox_recipients),
+            _ADD_RECIPIENT,
             [
                 {
                     "message_id": message_id,
@@ -157,9 +194,7 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     sequence = message_store.add(transaction, message)
     waits_for = _waiting_predecessors(transaction, entry)
     added = transaction.scalar(
-        insert_or(transaction, outbox)
-        .on_conflict_do_nothing(index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key])
-        .returning(outbox.c.message_id),
+        _ADD.on(transaction),
         {
             "message_id": message.message_id,
             "sequence": sequence,
@@ -228,20 +263,11 @@ def lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], lane: int) 
 
 def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: datetime, epoch: str, at: datetime) -> bool:
     """The hub has the message since `accepted_at`, by its clock. False if that was known."""
-    changed = transaction.execute(
-        update(outbox)
-        .where(outbox.c.message_id == message_id, outbox.c.state != OutboxState.ACCEPTED)
-        .values(
-            state=OutboxState.ACCEPTED, due_at=None, accepted_at=accepted_at, epoch=epoch, **tried(at), **NO_TROUBLE
-        )
-    ).rowcount
+    told = {"of_message": message_id, "accepted": accepted_at, "in_epoch": epoch, "at": at}
+    changed = transaction.execute(_ACCEPT, told).rowcount
     if not changed:
         return False
-    transaction.execute(
-        update(outbox_recipients)
-        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
-        .values(delivery=DeliveryState.ACCEPTED, since=accepted_at)
-    )
+    transaction.execute(_ACCEPT_DELIVERIES, {"of_message": message_id, "accepted": accepted_at})
     _free(transaction, _release_successors(transaction, message_id))
     return True
 
@@ -281,11 +307,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
 
 def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:
     """Those that wait for `message_id` no longer do."""
-    return transaction.scalars(
-        delete(outbox_predecessors)
-        .where(outbox_predecessors.c.predecessor == message_id)
-        .returning(outbox_predecessors.c.message_id)
-    ).all()
+    return transaction.scalars(_RELEASE_SUCCESSORS, {"of_message": message_id}).all()
 
 
 def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> None:

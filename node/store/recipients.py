@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, or_, select, update
 
 from node.store.message_tables import outbox_recipients
 from node.store.metadata import Transaction
@@ -43,15 +43,42 @@ _FOLLOWS = {
 _ENDED = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
+# Each receipt and each status asks and changes these: built once.
+_AMONG = (
+    select(outbox_recipients.c.code)
+    .where(
+        outbox_recipients.c.message_id == bindparam("of_message"),
+        outbox_recipients.c.code.in_(bindparam("codes", expanding=True)),
+    )
+    .limit(1)
+)
+
+
+def _advancing(delivery: DeliveryState) -> Update:
+    columns = outbox_recipients.c
+    follows: ColumnElement[bool] = columns.delivery.in_(_FOLLOWS[delivery])
+    if delivery in _ENDED:
+        follows = or_(follows, columns.delivery.in_(_ENDED) & (columns.since < bindparam("at")))
+    return (
+        update(outbox_recipients)
+        .where(columns.message_id == bindparam("of_message"), columns.code == bindparam("of_code"), follows)
+        .values(
+            delivery=delivery,
+            since=bindparam("at"),
+            trouble_code=bindparam("code_of"),
+            trouble_text=bindparam("text_of"),
+        )
+    )
+
+
+_ADVANCE = {delivery: _advancing(delivery) for delivery in _FOLLOWS}
+
+
 def recipient_among(
     transaction: Transaction, message_id: Sha256Hex, codes: Collection[AgencyCode]
 ) -> AgencyCode | None:
     """Under which of `codes` (one agency's, today's and older) a message of ours has that agency as a recipient."""
-    code: AgencyCode | None = transaction.scalar(
-        select(outbox_recipients.c.code)
-        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.code.in_(codes))
-        .limit(1)
-    )
+    code: AgencyCode | None = transaction.scalar(_AMONG, {"of_message": message_id, "codes": list(codes)})
     return code
 
 
@@ -65,19 +92,15 @@ def advance(
     trouble: Trouble | None,
 ) -> None:
     """Note that a delivery has come to `delivery`, unless it is known to be further."""
-    columns = outbox_recipients.c
-    follows: ColumnElement[bool] = columns.delivery.in_(_FOLLOWS[delivery])
-    if delivery in _ENDED:
-        follows = or_(follows, columns.delivery.in_(_ENDED) & (columns.since < at))
     transaction.execute(
-        update(outbox_recipients)
-        .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.code == code, follows)
-        .values(
-            delivery=delivery,
-            since=at,
-            trouble_code=trouble.code if trouble else None,
-            trouble_text=trouble.text if trouble else None,
-        )
+        _ADVANCE[delivery],
+        {
+            "of_message": message_id,
+            "of_code": code,
+            "at": at,
+            "code_of": trouble.code if trouble else None,
+            "text_of": trouble.text if trouble else None,
+        },
     )
 
 

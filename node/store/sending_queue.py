@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from node.store.message_tables import outbox
 from node.store.metadata import Transaction
@@ -27,22 +27,25 @@ class ReadyMessage:
     attempts: int
 
 
+# Looked at after every message: built once.
+_READY = (
+    select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
+    .where(outbox.c.state == OutboxState.READY)
+    .order_by(outbox.c.lane, outbox.c.sequence)
+    .limit(bindparam("most"))
+)
+_NEXT_DUE = select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
+
+
 def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
     """What may be sent now: the most urgent lane first, in it the oldest first."""
-    rows = transaction.execute(
-        select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
-        .where(outbox.c.state == OutboxState.READY)
-        .order_by(outbox.c.lane, outbox.c.sequence)
-        .limit(limit)
-    )
+    rows = transaction.execute(_READY, {"most": limit})
     return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
 
 
 def next_due(transaction: Transaction) -> datetime | None:
     """When the first resting message is to be tried again."""
-    due_at: datetime | None = transaction.scalar(
-        select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
-    )
+    due_at: datetime | None = transaction.scalar(_NEXT_DUE)
     return due_at
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import case, exists, select
 
 from node.store.metadata import Transaction
 from node.store.standing_tables import hub_standing, left_epochs
-from runtime.columns import insert_or
+from runtime.columns import Upsert, insert_or
 
 _columns = hub_standing.c
 
@@ -25,10 +25,17 @@ class HubStanding:
     catching_up_from: datetime | None
 
 
+_OF_HUB = select(
+    _columns.mark, _columns.epoch, _columns.restored_at, _columns.directory_epoch, _columns.catching_up_from
+)
+_RAISE = Upsert(
+    hub_standing,
+    lambda adding: adding.on_conflict_do_update(index_elements=[_columns.id], set_={"mark": _columns.mark + 1}),
+)
+
+
 def of_hub(transaction: Transaction) -> HubStanding:
-    row = transaction.execute(
-        select(_columns.mark, _columns.epoch, _columns.restored_at, _columns.directory_epoch, _columns.catching_up_from)
-    ).one_or_none()
+    row = transaction.execute(_OF_HUB).one_or_none()
     return HubStanding(0, None, None, None, None) if row is None else HubStanding(*row)
 
 
@@ -37,8 +44,7 @@ def raise_mark(transaction: Transaction) -> None:
 
     A report bears the mark as it stood with all that it speaks of; so a record with that mark holds all of it.
     """
-    statement = insert_or(transaction, hub_standing).values(id=1, mark=1)
-    transaction.execute(statement.on_conflict_do_update(index_elements=[_columns.id], set_={"mark": _columns.mark + 1}))
+    transaction.execute(_RAISE.on(transaction), {"id": 1, "mark": 1})
 
 
 def begin_catching_up(transaction: Transaction, since: datetime) -> datetime:
