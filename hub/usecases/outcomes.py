@@ -20,7 +20,7 @@ from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.errors import LimitExceeded, Rejected, Unavailable
-from transport.wire import Outcome, OutcomesAnswer, OutcomesRequest
+from transport.wire import Outcome, OutcomeKind, OutcomeResult, OutcomesAnswer, OutcomesRequest
 
 log = structlog.get_logger()
 
@@ -130,7 +130,10 @@ def _checked(outcome: Outcome, receipts: _Receipts) -> CheckedOutcome | Rejected
 
 def _log(request: OutcomesRequest, answer: OutcomesAnswer) -> None:
     for outcome, result in zip(request.outcomes, answer.outcomes, strict=True):
-        log.info(
+        # That a node has its receipts is what happens five times for every document: not what anyone looks for.
+        is_routine = outcome.outcome is OutcomeKind.RECEIVED and result.result is OutcomeResult.RECORDED
+        say = log.debug if is_routine else log.info
+        say(
             "outcome.entered",
             entry=outcome.entry,
             outcome=outcome.outcome,
