@@ -20,6 +20,7 @@ from tests.node.core.asking import becomes, handed, outbox_row, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually, open_node
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
+from tests.services.columns import DatabaseColumn
 
 
 async def rejection(work: object) -> Rejected:
@@ -139,12 +140,14 @@ async def test_a_document_given_back_is_not_worked_on(node: Node, hub: HubSimula
     assert error.code == "status-transition"
 
 
-async def test_software_may_say_itself_that_a_document_arrived(tmp_path: Path, world: World, hub: HubSimulator) -> None:
+async def test_software_may_say_itself_that_a_document_arrived(
+    tmp_path: Path, world: World, hub: HubSimulator, column: DatabaseColumn
+) -> None:
     """Without `arrival_status` the node sends no 01; the software's own goes to the sender, and 03 may follow it."""
     receiver = SETTINGS.receiver.model_copy(update={"arrival_status": False})
     settings = SETTINGS.model_copy(update={"receiver": receiver})
     original = document(G22, H23)
-    async with open_node(tmp_path / "node", world.identity(), hub.url, settings=settings) as node:
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column, settings=settings) as node:
         await node.directory.sync(node.hub)
         await arrived(node, hub, world.sealed(envelope(original)).data)
         assert await statuses_sent(node) == []
