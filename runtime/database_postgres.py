@@ -30,9 +30,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-#: Transactions that one process commits at a time. A second one works while the first is synced; each more adds
-#: collisions rather than speed (docs/adr/0007).
-WRITERS: Final = 2
+#: Transactions that one process has under way. What waits meanwhile becomes one group; a second transaction beside it
+#: would collide with the first, for in small tables a plan reads, and thereby locks, the table (docs/adr/0007).
+WRITERS: Final = 1
 
 #: How often a write is run that collides with others, and how often a group, before its members are run one by one.
 _ATTEMPTS: Final = 16
@@ -92,7 +92,7 @@ class PostgresDatabase(Database):
         super().__init__(WRITERS)
         self._address = address
         self._chance = chance or Random()
-        # Twice as many: one whose commit was lost is asked for through another connection.
+        # Twice as many connections: what became of a lost commit is asked through another one.
         self._writer = _engine(address, 2 * WRITERS, _WRITE_SECONDS).execution_options(isolation_level="SERIALIZABLE")
         self._reader = _engine(address, address.readers, _READ_SECONDS).execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True

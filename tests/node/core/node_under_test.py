@@ -55,7 +55,7 @@ SETTINGS = ExchangeSettings(
 )
 
 #: How long a test waits for what must come; far more than it takes, so that a slow machine fails nothing.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass(slots=True)
