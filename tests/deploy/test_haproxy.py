@@ -83,13 +83,13 @@ async def proxied(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Pro
     )
     proxy = HAProxy(tmp_path / "haproxy", hub, name=site.name)
     site.environment["CONGVAN_NODE__HUB__URL"] = proxy.url
-    await site.set_up()
-    await site.hub.stop()
-    list_proxy(hub, proxy.source)
-    shutil.copytree(hub.root, tmp_path / "hub-2", ignore=shutil.ignore_patterns("data"))
-    await site.start_hub()
-    await proxy.start((f"{site.host}:{site.port}", f"{site.host}:{second_port}"))
     try:
+        await site.set_up()
+        await site.hub.stop()
+        list_proxy(hub, proxy.source)
+        shutil.copytree(hub.root, tmp_path / "hub-2", ignore=shutil.ignore_patterns("data"))
+        await site.start_hub()
+        await proxy.start((f"{site.host}:{site.port}", f"{site.host}:{second_port}"))
         yield Proxied(site, proxy, second, second_port)
     finally:
         await site.stop()

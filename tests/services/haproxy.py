@@ -74,11 +74,13 @@ class HAProxy:
         await listening(self.host, self.port)
 
     async def stop(self) -> int:
-        """End it at once."""
+        """End it as SIGTERM does, at once; gives its exit status."""
         return await self._program.stop()
 
     async def kill(self) -> None:
-        await self._program.kill()
+        """End it at once, if it runs."""
+        if self._program.is_running:
+            await self._program.kill()
 
     def _write(self, hubs: Sequence[str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
