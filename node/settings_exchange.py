@@ -85,7 +85,7 @@ class HandoverSettings(Settings):
     express_reserve: int = Field(1, ge=1)
     """How many of them are kept for express documents."""
     timeout: float = Field(300.0, gt=0)
-    """How many seconds an adapter may take for one."""
+    """How many seconds an adapter may take for one; one more for each 2 MiB of its attachments."""
     hold: float = Field(3600.0, ge=0)
     """How many seconds at most a message is held that speaks of one that has not come yet."""
     backoff: BackoffSettings = BackoffSettings()

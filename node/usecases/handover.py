@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -19,6 +19,7 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Rejected
+from schemas.limits import MIB
 from schemas.travel import parse_envelope, read_envelope
 
 log = structlog.get_logger()
@@ -48,8 +49,12 @@ class Attempt:
     timed_out: bool = False
 
 
+#: Bytes of attachments for which an adapter has one second more: it copies them, and may pack them as well.
+_BYTES_A_SECOND: Final = 2 * MIB
+
+
 class HandingOver:
-    """Calls adapters. `timeout` is how many seconds one may take over a message."""
+    """Calls adapters. `timeout` is how many seconds one may take over a message, beside its attachments."""
 
     def __init__(self, database: Database, route: AdapterRoute, *, timeout: float) -> None:
         self._database = database
@@ -66,11 +71,12 @@ class HandingOver:
             lost = Lost(f"The bytes of the message {row.message_id} are no longer here.")
             return Attempt(row, described, None, lost)
         delivery = await asyncio.to_thread(_delivery, stored, missing, row)
+        patience = self._timeout + sum(attachment.size for attachment in delivery.attachments) / _BYTES_A_SECOND
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience):
                 outcome = await self._outcome(delivery)
         except TimeoutError:
-            late = Later(f"The adapter did not answer within {self._timeout:g} seconds.")
+            late = Later(f"The adapter did not answer within {patience:.0f} seconds.")
             return Attempt(row, described, delivery, late, timed_out=True)
         return Attempt(row, described, delivery, outcome)
 

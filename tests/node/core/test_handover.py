@@ -15,6 +15,7 @@ from node.store import handovers
 from node.store.states import HandoverState
 from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
+from schemas.limits import MIB
 from schemas.message import Priority, StatusCode
 from schemas.receipts import ReceiptEvent
 from tests.node.core.asking import arrives, events, handed, statuses_sent, verified
@@ -88,6 +89,23 @@ async def test_an_adapter_that_hangs_is_given_up_and_tried_again(node: Node, hub
     async with node.running():
         row = await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
     assert row.attempts == 2
+
+
+async def test_an_adapter_has_more_time_for_large_attachments(node: Node, hub: HubSimulator, world: World) -> None:
+    """Software that needs longer than the time-out for a large attachment is not called once more for it."""
+    content = bytes(4 * MIB)
+
+    async def slow(_delivery: Delivery) -> Outcome:
+        await asyncio.sleep(0.5)
+        return Accepted()
+
+    node.adapter.answer = slow
+    node.settings = SETTINGS.model_copy(update={"handover": SETTINGS.handover.model_copy(update={"timeout": 0.1})})
+    sealed = world.sealed(envelope(document(G22, H23), content))
+    hub.deliver(sealed.data, [H23], [content], inline=False)
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    assert len(node.adapter.deliveries) == 1
 
 
 async def test_what_an_adapter_can_never_take_is_parked_until_it_is_driven_again(
