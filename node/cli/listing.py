@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.markup import escape
 
-from node.cli.options import Dir, Json, wake_daemon, with_node
+from node.cli.options import SHOWN, All, Dir, Json, wake_daemon, with_node
 from node.cli.showing import (
     attachment_lines,
     companion_lines,
@@ -22,6 +22,7 @@ from node.cli.showing import (
     row_fields,
     short,
     show_due,
+    stand_counts,
     standing_words,
     state_words,
     transfer_words,
@@ -36,22 +37,28 @@ from node.usecases.health import require_clock
 from runtime.terminal import local_time, say, show_json, show_table
 from schemas.errors import Unavailable
 
+#: Recipients that a line of the outbox names; of more it counts how many stand where.
+_NAMED: Final = 5
+
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
 Waiting: TypeAlias = Annotated[bool, typer.Option("--waiting", help="Only what still waits.")]
 
 
 def outbox(
+    *,
     waiting: Waiting = False,
     refused: Annotated[bool, typer.Option("--refused", help="Only what was refused.")] = False,
     limit: Limit = 50,
+    every: All = False,
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
-    """What this node sends, newest first.
+    """What this node sends, newest first. Of a circular --json tells the first 100 recipients, with --all each.
 
     Example: [bold]congvan node outbox --waiting[/bold]
     """
-    rows = with_node(folder, lambda node: node.queries.outbox(waiting=waiting, refused=refused, limit=limit))
+    most = None if every else SHOWN
+    rows = with_node(folder, lambda node: node.queries.outbox(waiting=waiting, refused=refused, limit=limit, most=most))
     if as_json:
         show_json([row_fields(row) for row in rows])
         return
@@ -76,9 +83,10 @@ def outbox(
 
 
 def _recipients(row: OutboxRow) -> str:
-    shown = [f"{one.code} {standing_words(one)}" for one in row.recipients[:5]]
-    more = len(row.recipients) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    count = sum(row.stands.values())
+    if count > _NAMED:
+        return f"{count}: {stand_counts(row.stands)}"
+    return ", ".join(f"{one.code} {standing_words(one)}" for one in row.recipients)
 
 
 def inbox(
@@ -132,14 +140,17 @@ def show(
     message: Annotated[
         str, typer.Argument(metavar="MESSAGE", help="Its message id, 8 digits of it or more, or the DocumentId.")
     ],
+    every: All = False,
     folder: Dir = Path(),
     as_json: Json = False,
 ) -> None:
     """What a message is and how it stands: its recipients, attachments, receipts. `congvan node trace` tells its story.
 
+    Of a circular the first 100 recipients and receipts are shown, and how many stand where; with --all each.
+
     Example: [bold]congvan node show 3fa2b1c0[/bold]
     """
-    story = with_node(folder, lambda node: node.queries.story(message))
+    story = with_node(folder, lambda node: node.queries.story(message, most=None if every else SHOWN))
     if as_json:
         show_json(plain(story))
     else:
@@ -160,7 +171,7 @@ def _tell(story: MessageStory) -> None:
     if story.attachments:
         attachment_lines(story.attachments)
     if story.receipts:
-        receipts_table(story.receipts)
+        receipts_table(story.receipts, story.receipts_count)
     say(f"What happened to it: congvan node trace {short(story.message.message_id)}")
 
 

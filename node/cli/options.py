@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 import typer
 
@@ -20,6 +20,11 @@ Dir: TypeAlias = Annotated[
     Path, typer.Option("--dir", "-d", envvar="CONGVAN_NODE_DIR", help="The node's folder.", show_default="here")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+All: TypeAlias = Annotated[
+    bool, typer.Option("--all", help="Every recipient and receipt, however many a circular has.")
+]
+#: Recipients, and receipts, that are shown of one message without --all.
+SHOWN: Final = 100
 FromCode: TypeAlias = Annotated[
     AgencyCode | None,
     typer.Option(

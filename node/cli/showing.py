@@ -141,6 +141,11 @@ def standing_words(row: RecipientRow) -> str:
     return f"{row.standing} ({_STANDINGS[row.standing]})"
 
 
+def stand_counts(stands: Mapping[Standing, int]) -> str:
+    """How many recipients a message stands where at, in both languages."""
+    return ", ".join(f"{stands[one]} {one} ({_STANDINGS[one]})" for one in Standing if stands.get(one))
+
+
 def request_words(request: RequestRow) -> str:
     """A recall or an update with its answer."""
     kind = _REQUESTS.get(request.kind, request.kind.name.lower())
@@ -149,8 +154,9 @@ def request_words(request: RequestRow) -> str:
 
 
 def recipients_table(row: OutboxRow) -> None:
+    count = sum(row.stands.values())
     show_table(
-        f"To {len(row.recipients)} recipients" if len(row.recipients) != 1 else "To one recipient",
+        f"To {count} recipients: {stand_counts(row.stands)}" if count != 1 else "To one recipient",
         ("code", "name", "stands", "delivery", "since", "status", "requests", "why"),
         (
             (
@@ -166,6 +172,12 @@ def recipients_table(row: OutboxRow) -> None:
             for one in row.recipients
         ),
     )
+    _say_more(count - len(row.recipients), "recipients")
+
+
+def _say_more(left_out: int, things: str) -> None:
+    if left_out > 0:
+        say(f"… and {left_out} {things} more: --all shows each.")
 
 
 def companion_lines(row: OutboxRow) -> None:
@@ -233,12 +245,14 @@ def attachment_lines(attachments: tuple[AttachmentRow, ...]) -> None:
         say(f"  {escape(one.name)}  {escape(one.content_type)}  {one.size} bytes  sha-256 {one.digest}")
 
 
-def receipts_table(receipts: tuple[ReceiptRow, ...]) -> None:
+def receipts_table(receipts: tuple[ReceiptRow, ...], count: int) -> None:
+    """The receipts, of which there are `count`."""
     show_table(
         "Receipts",
         ("when", "event", "by", "recipient", "why"),
         ((one.occurred_at, one.event, one.issuer.name, one.recipient, trouble_text(one.trouble)) for one in receipts),
     )
+    _say_more(count - len(receipts), "receipts")
 
 
 def story_lines(events: tuple[StoryEvent, ...]) -> None:

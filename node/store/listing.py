@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from node.store import business, companions, deadlines, requests
 from node.store.message_tables import about, handovers, inbox, messages, outbox, outbox_recipients
@@ -24,7 +24,7 @@ from node.store.records import (
     RequestRow,
     Trouble,
 )
-from node.store.states import DeliveryState, HandoverState, OutboxState
+from node.store.states import DeliveryState, HandoverState, OutboxState, Standing
 from node.store.troubles import trouble_in
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -32,23 +32,27 @@ from schemas.message import StatusCode
 
 
 def outbox_rows(
-    transaction: Transaction, *, states: Collection[OutboxState] | None, limit: int
+    transaction: Transaction, *, states: Collection[OutboxState] | None, limit: int, most: int | None = None
 ) -> tuple[OutboxRow, ...]:
-    """The newest messages of ours, newest first; only those in one of `states`, if some are given."""
+    """The newest messages of ours, newest first; only those in one of `states`, if some are given.
+
+    Each with its first `most` recipients.
+    """
     newest = select(outbox.c.message_id).order_by(outbox.c.sequence.desc()).limit(limit)
     if states is not None:
         newest = newest.where(outbox.c.state.in_(states))
-    return _outbox_rows(transaction, transaction.scalars(newest).all())
+    return _outbox_rows(transaction, transaction.scalars(newest).all(), most)
 
 
-def outbox_row(transaction: Transaction, message_id: Sha256Hex) -> OutboxRow | None:
-    """None if the message is not ours."""
-    return next(iter(_outbox_rows(transaction, [message_id])), None)
+def outbox_row(transaction: Transaction, message_id: Sha256Hex, *, most: int | None = None) -> OutboxRow | None:
+    """A message of ours with its first `most` recipients; None if it is not ours."""
+    return next(iter(_outbox_rows(transaction, [message_id], most)), None)
 
 
-def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> tuple[OutboxRow, ...]:
+def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex], most: int | None) -> tuple[OutboxRow, ...]:
     spoken_of = _about(transaction, message_ids)
-    recipients = _recipients(transaction, message_ids)
+    recipients = _recipients(transaction, message_ids, most)
+    stands = _stands(transaction, message_ids)
     together = companions.touching(transaction, message_ids)
     rows = transaction.execute(
         # Both tables have a sender, a lane and a number; those of `messages` are the facts.
@@ -70,6 +74,7 @@ def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> 
             next_attempt_at=row.due_at,
             trouble=trouble_in(row),
             recipients=tuple(recipients[row.message_id]),
+            stands=stands[row.message_id],
             companions=_with(row.message_id, together),
         )
         for row in rows
@@ -81,16 +86,32 @@ def _with(message_id: Sha256Hex, together: Sequence[CompanionRow]) -> tuple[Comp
     return tuple(one for one in together if message_id in (one.message_id, one.leader, one.document))
 
 
+def _stands(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> defaultdict[Sha256Hex, Counter[Standing]]:
+    """How many recipients of each message it stands where at: counted by the database, for there may be thousands."""
+    columns = outbox_recipients.c
+    recalled = requests.is_recalled(columns.message_id, columns.code).label("recalled")
+    each = (
+        select(columns.message_id, columns.delivery, columns.status, recalled)
+        .where(columns.message_id.in_(message_ids))
+        .subquery()
+    )
+    found: defaultdict[Sha256Hex, Counter[Standing]] = defaultdict(Counter)
+    for row in transaction.execute(select(each, func.count().label("number")).group_by(*each.c)):
+        status = StatusCode(row.status) if row.status else None
+        standing = Standing.RECALLED if row.recalled else standing_at(DeliveryState(row.delivery), status, ())
+        found[row.message_id][standing] += row.number
+    return found
+
+
 def _recipients(
-    transaction: Transaction, message_ids: Sequence[Sha256Hex]
+    transaction: Transaction, message_ids: Sequence[Sha256Hex], most: int | None
 ) -> defaultdict[Sha256Hex, list[RecipientRow]]:
     found: defaultdict[Sha256Hex, list[RecipientRow]] = defaultdict(list)
     columns = outbox_recipients.c
-    rows = transaction.execute(
-        select(outbox_recipients)
-        .where(columns.message_id.in_(message_ids))
-        .order_by(columns.message_id, columns.position)
-    )
+    statement = select(outbox_recipients).where(columns.message_id.in_(message_ids))
+    if most is not None:
+        statement = statement.where(columns.position < most)
+    rows = transaction.execute(statement.order_by(columns.message_id, columns.position))
     asked = _asked(transaction, message_ids)
     for row in rows:
         delivery, status = DeliveryState(row.delivery), StatusCode(row.status) if row.status else None

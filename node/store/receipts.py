@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Row, bindparam, insert, select
+from sqlalchemy import Row, bindparam, func, insert, select
 
 from node.store.message_tables import handovers
 from node.store.metadata import Transaction
@@ -145,13 +145,20 @@ def signed_by_number(transaction: Transaction, numbers: Sequence[int]) -> dict[i
     return {row.receipt: SignedReceipt(row.body, row.proof_body) for row in rows}
 
 
-def of_message(transaction: Transaction, message_id: Sha256Hex) -> tuple[ReceiptRow, ...]:
-    """Every receipt about a message, in the order of what happened."""
+def count_of(transaction: Transaction, message_id: Sha256Hex) -> int:
+    """How many receipts about a message there are."""
+    counted = select(func.count()).select_from(receipts).where(receipts.c.message_id == message_id)
+    return transaction.execute(counted).scalar_one()
+
+
+def of_message(transaction: Transaction, message_id: Sha256Hex, *, most: int | None = None) -> tuple[ReceiptRow, ...]:
+    """Every receipt about a message in the order of what happened, or the first `most` of them."""
     rows = transaction.execute(
         select(receipts, proofs.c.body.label("proof_body"))
         .join(proofs, proofs.c.digest == receipts.c.proof)
         .where(receipts.c.message_id == message_id)
         .order_by(receipts.c.occurred_at, receipts.c.receipt)
+        .limit(most)
     )
     return tuple(_row(row) for row in rows)
 

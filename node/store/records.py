@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -129,7 +130,10 @@ class OutboxRow:
     """A message of ours. While it waits, `trouble` says why, `attempts` how often it was tried, `tried_at` when last,
     `next_attempt_at` when it is tried again (None: at once); after a refusal `trouble` is the reason. `companions` are
     the messages that went along with it, those with which it went, and the copies of it; `transfers`
-    its attachments that are on their way at this moment."""
+    its attachments that are on their way at this moment.
+
+    `stands` counts all its recipients by where it stands there; `recipients` are all of them, or as many as were asked
+    for."""
 
     message: MessageFacts
     adapter: str
@@ -142,6 +146,7 @@ class OutboxRow:
     next_attempt_at: datetime | None
     trouble: Trouble | None
     recipients: tuple[RecipientRow, ...]
+    stands: Mapping[Standing, int]
     companions: tuple[CompanionRow, ...] = ()
     transfers: tuple[TransferRow, ...] = ()
 
@@ -232,13 +237,18 @@ class StoryEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageStory:
-    """All that the node knows of one message, as its sender (`outbox`), its recipient (`inbox`), or both."""
+    """All that the node knows of one message, as its sender (`outbox`), its recipient (`inbox`), or both.
+
+    `receipts` are all of them in the order of what they attest, or as many as were asked for; `receipts_count` says how
+    many there are.
+    """
 
     message: MessageFacts
     outbox: OutboxRow | None
     inbox: InboxRow | None
     attachments: tuple[AttachmentRow, ...]
     receipts: tuple[ReceiptRow, ...]
+    receipts_count: int
     events: tuple[StoryEvent, ...]
 
 

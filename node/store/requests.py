@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, or_, select, update
 
 from node.store.business_tables import requests
 from node.store.messages import RecordedMessage
@@ -49,6 +49,16 @@ def open_for(transaction: Transaction, message: RecordedMessage, codes: Iterable
     if rows:
         # A message between two agencies of this node is sent here and comes here.
         transaction.execute(insert_or(transaction, requests).on_conflict_do_nothing(), rows)
+
+
+def is_recalled(message_id: ColumnElement[str], code: ColumnElement[AgencyCode]) -> ColumnElement[bool]:
+    """Whether the agency of a row has agreed to give back the message of the row."""
+    return exists().where(
+        requests.c.about == message_id,
+        requests.c.code == code,
+        requests.c.kind == BusinessType.RECALL,
+        requests.c.state == RequestState.AGREED,
+    )
 
 
 def answer(

@@ -41,14 +41,19 @@ class Queries:
         self._identity = identity
         self._clock = clock
 
-    async def outbox(self, *, waiting: bool = False, refused: bool = False, limit: int = 50) -> tuple[OutboxRow, ...]:
-        """The newest messages of ours, newest first; only those that wait, or were refused, if so asked."""
+    async def outbox(
+        self, *, waiting: bool = False, refused: bool = False, limit: int = 50, most: int | None = None
+    ) -> tuple[OutboxRow, ...]:
+        """The newest messages of ours, newest first; only those that wait, or were refused, if so asked.
+
+        Each with its first `most` recipients, and counts of all.
+        """
         states = [
             state
             for state in OutboxState
             if (waiting and state.is_waiting) or (refused and state is OutboxState.REFUSED)
         ]
-        return await self._database.read(partial(self._outbox, states=states or None, limit=limit))
+        return await self._database.read(partial(self._outbox, states=states or None, limit=limit, most=most))
 
     async def inbox(self, *, waiting: bool = False, limit: int = 50) -> tuple[InboxRow, ...]:
         """The newest messages received, newest first; only those not yet handed over, if so asked."""
@@ -60,12 +65,13 @@ class Queries:
         """Documents with a deadline that our agencies have not finished, refused or given back; the earliest first."""
         return await self._database.read(partial(listing.due_rows, limit=limit))
 
-    async def story(self, name: str) -> MessageStory:
+    async def story(self, name: str, *, most: int | None = None) -> MessageStory:
         """The story of the message `name`: its id, a unique beginning of at least 8 digits, or a DocumentId.
 
-        A DocumentId means the newest document that carries it. Raises Rejected: `message-unknown`, `message-ambiguous`.
+        Of recipients, receipts and messages that speak of it the first `most`. A DocumentId means the newest document
+        that carries it. Raises Rejected: `message-unknown`, `message-ambiguous`.
         """
-        return await self._database.read(partial(self._story, name=name))
+        return await self._database.read(partial(self._story, name=name, most=most))
 
     async def sealed(self, name: str) -> bytes:
         """The envelope's bytes as they travel; `name` as for `story`, and so the errors, and `payload-purged`."""
@@ -80,12 +86,13 @@ class Queries:
         return await self._database.read(figures.balance)
 
     def _outbox(
-        self, transaction: Transaction, states: Collection[OutboxState] | None, limit: int
+        self, transaction: Transaction, states: Collection[OutboxState] | None, limit: int, most: int | None
     ) -> tuple[OutboxRow, ...]:
-        return self._with_transfers(transaction, listing.outbox_rows(transaction, states=states, limit=limit))
+        rows = listing.outbox_rows(transaction, states=states, limit=limit, most=most)
+        return self._with_transfers(transaction, rows)
 
-    def _story(self, transaction: Transaction, name: str) -> MessageStory:
-        story = _story(transaction, name)
+    def _story(self, transaction: Transaction, name: str, most: int | None) -> MessageStory:
+        story = _story(transaction, name, most)
         if story.outbox is None:
             return story
         (row,) = self._with_transfers(transaction, (story.outbox,))
@@ -120,19 +127,19 @@ class Queries:
         )
 
 
-def _story(transaction: Transaction, name: str) -> MessageStory:
+def _story(transaction: Transaction, name: str, most: int | None) -> MessageStory:
     message_id = message_named(transaction, name)
-    ours = listing.outbox_row(transaction, message_id)
+    ours = listing.outbox_row(transaction, message_id, most=most)
     received = listing.inbox_row(transaction, message_id)
     facts = message_store.facts(transaction, message_id)
     assert facts is not None  # noqa: S101 - its name was found among the messages
-    receipts = receipt_store.of_message(transaction, message_id)
+    receipts = receipt_store.of_message(transaction, message_id, most=most)
     steps = [receipt_step(receipt) for receipt in receipts]
     if ours is not None:
         steps.extend(own_steps(ours))
     if received is not None:
         steps.extend(arrival_steps(received))
-    for speaking in listing.speaking_of(transaction, message_id, limit=_WORDS):
+    for speaking in listing.speaking_of(transaction, message_id, limit=min(_WORDS, most or _WORDS)):
         row = listing.outbox_row(transaction, speaking) or listing.inbox_row(transaction, speaking)
         if row is not None:
             steps.append(word_step(row))
@@ -142,6 +149,7 @@ def _story(transaction: Transaction, name: str) -> MessageStory:
         inbox=received,
         attachments=message_store.attachments_of(transaction, message_id),
         receipts=receipts,
+        receipts_count=len(receipts) if most is None else receipt_store.count_of(transaction, message_id),
         events=tuple(sorted(steps, key=lambda step: step.at)),
     )
 

@@ -16,11 +16,12 @@ from hub.usecases.agencies import NewAgency
 from node.cli import app as node_app
 from node.cli.agencies import offered_recipients
 from node.store.records import OutboxRow
-from node.store.states import DeliveryState
+from node.store.states import DeliveryState, Standing
 from node.usecases.selection import recipients_digest
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
 from schemas.errors import Rejected
+from schemas.message import StatusCode
 from schemas.receipt_codec import read_receipt
 from schemas.receipts import ReceiptEvent
 from schemas.recipients import parse_recipient, parse_selector
@@ -132,6 +133,29 @@ async def test_a_recall_of_a_circular_goes_to_those_that_have_it(site: Site) -> 
     with pytest.raises(Rejected) as raised:
         await g22.submit(recall(circular, 3), key="3", about=(sent,), selectors=(BELOW,))
     assert raised.value.code == "selectors-not-allowed"
+
+
+async def test_a_circular_is_told_in_counts_and_a_few_of_its_many(site: Site) -> None:
+    """Of recipients and receipts as many as asked for, and how many there are of each; a recall agreed to counts."""
+    g22, h23 = site.node("g22"), site.node("h23")
+    circular = document("G22", number=1)
+    sent = await g22.submit(circular, key="1", selectors=(BELOW,))
+    await site.run_dry()
+    taken_back = recall(document("G22", "H23.12", number=1), 2)
+    asked = await g22.submit(taken_back, key="2", about=(sent,))
+    await site.run_dry()
+    agreed = status("H23.12", taken_back, StatusCode.REQUEST_AGREED)
+    await h23.submit(agreed, key="agreed", about=(asked,))
+    await site.run_dry()
+    whole = await g22.foundation.queries.story(sent)
+    story = await g22.foundation.queries.story(sent, most=1)
+    assert story.outbox is not None
+    assert [one.code.value for one in story.outbox.recipients] == ["H23"]
+    assert story.outbox.stands == {Standing.ARRIVED: 1, Standing.RECALLED: 1}
+    assert (len(story.receipts), story.receipts_count) == (1, len(whole.receipts))
+    assert len(whole.receipts) == 5
+    (row,) = [each for each in await g22.foundation.queries.outbox(most=1) if each.message.message_id == sent]
+    assert (len(row.recipients), row.stands) == (1, story.outbox.stands)
 
 
 @pytest.mark.parametrize(
