@@ -16,7 +16,7 @@ from runtime.settings import settings_of
 from schemas.errors import Rejected
 from tests.hub.admin.conftest import Clock, running
 from tests.hub.admin.test_server import call
-from tests.services.rabbitmq import RabbitMQ, installed
+from tests.services.rabbitmq import RabbitMQ
 
 
 def _set(folder: HubFolder, port: int, *lines: str) -> None:
@@ -37,7 +37,6 @@ async def _metrics(port: int) -> str:
         return await answer.text()
 
 
-@pytest.mark.skipif(not installed(), reason="no RabbitMQ on this machine")
 @pytest.mark.timeout(300)
 async def test_a_hub_links_over_tls_as_its_settings_say(
     folder: HubFolder, clock: Clock, rabbitmq: RabbitMQ, unused_tcp_port: int

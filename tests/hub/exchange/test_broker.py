@@ -30,13 +30,13 @@ from tests.hub.exchange.linked import TERMS, channel_to, forget, linked, until, 
 from tests.hub.exchange.nodes import Node, rejection
 from tests.hub.exchange.test_watch import told
 from tests.services.columns import ON_SQLITE
-from tests.services.rabbitmq import RabbitMQ, installed
+from tests.services.rabbitmq import RabbitMQ
 from transport.client import HubClient
 from transport.wire import EnvelopeEntry
 
 UNITS = tuple(f"H23.{number}" for number in range(1, 6))
 
-pytestmark = [pytest.mark.skipif(not installed(), reason="no RabbitMQ on this machine"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
