@@ -196,11 +196,6 @@ class RabbitMQ:
         }
 
 
-def installed() -> bool:
-    """True if this machine has a RabbitMQ to start."""
-    return shutil.which("epmd") is not None and any(_RELEASES.glob("rabbitmq_server-*"))
-
-
 def _release() -> Path:
     return max(_RELEASES.glob("rabbitmq_server-*"))
 
