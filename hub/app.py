@@ -80,7 +80,7 @@ async def restored(folder: HubFolder, *, actor: str, clock: Clock = utc_now) -> 
     """Begin a new epoch of the hub in `folder`, which was put back to a backup. Raises `hub-running`."""
     async with AsyncExitStack() as stack:
         foundation = await stack.enter_async_context(open_foundation(folder, clock=clock))
-        stack.enter_context(exclusive(folder.serving_lock, _running(folder)))
+        stack.enter_context(exclusive(folder.serving_lock, already_running(folder)))
         await upgrade(foundation.database, MIGRATIONS)
         return await begin_epoch(foundation.database, foundation.publisher, clock=clock, actor=actor)
 
@@ -90,7 +90,7 @@ async def held(folder: HubFolder, clock: Clock) -> AsyncIterator[Foundation]:
     """The hub in `folder`, for the one program of this machine that serves it. Raises `hub-running`."""
     _renew_certificates(folder, clock())
     async with open_foundation(folder, clock=clock) as foundation:
-        with exclusive(folder.serving_lock, _running(folder)):
+        with exclusive(folder.serving_lock, already_running(folder)):
             yield foundation
 
 
@@ -149,7 +149,8 @@ async def serve(
     log.info("hub.stopped", name=hub.name)
 
 
-def _running(folder: HubFolder) -> Unavailable:
+def already_running(folder: HubFolder) -> Unavailable:
+    """The refusal of whoever needs a folder for itself while a hub serves from it."""
     return Unavailable("hub-running", f"A hub is running in {folder.root} already.", mend="Stop it first.")
 
 

@@ -39,7 +39,7 @@ async def serve_by_workers(
         raise Rejected(
             "workers-need-postgresql",
             "Several processes cannot serve from a SQLite file, in which one writes at a time.",
-            mend="Set [database] url to a PostgreSQL database, or leave --workers.",
+            mend="Move the hub with `congvan hub db copy` and set [database] url, or leave --workers.",
         )
     async with held(folder, clock):
         with _listener(settings.hub.address) as listener:

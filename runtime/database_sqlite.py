@@ -46,7 +46,7 @@ class SqliteDatabase(Database):
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)
 
     def _ask(self, question: Callable[[Connection], T]) -> T:
-        with _driver_errors(), self._reader.connect() as connection:
+        with driver_errors(), self._reader.connect() as connection:
             return question(connection)
 
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
@@ -62,7 +62,7 @@ class SqliteDatabase(Database):
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._commit_together, works)
 
     def _commit_together(self, works: Sequence[Work]) -> list[Any]:
-        with _driver_errors(), self._writer.connect() as connection:
+        with driver_errors(), self._writer.connect() as connection:
             answers = [work(connection) for work in works]
             connection.commit()
             return answers
@@ -101,7 +101,19 @@ def _engine(path: Path, *, connections: int, begin: str) -> Engine:
 
 
 @contextlib.contextmanager
-def _driver_errors() -> Iterator[None]:
+def others_kept_out(path: Path) -> Iterator[Connection]:
+    """The database at `path` in one transaction, beside which nobody else writes; what it writes is forgotten."""
+    engine = _engine(path, connections=1, begin="BEGIN IMMEDIATE")
+    try:
+        with driver_errors(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def driver_errors() -> Iterator[None]:
+    """What SQLite's driver raises within, as errors of ours; a broken constraint as it is."""
     try:
         yield
     except IntegrityError:

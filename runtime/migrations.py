@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -29,24 +30,25 @@ async def upgrade(database: Database, folder: Path) -> tuple[str | None, str | N
     `folder` holds Alembic's `env.py` and `versions/`. A database from a newer program is refused
     (`database-newer`), never touched.
     """
+    return await database.exclusively(partial(upgrade_within, folder=folder))
+
+
+def upgrade_within(connection: Connection, folder: Path) -> tuple[str | None, str | None]:
+    """The same as a part of the caller's transaction, beside which nobody else migrates."""
     scripts = ScriptDirectory.from_config(_configuration(folder))
     newest = scripts.get_current_head()
-
-    def run(connection: Connection) -> tuple[str | None, str | None]:
-        before = MigrationContext.configure(connection).get_current_revision()
-        if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
-            raise Unavailable(
-                "database-newer",
-                f"The database is at revision {before}, which this program does not know.",
-                mend="Start the newer program, or restore a backup made by this one.",
-            )
-        if before != newest:
-            configuration = _configuration(folder)
-            configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
-        return before, newest
-
-    return await database.exclusively(run)
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+        raise Unavailable(
+            "database-newer",
+            f"The database is at revision {before}, which this program does not know.",
+            mend="Start the newer program, or restore a backup made by this one.",
+        )
+    if before != newest:
+        configuration = _configuration(folder)
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "head")
+    return before, newest
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from hub.cli import (
     backup,
     blobs,
     connection,
+    database,
     deliveries,
     evidence,
     group,
@@ -51,4 +52,5 @@ app.command("evidence")(evidence.evidence)
 app.add_typer(agency.app, name="agency")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(connection.app, name="connection")
+app.add_typer(database.app, name="db")
 app.add_typer(group.app, name="group")

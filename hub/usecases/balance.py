@@ -47,10 +47,11 @@ class Balance:
 
 async def balance_of(database: Database) -> Balance:
     """The balance of a hub, in one snapshot of its database."""
-    return await database.read(_balance)
+    return await database.read(balance_within)
 
 
-def _balance(transaction: Transaction) -> Balance:
+def balance_within(transaction: Transaction) -> Balance:
+    """The same as a part of the caller's transaction."""
     sent: dict[str, Counter[DeliveryState]] = {}
     received: dict[str, Counter[DeliveryState]] = {}
     _count(sent, balances.by_sender(transaction))
