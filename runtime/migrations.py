@@ -30,13 +30,21 @@ async def upgrade(database: Database, folder: Path) -> tuple[str | None, str | N
     `folder` holds Alembic's `env.py` and `versions/`. A database from a newer program is refused
     (`database-newer`), never touched.
     """
-    return await database.exclusively(partial(upgrade_within, folder=folder))
+    # Read before the transaction, so that nobody is kept out for longer than need be.
+    scripts = ScriptDirectory.from_config(_configuration(folder))
+    newest = scripts.get_current_head()
+    return await database.exclusively(partial(_upgrade, folder=folder, scripts=scripts, newest=newest))
 
 
 def upgrade_within(connection: Connection, folder: Path) -> tuple[str | None, str | None]:
     """The same as a part of the caller's transaction, beside which nobody else migrates."""
     scripts = ScriptDirectory.from_config(_configuration(folder))
-    newest = scripts.get_current_head()
+    return _upgrade(connection, folder, scripts, scripts.get_current_head())
+
+
+def _upgrade(
+    connection: Connection, folder: Path, scripts: ScriptDirectory, newest: str | None
+) -> tuple[str | None, str | None]:
     before = MigrationContext.configure(connection).get_current_revision()
     if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
         raise Unavailable(

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
-from node.store import deadlines, requests
+from node.store import agency_search, deadlines, outbox, requests, selection, transfers
 from node.store.migrate import MIGRATIONS
 from node.store.states import DeadlineStage, RequestState
 from node.store.tables import metadata
@@ -140,3 +140,46 @@ def _as_before(connection: Connection) -> None:
             ),
             {"id": _id(number), "number": number},
         )
+
+
+async def test_a_filled_node_of_the_release_before_goes_on_after_the_upgrade(
+    tmp_path: Path, column: DatabaseColumn
+) -> None:
+    """What it sent keeps its recipients, chosen one by one; the agencies it knows are found by names without marks."""
+    old = tmp_path / "old"
+    shutil.copytree(MIGRATIONS, old, ignore=shutil.ignore_patterns("001*", "__pycache__"))
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    async with open_database(column.place(tmp_path / "node.db")) as database:
+        assert await upgrade(database, old) == (None, "0009")
+        await database.write(_release_before)
+        assert (await upgrade(database, MIGRATIONS))[0] == "0009"
+        sent = await database.read(lambda connection: outbox.recipients_of(connection, _id(1)))
+        assert [(one.code.value, one.name, one.selected) for one in sent] == [
+            ("H23", "Hải Dương", False),
+            ("G22", None, False),
+        ]
+        assert await database.read(lambda connection: selection.selectors_of(connection, _id(1))) == ()
+        assert not await database.read(lambda connection: selection.is_undecided(connection, _id(1)))
+        found = await database.read(lambda connection: agency_search.search(connection, "hai duong", limit=5))
+        assert [(entry.code.value, entry.name) for entry in found] == [("H23", "UBND tỉnh Hải Dương")]
+        assert await database.read(lambda connection: transfers.to_come(connection, at=at)) == 0
+
+
+#: A document to two that waits to be sent, and a directory in which one agency was given another name.
+_RELEASE_BEFORE = """
+INSERT INTO messages (message_id, kind, sender, business, priority, lane, sealed_bytes)
+    VALUES (:id, 'document', 'H31', 0, 0, 3, 1);
+INSERT INTO outbox (message_id, sequence, adapter, sender, key, fingerprint, submission_id, created_at, state, lane,
+    attempts) VALUES (:id, 1, 'x', 'H31', 'k', :id, 'x', 1000, 'waiting', 3, 0);
+INSERT INTO outbox_recipients (message_id, code, position, written, name, delivery, since)
+    VALUES (:id, 'H23', 0, 'H23', 'Hải Dương', 'waiting', 0), (:id, 'G22', 1, 'G22', NULL, 'waiting', 0);
+INSERT INTO directory_agencies (code, since, until, name, connection, status)
+    VALUES ('H23', 1, 4, 'Tỉnh Hải Dương cũ', 'haiduong', 'active'),
+    ('H23', 4, NULL, 'UBND tỉnh Hải Dương', 'haiduong', 'active'),
+    ('H31', 1, NULL, 'UBND tỉnh Hưng Yên', 'hungyen', 'active')
+"""
+
+
+def _release_before(connection: Connection) -> None:
+    for statement in _RELEASE_BEFORE.replace(":id", f"'{_id(1)}'").split(";"):
+        connection.execute(text(statement))
