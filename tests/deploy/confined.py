@@ -50,7 +50,9 @@ def _mount(*arguments: str | Path) -> None:
 
 def _show(unit: Unit, state: Path) -> None:
     """Make the file system what the unit lets the program see."""
-    code = [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]]
+    places = [Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]]
+    # A venv inside the project comes along with it; a mount of its own would be hidden by the project's.
+    code = [place for place in places if not any(other in place.parents for other in places)]
     staging = Path("/mnt")
     _mount("-t", "tmpfs", "tmpfs", staging)
     for number, path in enumerate([*code, state]):

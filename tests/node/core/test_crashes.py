@@ -35,7 +35,7 @@ FORMS = (SqliteDatabase, PostgresDatabase)
 Transact: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
 #: More commits than the way below takes; a later one than there is kills nobody.
-COMMITS = 16
+COMMITS = 19
 
 
 class Killed(Exception):  # noqa: N818 - no error: what a test does

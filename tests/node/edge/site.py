@@ -106,7 +106,7 @@ class Hub:
                 return await question(foundation)
 
         answer = asyncio.run(run())
-        ring(self.folder.doorbell)
+        ring(self.folder.doorbell())
         return answer
 
     def admit(self, code: str, name: str = "Cơ quan", *, served_by: str | None = None) -> str:
