@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -78,7 +80,11 @@ class SqliteColumn(DatabaseColumn):
             self._templates = self._templates or Path(tempfile.mkdtemp(prefix="congvan-templates-"))
             template = self._templates / migrations.parts[-3]
             if not template.exists():
-                _migrate(template, migrations)
+                made = template.with_suffix(".made")
+                _migrate(made, migrations)
+                # What was migrated may stand beside the file still, in its log.
+                with contextlib.closing(sqlite3.connect(made)) as connection:
+                    connection.execute("VACUUM INTO ?", (str(template),))
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(template, file)
         return file
