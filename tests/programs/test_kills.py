@@ -48,6 +48,9 @@ async def kill_along(walk: Walk, name: str, begun: int, *, every: bool) -> int:
     How many steps a message takes hangs on what shares a commit with it: one may arrive before the step of its kill.
     """
     program = walk.site.programs[name]
+    # What the kills of another program left under way would be counted as steps of one message.
+    if begun:
+        await everything_arrived_once(walk, begun)
     counted = await steps(walk, name, begun)
     begun += 1
     kills = [(moment, step) for step in range(1, counted + 1) for moment in ("before", "after")]
