@@ -6,6 +6,7 @@ in the same order always; `--every-kill` takes all of them.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.programs.ways import Walk, Way, open_walk
 
 #: Kills of each program on one way, unless every one is asked for.
 _SOME = 3
+#: Seconds after which what a program was doing when its order was taken back is done, or it is dead.
+_LAST_STEP = 0.3
 
 
 @pytest.mark.programs
@@ -65,13 +68,15 @@ async def kill_along(walk: Walk, name: str, begun: int, *, every: bool) -> int:
         exchange.order(walk.site, name, f"{moment} {step}")
         walk.begin(begun)
         await exchange.until(partial(died_or_arrived, walk, program, begun), f"{moment} step {step} of {name}")
+        exchange.order(walk.site, name, "")
+        # A message that is complete may still be followed by the step of the kill: it comes now or not at all.
+        await asyncio.sleep(_LAST_STEP)
         begun += 1
         if program.is_running:
             unreached = min(unreached, step)
         else:
             struck += 1
             await revive(walk.site, name)
-        exchange.order(walk.site, name, "")
     assert struck >= wanted, f"only {struck} kills struck, of {wanted}"
     return begun
 
