@@ -51,6 +51,16 @@ def client_context(
     return context
 
 
+def listener_context(chain_path: Path, key_path: Path) -> ssl.SSLContext:
+    """The context of a listener for software, which shows no certificate of its own.
+
+    Raises KeyRejected as `server_context` does.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    _load_own(context, chain_path, key_path, None)
+    return context
+
+
 def push_server_context(
     chain_path: Path, key_path: Path, passphrase: bytes | None, hub_authorities: Sequence[x509.Certificate]
 ) -> ssl.SSLContext:
