@@ -14,10 +14,11 @@ from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
 from node.usecases.evidence import Evidence
-from node.usecases.facade import NodeFacade
+from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
+from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from node.usecases.transfers import Transfers
@@ -79,7 +80,16 @@ class Foundation:
 
     def api(self, name: str) -> NodeFacade:
         """The node as the adapter `name` sees it."""
-        return NodeFacade(name, self.submitter, self.directory, self.attachments)
+        return NodeFacade(
+            name,
+            NodeParts(
+                submitter=self.submitter,
+                directory=self.directory,
+                attachments=self.attachments,
+                responder=self.responder,
+                sent=SentDocuments(self.database),
+            ),
+        )
 
     @asynccontextmanager
     async def hub_client(self) -> AsyncIterator[HubClient]:

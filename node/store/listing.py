@@ -41,15 +41,18 @@ def outbox_rows(
     newest = select(outbox.c.message_id).order_by(outbox.c.sequence.desc()).limit(limit)
     if states is not None:
         newest = newest.where(outbox.c.state.in_(states))
-    return _outbox_rows(transaction, transaction.scalars(newest).all(), most)
+    return outbox_rows_of(transaction, transaction.scalars(newest).all(), most=most)
 
 
 def outbox_row(transaction: Transaction, message_id: Sha256Hex, *, most: int | None = None) -> OutboxRow | None:
     """A message of ours with its first `most` recipients; None if it is not ours."""
-    return next(iter(_outbox_rows(transaction, [message_id], most)), None)
+    return next(iter(outbox_rows_of(transaction, [message_id], most=most)), None)
 
 
-def _outbox_rows(transaction: Transaction, message_ids: Sequence[Sha256Hex], most: int | None) -> tuple[OutboxRow, ...]:
+def outbox_rows_of(
+    transaction: Transaction, message_ids: Sequence[Sha256Hex], *, most: int | None
+) -> tuple[OutboxRow, ...]:
+    """Those of `message_ids` that are ours, newest first, each with its first `most` recipients."""
     spoken_of = _about(transaction, message_ids)
     recipients = _recipients(transaction, message_ids, most)
     stands = _stands(transaction, message_ids)

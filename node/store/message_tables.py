@@ -51,7 +51,8 @@ def _kept_from_index(table: str) -> Index:
 
 
 #: In the order in which the node came to know them. `sender` is the code of today that stood behind From. `purged_at`
-#: is when the payload was dropped: the sealed bytes, and the attachments that no other message names.
+#: is when the payload was dropped: the sealed bytes, and the attachments that no other message names. `number`,
+#: `notation` and `document_type` (its name in words) are a document's, and null of what came before they were kept.
 messages = Table(
     "messages",
     metadata,
@@ -70,6 +71,9 @@ messages = Table(
     Column("due_date", Text),
     Column("sealed_bytes", Integer, nullable=False),
     Column("purged_at", Instant),
+    Column("number", Text),
+    Column("notation", Text),
+    Column("document_type", Text),
     Index("uq_messages_message_id", "message_id", unique=True),
     Index("ix_messages_document_id_sender_sequence", "document_id", "sender", "sequence"),
 )
@@ -212,6 +216,8 @@ inbox = Table(
 )
 
 #: One hand-over: this message, for this agency. `due_at` is a resting one's next try, a held one's end of the hold.
+#: `adapter` is the one that left it to its software to fetch, first at `offered_at`; whoever has `lock_token` settles
+#: it, others not before `locked_until`.
 handovers = Table(
     "handovers",
     metadata,
@@ -224,6 +230,10 @@ handovers = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant),
     *_trouble_columns(),
+    Column("adapter", String(64)),
+    Column("offered_at", Instant),
+    Column("lock_token", String(32)),
+    Column("locked_until", Instant),
     Index("ix_handovers_state_lane_sequence", "state", "lane", "sequence", "code"),
     Index("ix_handovers_state_due_at", "state", "due_at"),
 )

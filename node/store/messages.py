@@ -15,7 +15,7 @@ from node.store.states import MessageKind
 from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import CONTENT_ID_PREFIX, Envelope, Sha256Hex
-from schemas.message import BusinessType, Document, Priority, StatusCode
+from schemas.message import BusinessType, Document, DocumentCode, Priority, StatusCode
 
 #: Some writers give a recall or an update the DocumentId of what it speaks of: that id means the document itself.
 _IS_REQUEST = messages.c.business.in_((BusinessType.RECALL, BusinessType.UPDATE))
@@ -100,6 +100,9 @@ def _values(message: RecordedMessage) -> dict[str, object]:
             "subject": content.subject,
             "business": content.business_type,
             "due_date": content.due_date.text if content.due_date else None,
+            "number": content.code.number,
+            "notation": content.code.notation,
+            "document_type": content.document_type.type_name,
         }
     return values | {
         "kind": MessageKind.STATUS,
@@ -193,6 +196,8 @@ def facts_of(row: Row[tuple[object, ...]], spoken_of: tuple[Sha256Hex, ...]) -> 
         about=spoken_of,
         sealed_bytes=row.sealed_bytes,
         purged_at=row.purged_at,
+        code=None if row.number is None else DocumentCode(number=row.number, notation=row.notation or ""),
+        document_type=row.document_type,
     )
 
 

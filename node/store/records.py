@@ -19,7 +19,7 @@ from node.store.states import (
 )
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-from schemas.message import BusinessType, Priority, StatusCode
+from schemas.message import BusinessType, DocumentCode, Priority, StatusCode
 from schemas.receipts import Issuer, ReceiptEvent, SignedReceipt
 
 
@@ -38,6 +38,7 @@ class Trouble:
 class MessageFacts:
     """What a message is. `subject` is a document's; `status` a status message's; `about` whom it speaks of.
 
+    `code` (number and notation) and `document_type` are a document's; None of what came before they were kept.
     `purged_at` is when its bytes were dropped by the retention rule.
     """
 
@@ -55,6 +56,8 @@ class MessageFacts:
     about: tuple[Sha256Hex, ...]
     sealed_bytes: int
     purged_at: datetime | None
+    code: DocumentCode | None
+    document_type: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from adapters.sdk import DeliveryState, MessageKind, Standing
 
-class MessageKind(StrEnum):
-    DOCUMENT = "document"
-    STATUS = "status"
+__all__ = [
+    "CompanionRole",
+    "DeadlineStage",
+    "DeliveryState",
+    "Direction",
+    "HandoverState",
+    "MessageKind",
+    "OutboxState",
+    "RequestState",
+    "Standing",
+]
 
 
 class OutboxState(StrEnum):
@@ -26,23 +35,6 @@ class OutboxState(StrEnum):
     @property
     def is_waiting(self) -> bool:
         return self in (OutboxState.HELD, OutboxState.READY, OutboxState.RESTING)
-
-
-class DeliveryState(StrEnum):
-    """How far a message of ours has come to one recipient.
-
-    `waiting` for the hub, `accepted` by it, `consigned` (durably stored by the recipient's node), `handed-over` to its
-    software; `refused` or `failed` there; `expired` or `cancelled` at the hub.
-    """
-
-    WAITING = "waiting"
-    ACCEPTED = "accepted"
-    CONSIGNED = "consigned"
-    HANDED_OVER = "handed-over"
-    HANDOVER_FAILED = "handover-failed"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
 
 
 class HandoverState(StrEnum):
@@ -89,28 +81,6 @@ class DeadlineStage(StrEnum):
     NEAR = "near"
     PAST = "past"
     SETTLED = "settled"
-
-
-class Standing(StrEnum):
-    """Where a message of ours stands at one recipient, by its delivery, the statuses and the requests.
-
-    `agreed` and `declined` are the answers to a recall or an update itself; a document whose recall was agreed is
-    `recalled`.
-    """
-
-    WAITING = "waiting"
-    SENT = "sent"
-    ARRIVED = "arrived"
-    ACCEPTED = "accepted"
-    ASSIGNED = "assigned"
-    PROCESSING = "processing"
-    FINISHED = "finished"
-    REFUSED = "refused"
-    RECALLED = "recalled"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    AGREED = "agreed"
-    DECLINED = "declined"
 
 
 class Direction(StrEnum):

@@ -14,8 +14,8 @@ from cryptography import x509
 
 from certs.signed_directory import AppliedVersion, VerifiedVersion, verify_version
 from certs.trust import SignerBinding, TrustAnchor
+from node.store import agency_search, directory_changes, standing
 from node.store import directory as directory_store
-from node.store import directory_changes, standing
 from node.store.directory import Standing
 from node.store.metadata import Transaction
 from node.usecases.directory_history import HubHistory
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 #: Codes that are looked through for one like a mistyped code.
 _NEAR: Final = 5000
+_PAGE: Final = 1000
 #: Versions of which the anchors are remembered, and agencies (as of a version): a mailbox holds messages of a few.
 _REMEMBERED_VERSIONS: Final = 16
 _REMEMBERED_AGENCIES: Final = 1024
@@ -78,6 +79,11 @@ class DirectoryCopy:
     async def agency(self, code: AgencyCode) -> AgencyEntry | None:
         """The entry of a code, today's or an older one."""
         return await self._database.read(lambda transaction: directory_store.agency(transaction, code))
+
+    async def agencies(self, text: str, *, under: AgencyCode | None, after: str, limit: int) -> tuple[AgencyEntry, ...]:
+        """A page of the agencies that are not retired; see `adapters.sdk.NodeApi.agencies`."""
+        look = partial(agency_search.page, text=text, under=under, after=after, limit=min(limit, _PAGE))
+        return tuple(await self._database.read(look))
 
     async def served(self, code: AgencyCode) -> AgencyEntry:
         """The entry of an agency that this node serves, by its code of today or an older one.

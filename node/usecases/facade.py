@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
-from adapters.sdk import Submission, Submitted
+from adapters.sdk import SentDocument, StatusReport, Submission, Submitted
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
+from node.usecases.sent_documents import SentDocuments
+from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Sha256Hex
 
 
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node does for its adapters, whichever asks."""
+
+    submitter: Submitter
+    directory: DirectoryCopy
+    attachments: Attachments
+    responder: Responder
+    sent: SentDocuments
+
+
 class NodeFacade:
     """`adapters.sdk.NodeApi`, bound to the adapter `name`."""
 
-    def __init__(self, name: str, submitter: Submitter, directory: DirectoryCopy, attachments: Attachments) -> None:
+    def __init__(self, name: str, parts: NodeParts) -> None:
         self._name = name
-        self._submitter = submitter
-        self._directory = directory
-        self._attachments = attachments
+        self._parts = parts
 
     @property
     def served_codes(self) -> Sequence[AgencyCode]:
-        return self._directory.served_codes
+        return self._parts.directory.served_codes
 
     async def submit(self, submission: Submission) -> Submitted:
-        return await self._submitter.submit(self._name, submission)
+        return await self._parts.submitter.submit(self._name, submission)
+
+    async def report(self, report: StatusReport) -> Submitted:
+        return await self._parts.responder.report(self._name, report)
+
+    async def sent(
+        self,
+        *,
+        senders: Collection[AgencyCode] = (),
+        document_id: str | None = None,
+        message_id: Sha256Hex | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[SentDocument]:
+        return await self._parts.sent.page(
+            senders=senders, document_id=document_id, message_id=message_id, after=after, limit=limit
+        )
 
     async def agency(self, code: AgencyCode) -> AgencyEntry | None:
-        return await self._directory.agency(code)
+        return await self._parts.directory.agency(code)
+
+    async def agencies(
+        self, query: str = "", *, under: AgencyCode | None = None, after: str = "", limit: int = 100
+    ) -> Sequence[AgencyEntry]:
+        return await self._parts.directory.agencies(query, under=under, after=after, limit=limit)
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        return self._attachments.open(digest)
+        return self._parts.attachments.open(digest)

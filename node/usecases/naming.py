@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from adapters.sdk import DeliveryKey
 from node.store import messages
 from node.store.metadata import Transaction
 from schemas.envelope import Sha256Hex
@@ -37,3 +38,12 @@ def message_named(transaction: Transaction, name: str) -> Sha256Hex:
             "`congvan node outbox` and `congvan node inbox` list them.",
         )
     return newest
+
+
+def delivery_unknown(key: DeliveryKey) -> Rejected:
+    """Nothing of that name came here, or it is not for whoever asks."""
+    return Rejected(
+        "delivery-unknown",
+        f"No message {key.message_id} is here for {key.recipient}.",
+        mend="Use message id and recipient as the node listed them.",
+    )

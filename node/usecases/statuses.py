@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
-from adapters.sdk import Submission, Submitted
+from adapters.sdk import StatusReport, Submission, Submitted
 from node.store import directory as directory_store
 from node.store import inbox, outbox
 from node.store.metadata import Transaction
@@ -16,7 +16,7 @@ from node.store.states import OutboxState
 from node.usecases.about import request_meant
 from node.usecases.answers import status_about
 from node.usecases.identity import OWN_ADAPTER
-from node.usecases.naming import message_named
+from node.usecases.naming import delivery_unknown, message_named
 from node.usecases.retention import sealed_bytes
 from node.usecases.submit import Submitter
 from node.usecases.transitions import require_reason
@@ -25,6 +25,7 @@ from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
+from schemas.instants import instant_text
 from schemas.message import Document, StaffInfo, StatusCode
 from schemas.status_order import ANSWERS
 from schemas.travel import parse_envelope, read_envelope
@@ -100,6 +101,53 @@ class Responder:
             ),
         )
         return Answered(submitted.message_id, submitted.repeated, tries)
+
+    async def report(self, adapter: str, report: StatusReport) -> Submitted:
+        """Send a status on behalf of `adapter`; see `adapters.sdk.NodeApi.report`."""
+        require_reason(report.status, report.reason)
+        question = await self._database.read(lambda transaction: _reported(transaction, report))
+        answer = status_about(
+            await asyncio.to_thread(_document, question),
+            report.status,
+            sender=question.sender,
+            sender_name=question.sender_name,
+            at=report.at or self._clock(),
+            description=report.reason,
+            staff=report.staff,
+        )
+        return await self._submitter.submit(
+            adapter,
+            Submission(
+                key=report.key,
+                fingerprint=_fingerprint(report),
+                message=answer,
+                about=(question.message_id,),
+            ),
+        )
+
+
+def _fingerprint(report: StatusReport) -> Sha256Hex:
+    said = [
+        str(report.delivery),
+        report.status,
+        report.reason,
+        asdict(report.staff) if report.staff else None,
+        instant_text(report.at) if report.at else None,
+    ]
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
+
+
+def _reported(transaction: Transaction, report: StatusReport) -> _Question:
+    """The document that is reported on, by whom; of an answer to a request, the request."""
+    message_id, code = report.delivery.message_id, report.delivery.recipient
+    entry = directory_store.agency(transaction, code)
+    sender = entry.code if entry else code
+    ours = outbox.standing_of(transaction, message_id) if report.status is StatusCode.TAKEN_BACK else None
+    if ours is None and sender not in inbox.codes_known(transaction, message_id):
+        raise delivery_unknown(report.delivery)
+    if report.status in ANSWERS:
+        message_id = request_meant(transaction, message_id, sender)
+    return _Question(message_id, sealed_bytes(transaction, message_id), sender, entry.name if entry else None)
 
 
 def _asked(transaction: Transaction, name: str, status: StatusCode, from_code: AgencyCode | None) -> _Question:

@@ -26,11 +26,12 @@ from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
-from node.usecases.facade import NodeFacade
+from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.push_contact import PushContact
 from node.usecases.queries import Queries
+from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from node.usecases.transfers import Transfers
@@ -101,7 +102,6 @@ class Node:
     blobs: BlobFolder
     directory: DirectoryCopy
     submitter: Submitter
-    facade: NodeFacade
     queries: Queries
     responder: Responder
     wakeups: Wakeups
@@ -115,8 +115,24 @@ class Node:
 
     @property
     def amendments(self) -> Amendments:
-        facade = NodeFacade(COMMAND_ADAPTER, self.submitter, self.directory, self.attachments)
-        return Amendments(self.database, self.submitter, facade, self.clock)
+        return Amendments(self.database, self.submitter, self.facade_of(COMMAND_ADAPTER), self.clock)
+
+    @property
+    def facade(self) -> NodeFacade:
+        """The node as the adapter `test` sees it."""
+        return self.facade_of("test")
+
+    def facade_of(self, name: str) -> NodeFacade:
+        return NodeFacade(
+            name,
+            NodeParts(
+                submitter=self.submitter,
+                directory=self.directory,
+                attachments=self.attachments,
+                responder=self.responder,
+                sent=SentDocuments(self.database),
+            ),
+        )
 
     @property
     def parked(self) -> ParkedHandovers:
@@ -222,7 +238,6 @@ async def open_node(
             blobs=blobs,
             directory=directory,
             submitter=submitter,
-            facade=NodeFacade("test", submitter, directory, attachments),
             queries=Queries(database, blobs, directory, identity, moved),
             responder=Responder(database, submitter, moved),
             wakeups=wakeups,

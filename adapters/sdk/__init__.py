@@ -1,0 +1,84 @@
+"""The adapter SDK: what a node gives to an adapter, and what it asks of one.
+
+An adapter takes messages from the node to the agency's software (`Adapter.deliver`) and, if it is a source as
+well, from the software to the node (`Adapter.run`, which calls `NodeApi.submit`). A first adapter:
+
+    class Printer:
+        guarantee = Guarantee.AT_LEAST_ONCE
+
+        async def deliver(self, delivery: Delivery) -> Outcome:
+            print(delivery.message.sender.organ_id, delivery.key)
+            return Accepted()
+
+        async def run(self, stop: asyncio.Event) -> None:
+            await stop.wait()
+
+        async def health(self) -> Health:
+            return Health(ok=True)
+
+        async def close(self) -> None: ...
+
+Software that fetches its messages itself is served by an adapter that answers `Awaiting()`, and calls
+`NodeApi.waiting` and `NodeApi.settle` on the software's behalf.
+"""
+
+from __future__ import annotations
+
+from adapters.sdk.adapter import Adapter, AdapterContext, AdapterFactory, Guarantee, Health
+from adapters.sdk.deliveries import (
+    Accepted,
+    Awaiting,
+    Delivery,
+    DeliveryKey,
+    IncomingAttachment,
+    Later,
+    Never,
+    Outcome,
+    Refused,
+    Settlement,
+)
+from adapters.sdk.events import EventName, NodeEvent
+from adapters.sdk.node_api import NodeApi
+from adapters.sdk.sending import (
+    DeliveryState,
+    OutgoingAttachment,
+    SentDocument,
+    SentRecipient,
+    Standing,
+    StatusReport,
+    Submission,
+    Submitted,
+)
+from adapters.sdk.waiting import Lock, MessageKind, Waiting
+
+__all__ = [
+    "Accepted",
+    "Adapter",
+    "AdapterContext",
+    "AdapterFactory",
+    "Awaiting",
+    "Delivery",
+    "DeliveryKey",
+    "DeliveryState",
+    "EventName",
+    "Guarantee",
+    "Health",
+    "IncomingAttachment",
+    "Later",
+    "Lock",
+    "MessageKind",
+    "Never",
+    "NodeApi",
+    "NodeEvent",
+    "Outcome",
+    "OutgoingAttachment",
+    "Refused",
+    "SentDocument",
+    "SentRecipient",
+    "Settlement",
+    "Standing",
+    "StatusReport",
+    "Submission",
+    "Submitted",
+    "Waiting",
+]
