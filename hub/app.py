@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from yarl import URL
 
 from hub.foundation import Foundation, open_foundation
+from hub.http.agencies import agency_routes
 from hub.http.directory import directory_routes
 from hub.http.enrolment import FailureLimit, enrolment_routes
 from hub.http.exchange import exchange_routes
@@ -252,6 +253,7 @@ def _listeners(
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock), hub.proxy.addresses),
         *directory_routes(database),
+        *agency_routes(foundation.units, silence=foundation.settings.exchange.submissions.silence_seconds),
         *exchange_routes(exchange),
         *public_health_routes(readiness, measured, hub.operations.metrics_from),
     ]

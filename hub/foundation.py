@@ -20,6 +20,8 @@ from hub.usecases.evidence import Evidence
 from hub.usecases.groups import GroupRegister
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
+from hub.usecases.unit_requests import UnitRequests
+from hub.usecases.units import Units
 from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
@@ -29,7 +31,7 @@ from runtime.wakeups import Wakeups
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """An open hub. The registers are the operator's; what serves nodes is put together in `hub.app`."""
+    """An open hub. The registers are the operator's, `units` serves nodes; the rest of that is made in `hub.app`."""
 
     folder: HubFolder
     settings: HubSettings
@@ -73,6 +75,14 @@ class Foundation:
     @property
     def groups(self) -> GroupRegister:
         return GroupRegister(self.database, self.publisher, self.clock)
+
+    @property
+    def units(self) -> Units:
+        return Units(self.database, self.publisher, self.settings.hub.units, self.clock)
+
+    @property
+    def unit_requests(self) -> UnitRequests:
+        return UnitRequests(self.database, self.publisher, self.clock)
 
     @property
     def redelivery(self) -> Redelivery:

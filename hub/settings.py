@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, field_validator,
 from hub.settings_alerts import AlertSettings
 from hub.settings_broker import BrokerSettings
 from hub.settings_exchange import ExchangeSettings
+from hub.settings_units import UnitSettings
 from runtime.addresses import Address
 from runtime.blob_settings import BlobSettings
 from runtime.logs import LogSettings
@@ -116,6 +117,7 @@ class HubTable(Settings):
     http: HttpSettings = HttpSettings()
     enrolment: EnrolmentSettings = EnrolmentSettings()
     directory: DirectorySettings = DirectorySettings()
+    units: UnitSettings = UnitSettings()
     proxy: ProxySettings = ProxySettings()
     operations: OperationsSettings = OperationsSettings()
 

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from runtime.clock import utc_now
+from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Rejected, Unavailable
 from transport import paths
@@ -34,6 +35,8 @@ from transport.wire import (
     ReplaysRequest,
     SentAnswer,
     SubmissionAnswer,
+    UnitAnswer,
+    UnitForm,
     WireT,
     decode,
 )
@@ -148,6 +151,19 @@ class HubClient:
         # A nation's directory is 31 MB, and a tenth of that as gzip.
         headers = {"Accept-Encoding": "gzip"}
         return await self._json(DirectoryAnswer, "GET", paths.DIRECTORY, params={"since": str(since)}, headers=headers)
+
+    async def declare_unit(self, code: AgencyCode, unit: UnitForm) -> UnitAnswer:
+        """Declare a unit below an agency of this connection, or give it another name. The same again changes nothing.
+
+        Raises Rejected: `units-not-allowed`, `unit-not-below`, `unit-refused`, `units-too-many`, `code-taken`,
+        `agency-retired`, `name-malformed`.
+        """
+        headers = {"Content-Type": paths.JSON_TYPE}
+        return await self._json(UnitAnswer, "PUT", f"{paths.AGENCIES}/{code}", data=unit.encode(), headers=headers)
+
+    async def retire_unit(self, code: AgencyCode) -> UnitAnswer:
+        """Retire such a unit, for good. The same again changes nothing. Raises as `declare_unit`; `unit-unknown`."""
+        return await self._json(UnitAnswer, "DELETE", f"{paths.AGENCIES}/{code}")
 
     async def message(self, message_id: Sha256Hex) -> MessageTrace:
         return await self._json(MessageTrace, "GET", f"{paths.MESSAGES}/{message_id}")

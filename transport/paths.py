@@ -13,6 +13,7 @@ REPLAYS: Final = "/v1/mailbox/replays"
 BLOBS: Final = "/v1/blobs"
 RECEIPTS: Final = "/v1/receipts"
 DIRECTORY: Final = "/v1/directory"
+AGENCIES: Final = "/v1/agencies"
 MESSAGES: Final = "/v1/messages"
 #: On the listener that a node may have for its hub: a batch of its mailbox, pushed.
 PUSH: Final = "/v1/push"

@@ -257,6 +257,35 @@ class DirectoryAnswer(Wire):
     versions: tuple[bytes, ...] = ()
 
 
+class UnitForm(Wire):
+    """`PUT /v1/agencies/{code}`: a unit below an agency of the connection.
+
+    Mail and phone are for the hub's operator, who may have questions before approving.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=500)]
+    mail: Annotated[str, Field(max_length=254)] = ""
+    phone: Annotated[str, Field(max_length=40)] = ""
+
+
+class UnitState(StrEnum):
+    """`done`: the directory says so; `awaiting-approval`: the hub's operator decides."""
+
+    DONE = "done"
+    AWAITING_APPROVAL = "awaiting-approval"
+
+
+class UnitAnswer(Wire):
+    """`PUT` (200, or 202 while it awaits approval) and `DELETE /v1/agencies/{code}`.
+
+    `directory_version` is the version that tells of the change; None while it waits, or if it stood so already.
+    """
+
+    code: str
+    state: UnitState
+    directory_version: int | None = None
+
+
 class DeliveryTrace(Wire):
     """One delivery of a message as its hub sees it; a recipient sees only its own."""
 

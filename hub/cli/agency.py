@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from hub.cli.agency_import import import_agencies
+from hub.cli.agency_requests import approve, refuse, requests
 from hub.cli.options import Code, Dir, Json, actor, change_hub, with_hub
 from hub.cli.showing import show_change, show_history, show_rows, show_token, token_fields
 from hub.foundation import Foundation
@@ -21,6 +22,9 @@ from schemas.directory import AgencyEntry, EntryStatus
 
 app = typer.Typer(no_args_is_help=True, help="Admit agencies, look at them, suspend and resume them.")
 app.command("import")(import_agencies)
+app.command("requests")(requests)
+app.command("approve")(approve)
+app.command("refuse")(refuse)
 
 
 @app.command()

@@ -85,6 +85,11 @@ def set_status(transaction: Transaction, code: AgencyCode, status: EntryStatus) 
     transaction.execute(update(agencies).where(agencies.c.code == code.value).values(status=status))
 
 
+def rename(transaction: Transaction, code: AgencyCode, name: str) -> None:
+    """Give the agency whose code of today is `code` another name."""
+    transaction.execute(update(agencies).where(agencies.c.code == code.value).values(name=name))
+
+
 def set_connection(transaction: Transaction, code: AgencyCode, connection: str) -> None:
     """Let `connection` serve the agency whose code of today is `code`."""
     transaction.execute(update(agencies).where(agencies.c.code == code.value).values(connection=connection))

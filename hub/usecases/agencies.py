@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -12,8 +11,8 @@ from hub.store import agencies, audit_log, connections, fanouts, moves
 from hub.store.audit_log import AuditEntry
 from hub.store.connections import ConnectionRow
 from hub.store.metadata import Transaction
+from hub.usecases.agency_changes import AgencyChanges
 from hub.usecases.connections import (
-    DEEDS,
     HISTORY,
     PAGE,
     Change,
@@ -86,6 +85,10 @@ class AgencyRegister:
     mint: TokenMint
     clock: Clock
 
+    @property
+    def _changes(self) -> AgencyChanges:
+        return AgencyChanges(self.publisher)
+
     async def add(self, new: NewAgency, *, actor: str) -> AddedAgency:
         """Add an agency.
 
@@ -104,11 +107,7 @@ class AgencyRegister:
                 create_connection(transaction, connection, new.name, at=now)
                 changed = (connections.entry(transaction, connection),)
             entry = AgencyEntry(code=new.code, name=new.name, older_codes=new.older_codes, connection=connection)
-            agencies.add(transaction, entry, at=now)
-            version = self.publisher.publish(transaction, now, agencies=(entry,), connections=changed)
-            older = [code.value for code in new.older_codes]
-            detail = {"name": new.name, "older_codes": older, "connection": connection, "version": version}
-            audit_log.note(transaction, AuditEntry(now, actor, "agency.added", new.code.value, detail))
+            version = self._changes.admit(transaction, entry, now, connections=changed, actor=actor)
             token = None if new.served_by else self.mint.issue(transaction, connection, now)
             return AddedAgency(entry, version, token)
 
@@ -131,7 +130,8 @@ class AgencyRegister:
                     f"{entry.code} is retired, which is for good.",
                     mend="Add the agency that succeeded it under its own code.",
                 )
-            return self._change(transaction, entry, status, now, actor)
+            version = self._changes.set_status(transaction, entry, status, now, actor=actor)
+            return Change(entry.code.value, status, version)
 
         return await self.database.write(work)
 
@@ -173,16 +173,6 @@ class AgencyRegister:
         ):
             count += some
         return replace(moved, deliveries=count)
-
-    def _change(
-        self, transaction: Transaction, entry: AgencyEntry, status: EntryStatus, now: datetime, actor: str
-    ) -> Change:
-        agencies.set_status(transaction, entry.code, status)
-        version = self.publisher.publish(transaction, now, agencies=(replace(entry, status=status),))
-        audit_log.note(
-            transaction, AuditEntry(now, actor, f"agency.{DEEDS[status]}", entry.code.value, {"version": version})
-        )
-        return Change(entry.code.value, status, version)
 
     async def view(self, code: AgencyCode) -> AgencyView:
         """Everything about one agency, named by its code of today or an older one. Raises `agency-unknown`."""
