@@ -22,6 +22,7 @@ from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from node.usecases.transfers import Transfers
+from node.usecases.units import Units
 from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
@@ -78,6 +79,10 @@ class Foundation:
     def evidence(self) -> Evidence:
         return Evidence(self.database, self.blobs, self.identity, self.clock)
 
+    @property
+    def units(self) -> Units:
+        return Units(self.hub_client, self.directory)
+
     def api(self, name: str) -> NodeFacade:
         """The node as the adapter `name` sees it."""
         return NodeFacade(
@@ -88,6 +93,7 @@ class Foundation:
                 attachments=self.attachments,
                 responder=self.responder,
                 sent=SentDocuments(self.database),
+                units=self.units,
             ),
         )
 

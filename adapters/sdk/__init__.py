@@ -49,6 +49,7 @@ from adapters.sdk.sending import (
     Submission,
     Submitted,
 )
+from adapters.sdk.units import DeclaredUnit, UnitStanding
 from adapters.sdk.waiting import Lock, MessageKind, Waiting
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "AdapterContext",
     "AdapterFactory",
     "Awaiting",
+    "DeclaredUnit",
     "Delivery",
     "DeliveryKey",
     "DeliveryState",
@@ -80,5 +82,6 @@ __all__ = [
     "StatusReport",
     "Submission",
     "Submitted",
+    "UnitStanding",
     "Waiting",
 ]

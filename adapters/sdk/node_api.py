@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from adapters.sdk.sending import SentDocument, StatusReport, Submission, Submitted
+from adapters.sdk.units import DeclaredUnit, UnitStanding
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Sha256Hex
@@ -54,6 +55,17 @@ class NodeApi(Protocol):
         Only those at or below `under`, and whose codes begin with `query` or whose names hold all its words (letters
         with and without marks are the same). `after`, the last code seen, goes on behind it.
         """
+
+    async def declare(self, unit: DeclaredUnit) -> UnitStanding:
+        """Declare a unit below an agency of this node, or give it another name; the same again changes nothing.
+
+        What is done stands in the directory when this returns. Raises Rejected: `units-not-allowed` (this hub's
+        operator does it), `unit-not-below`, `unit-refused` (with the operator's reason), `units-too-many`,
+        `code-taken`, `agency-retired`, `name-malformed`; Unavailable.
+        """
+
+    async def retire(self, code: AgencyCode) -> UnitStanding:
+        """Retire such a unit, for good; the same again changes nothing. Raises as `declare`, and `unit-unknown`."""
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of an attachment of a message that is here, as a stream of chunks."""

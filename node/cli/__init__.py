@@ -17,6 +17,7 @@ from node.cli import (
     retrying,
     sending,
     tracing,
+    units,
 )
 from runtime.logs import LogFormat, configure_logs
 
@@ -53,4 +54,5 @@ app.command("audit")(audit.audit)
 app.command("backup")(backup.backup)
 app.command("backup-check")(backup.backup_check)
 app.add_typer(blobs.app, name="blobs")
+app.add_typer(units.app, name="unit")
 app.command("migrate")(node_commands.migrate)

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from adapters.sdk import SentDocument, StatusReport, Submission, Submitted
+from adapters.sdk import DeclaredUnit, SentDocument, StatusReport, Submission, Submitted, UnitStanding
 from node.usecases.attachments import Attachments
 from node.usecases.directory import DirectoryCopy
 from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
+from node.usecases.units import Units
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Sha256Hex
@@ -26,6 +27,7 @@ class NodeParts:
     attachments: Attachments
     responder: Responder
     sent: SentDocuments
+    units: Units
 
 
 class NodeFacade:
@@ -65,6 +67,12 @@ class NodeFacade:
         self, query: str = "", *, under: AgencyCode | None = None, after: str = "", limit: int = 100
     ) -> Sequence[AgencyEntry]:
         return await self._parts.directory.agencies(query, under=under, after=after, limit=limit)
+
+    async def declare(self, unit: DeclaredUnit) -> UnitStanding:
+        return await self._parts.units.declare(unit)
+
+    async def retire(self, code: AgencyCode) -> UnitStanding:
+        return await self._parts.units.retire(code)
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         return self._parts.attachments.open(digest)

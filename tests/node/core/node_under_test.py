@@ -35,6 +35,7 @@ from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
 from node.usecases.transfers import Transfers
+from node.usecases.units import Units
 from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.blob_folder import BlobFolder
 from runtime.database import Database, open_database
@@ -131,6 +132,7 @@ class Node:
                 attachments=self.attachments,
                 responder=self.responder,
                 sent=SentDocuments(self.database),
+                units=Units(lambda: contextlib.nullcontext(self.hub), self.directory),
             ),
         )
 
