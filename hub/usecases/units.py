@@ -78,7 +78,13 @@ class Units:
                 mend="Ask the hub's operator to do it.",
             )
         answer = await self.database.write(lambda transaction: self._judge(transaction, request))
-        log.info(f"unit.{request.wish}", code=request.code.value, connection=request.connection, state=answer.state)
+        log.info(
+            "unit.asked",
+            wish=request.wish,
+            code=request.code.value,
+            connection=request.connection,
+            state=answer.state,
+        )
         return answer
 
     def _judge(self, transaction: Transaction, request: UnitRequest) -> UnitAnswer:
