@@ -63,6 +63,24 @@ def settle(transaction: Transaction, message_ids: Collection[Sha256Hex], code: A
     )
 
 
+def unsettle(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
+    """`code` has something to do with the document again; what was told of its deadline stays told."""
+    told = case(
+        (deadlines.c.past_at.is_not(None), DeadlineStage.PAST),
+        (deadlines.c.near_at.is_not(None), DeadlineStage.NEAR),
+        else_=DeadlineStage.AHEAD,
+    )
+    transaction.execute(
+        update(deadlines)
+        .where(
+            deadlines.c.message_id == message_id,
+            deadlines.c.code == code,
+            deadlines.c.stage == DeadlineStage.SETTLED,
+        )
+        .values(stage=told)
+    )
+
+
 def tell(transaction: Transaction, now: datetime, *, near: timedelta, limit: int) -> tuple[DeadlineRow, ...]:
     """Up to `limit` deadlines that have come near or are past since that was last told; noted as told with this.
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from node.store import business, recovered, requests, selection
+from node.store import business, recovered, selection
 from node.store import messages as message_store
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
@@ -296,13 +296,15 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
         .where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
         .values(state=OutboxState.REFUSED, due_at=None, **tried(at), **trouble_values(trouble))
     ).rowcount
+    if not changed:
+        return False
     transaction.execute(
         update(outbox_recipients)
         .where(outbox_recipients.c.message_id == message_id, outbox_recipients.c.delivery == DeliveryState.WAITING)
         .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
     )
-    requests.forget_refused(transaction, message_id, message_store.about_of(transaction, message_id))
-    return changed > 0
+    business.enter_refused(transaction, message_id)
+    return True
 
 
 def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:

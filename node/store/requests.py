@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, exists, or_, select, update
 
 from node.store.business_tables import requests
 from node.store.messages import RecordedMessage
@@ -27,6 +27,17 @@ _STATES: Final = {
     # Software that refuses the recall itself has refused what it asks for.
     StatusCode.REFUSED: RequestState.REFUSED,
 }
+
+# Asked of every document that comes: to build a statement costs four times what it costs to run it.
+_AGREED: Final = (
+    select(requests)
+    .where(
+        requests.c.about == bindparam("of_message"),
+        requests.c.code == bindparam("of_code"),
+        requests.c.state == RequestState.AGREED,
+    )
+    .order_by(requests.c.opened_at, requests.c.message_id)
+)
 
 
 def open_for(transaction: Transaction, message: RecordedMessage, codes: Iterable[AgencyCode], *, at: datetime) -> None:
@@ -88,14 +99,18 @@ def answer(
     return tuple(_row(row) for row in rows)
 
 
-def forget_refused(transaction: Transaction, message_id: Sha256Hex, spoken_of: Collection[Sha256Hex]) -> None:
-    """A message of ours that the hub refused asks nobody for anything, and answers nothing."""
+def forget_refused(
+    transaction: Transaction, message_id: Sha256Hex, spoken_of: Collection[Sha256Hex]
+) -> tuple[RequestRow, ...]:
+    """A message of ours that the hub refused asks nobody for anything and answers nothing; gives what is open again."""
     transaction.execute(delete(requests).where(requests.c.message_id == message_id))
-    transaction.execute(
+    rows = transaction.execute(
         update(requests)
         .where(requests.c.message_id.in_(spoken_of), requests.c.answer == message_id)
         .values(state=RequestState.OPEN, answer=None, answered_at=None, reason=None)
+        .returning(*requests.c)
     )
+    return tuple(_row(row) for row in rows)
 
 
 def touching(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> tuple[RequestRow, ...]:
@@ -140,6 +155,11 @@ def was_given_back(transaction: Transaction, about: Sha256Hex, code: AgencyCode)
         .limit(1)
     )
     return found is not None
+
+
+def agreed_about(transaction: Transaction, about: Sha256Hex, code: AgencyCode) -> tuple[RequestRow, ...]:
+    """The recalls and updates of `about` that `code` has agreed to, in the order in which they were made."""
+    return tuple(_row(row) for row in transaction.execute(_AGREED, {"of_message": about, "of_code": code}))
 
 
 def _row(row: Row[tuple[Any, ...]]) -> RequestRow:

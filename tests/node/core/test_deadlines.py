@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from node.store.states import DeadlineStage, HandoverState
+from node.store.states import DeadlineStage, HandoverState, OutboxState
 from node.usecases.deadlines import Deadlines
+from schemas.errors import Rejected
 from schemas.message import Business, BusinessDocumentInfo, BusinessType, Document, StatusCode
 from schemas.times import DateText
-from tests.node.core.asking import handed
+from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, H23_12, World, document, envelope, recall
@@ -144,6 +145,44 @@ async def test_what_is_finished_gets_no_deadline_by_an_update(node: Node, hub: H
     asked = await arrived(node, hub, world, replace(due(), business=business), about=[name])
     await node.responder.respond(asked, StatusCode.REQUEST_AGREED)
     assert await node.queries.due() == ()
+
+
+async def test_an_update_of_what_never_came_is_agreed_to(node: Node, hub: HubSimulator, world: World) -> None:
+    """Nothing is due for a document that has not come; if it comes after all, it is due as the update says."""
+    late = world.sealed(envelope(due(), submission_id="late"))
+    information = BusinessDocumentInfo(document_info=True, document_receiver=False)
+    business = Business(type=BusinessType.UPDATE, reason="Gia hạn", paper=False, document_info=information)
+    asked = await arrived(node, hub, world, replace(due(day="2026/12/31"), business=business), about=[late.message_id])
+    await node.responder.respond(asked, StatusCode.REQUEST_AGREED)
+    assert await node.queries.due() == ()
+    hub.deliver(late.data, [H23])
+    async with node.running("receiver"):
+        await arrives(node, late.message_id)
+    (row,) = await node.queries.due()
+    assert (row.message.message_id, row.deadline.due_at) == (late.message_id, DUE + timedelta(days=30))
+
+
+@pytest.mark.parametrize("code", [StatusCode.FINISHED, StatusCode.REQUEST_AGREED], ids=["finished", "given back"])
+async def test_what_the_hub_refused_to_carry_settles_nothing(
+    node: Node, hub: HubSimulator, world: World, code: StatusCode
+) -> None:
+    """A document whose last word never left is due again, and what was told of its deadline is not told twice."""
+    original = due()
+    name = await arrived(node, hub, world, original)
+    spoken_of = name
+    if code is StatusCode.REQUEST_AGREED:
+        spoken_of = await arrived(node, hub, world, recall(original), about=[name])
+    assert await told(node, DUE - timedelta(hours=1)) == [("document.due-soon", "H23")]
+    answer = await node.responder.respond(spoken_of, code, description="Xong")
+    assert await node.queries.due() == ()
+    hub.faults.refuse = lambda message_id: (
+        Rejected("sender-suspended", "H23 is suspended.") if message_id == answer.message_id else None
+    )
+    async with node.running("sender", "receiver"):
+        await becomes(node, answer.message_id, OutboxState.REFUSED)
+    (row,) = await node.queries.due()
+    assert (row.message.message_id, row.deadline.stage) == (name, DeadlineStage.NEAR)
+    assert await told(node, DUE + timedelta(hours=1)) == [("document.overdue", "H23")]
 
 
 async def test_a_replaced_document_is_due_no_more(node: Node, hub: HubSimulator, world: World) -> None:
