@@ -12,6 +12,7 @@ from pydantic import PlainValidator
 from adapters.loading import load_adapter
 from adapters.sdk import Adapter, AdapterContext
 from node.foundation import Foundation
+from node.usecases.handover import Connected
 from runtime.settings import Settings, settings_of
 from schemas.codes import AgencyCode
 from schemas.directory import prefix_covers
@@ -41,7 +42,7 @@ class OpenAdapters:
     adapters: Mapping[str, Adapter]
     assignments: Mapping[str, Assignment]
 
-    def route(self, code: AgencyCode) -> Adapter | None:
+    def route(self, code: AgencyCode) -> Connected | None:
         """The adapter that hands over to `code`: the one assigned most closely, else the one for all others."""
         closest = max(
             (
@@ -52,9 +53,10 @@ class OpenAdapters:
             ),
             default=None,
         )
-        if closest is not None:
-            return self.adapters[closest[1]]
-        return next((self.adapters[name] for name, one in self.assignments.items() if one.codes is None), None)
+        name = (
+            closest[1] if closest else next((name for name, one in self.assignments.items() if one.codes is None), None)
+        )
+        return None if name is None else Connected(name, self.adapters[name])
 
 
 async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters:

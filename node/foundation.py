@@ -11,10 +11,12 @@ from node.settings import NodeFolder, NodeSettings
 from node.store.migrate import MIGRATIONS
 from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
+from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
 from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade, NodeParts
+from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
@@ -94,6 +96,7 @@ class Foundation:
                 responder=self.responder,
                 sent=SentDocuments(self.database),
                 units=self.units,
+                awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
             ),
         )
 

@@ -92,6 +92,6 @@ class Awaiting:
     """
 
 
-Outcome: TypeAlias = Accepted | Refused | Later | Never
+Outcome: TypeAlias = Accepted | Refused | Later | Never | Awaiting
 #: What ends a hand-over that awaits the software.
 Settlement: TypeAlias = Accepted | Refused | Never

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from adapters.sdk.deliveries import Delivery, DeliveryKey, Settlement
 from adapters.sdk.sending import SentDocument, StatusReport, Submission, Submitted
 from adapters.sdk.units import DeclaredUnit, UnitStanding
+from adapters.sdk.waiting import Lock, MessageKind, Waiting
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Sha256Hex
@@ -66,6 +68,46 @@ class NodeApi(Protocol):
 
     async def retire(self, code: AgencyCode) -> UnitStanding:
         """Retire such a unit, for good; the same again changes nothing. Raises as `declare`, and `unit-unknown`."""
+
+    async def waiting(
+        self,
+        *,
+        recipients: Collection[AgencyCode] = (),
+        kind: MessageKind | None = None,
+        parked: bool = False,
+        unlocked: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Waiting]:
+        """What awaits this adapter's software (it answered `Awaiting`): the most urgent first, and each after what it
+        speaks of.
+
+        Only for `recipients`, of one `kind`, if given; `parked` ones as well; only `unlocked` ones. Raises Rejected:
+        `cursor-malformed`.
+        """
+
+    async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
+        """How many messages `waiting` would list, parked ones not among them."""
+
+    async def lock(self, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None = None) -> Lock:
+        """Keep waiting messages from others for a time (12 hours at most): those of `keys` that nobody else has locked.
+
+        `renew` is the token of a lock that is to last longer. A lock keeps nobody from listing and reading.
+        """
+
+    async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
+        """Let go of those of `keys` that were locked with the token `lock`."""
+
+    async def delivery(self, key: DeliveryKey) -> Delivery | None:
+        """A message offered to this adapter's software, whole; a settled one, too, while its bytes are kept."""
+
+    async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
+        """Say what became of a waiting message; durable when this returns.
+
+        `Accepted` hands it over, `Refused` tells the sender (status 02), `Never` parks it. The same outcome again
+        changes nothing; a parked one may still be accepted or refused. `lock` is the token of the lock, if it is
+        locked. Raises Rejected: `delivery-unknown`, `delivery-settled`, `delivery-locked`; and Unavailable.
+        """
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes of an attachment of a message that is here, as a stream of chunks."""

@@ -1,6 +1,7 @@
 """Hand-overs: each received message on its way to each agency's software.
 
-A message that speaks of another is held until that one is handed over, refused or parked; so is one that follows an
+A message that speaks of another is held until that one is handed over, refused, parked, or offered to software that
+fetches both (`node.store.awaiting`); so is one that follows an
 earlier message of the same sender about the same document. For what has not come it waits until the hold ends, or until
 nothing will come, as the hub says.
 """
@@ -24,6 +25,8 @@ from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
 WAITING = tuple(state for state in HandoverState if state.is_waiting)
+#: What speaks of a message waits while that is in one of these. It may be offered beside one that is offered.
+_BEFORE = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
 _TIMED = (HandoverState.RESTING, HandoverState.HELD)
 
 
@@ -86,7 +89,7 @@ def add(
         transaction.execute(
             insert(handover_predecessors).values(message_id=message.message_id, code=code, predecessor=predecessor)
         )
-    _lift(transaction, predecessors, code, message.lane)
+    _lift(transaction, [*predecessors, *message.envelope.extension.about], code, message.lane)
     return True
 
 
@@ -96,7 +99,7 @@ def _predecessors(transaction: Transaction, message: RecordedMessage, code: Agen
     if not spoken_of:
         return []
     done = select(handovers.c.message_id).where(
-        handovers.c.message_id.in_(spoken_of), handovers.c.code == code, handovers.c.state.not_in(WAITING)
+        handovers.c.message_id.in_(spoken_of), handovers.c.code == code, handovers.c.state.not_in(_BEFORE)
     )
     ours = select(outbox.c.message_id).where(outbox.c.message_id.in_(spoken_of))
     settled = set(transaction.scalars(done.union_all(ours)))
@@ -107,7 +110,7 @@ def _predecessors(transaction: Transaction, message: RecordedMessage, code: Agen
             about.c.about.in_(spoken_of),
             about.c.sender == message.sender,
             handovers.c.code == code,
-            handovers.c.state.in_(WAITING),
+            handovers.c.state.in_(_BEFORE),
             handovers.c.message_id != message.message_id,
         )
         .distinct()
@@ -121,7 +124,12 @@ def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
     while above:
         lifted = transaction.scalars(
             update(handovers)
-            .where(handovers.c.message_id.in_(above), handovers.c.code == code, handovers.c.lane > lane)
+            .where(
+                handovers.c.message_id.in_(above),
+                handovers.c.code == code,
+                handovers.c.lane > lane,
+                handovers.c.state.in_(WAITING),
+            )
             .values(lane=lane)
             .returning(handovers.c.message_id)
         ).all()
@@ -133,6 +141,21 @@ def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: Agen
                 )
             ).all()
         )
+
+
+def lift_to_successors(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
+    """Let a message that came after what speaks of it be as urgent as that."""
+    lane = transaction.scalar(
+        select(func.min(handovers.c.lane))
+        .join(
+            handover_predecessors,
+            (handover_predecessors.c.message_id == handovers.c.message_id)
+            & (handover_predecessors.c.code == handovers.c.code),
+        )
+        .where(handover_predecessors.c.predecessor == message_id, handover_predecessors.c.code == code)
+    )
+    if lane is not None:
+        _lift(transaction, [message_id], code, lane)
 
 
 def ready(

@@ -236,6 +236,12 @@ handovers = Table(
     Column("locked_until", Instant),
     Index("ix_handovers_state_lane_sequence", "state", "lane", "sequence", "code"),
     Index("ix_handovers_state_due_at", "state", "due_at"),
+    Index(
+        "ix_handovers_adapter_state_lane",
+        *("adapter", "state", "lane", "offered_at", "sequence", "code"),
+        sqlite_where=text("adapter IS NOT NULL"),
+        postgresql_where=text("adapter IS NOT NULL"),
+    ),
 )
 
 #: A held hand-over and the messages, here or still to come, that the same agency must have first.

@@ -40,20 +40,21 @@ class OutboxState(StrEnum):
 class HandoverState(StrEnum):
     """Where a received message stands on its way to the agency's software, for one agency.
 
-    `held` behind a message that must be handed over first, `ready`, `resting` until its next try; `handed-over`;
-    `refused` by the software; `parked` until a person drives it again.
+    `held` behind a message that must be handed over first, `ready`, `resting` until its next try; `awaiting` software
+    that fetches it itself; `handed-over`; `refused` by the software; `parked` until a person drives it again.
     """
 
     HELD = "held"
     READY = "ready"
     RESTING = "resting"
+    AWAITING = "awaiting"
     HANDED_OVER = "handed-over"
     REFUSED = "refused"
     PARKED = "parked"
 
     @property
     def is_waiting(self) -> bool:
-        return self in (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
+        return self in (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING, HandoverState.AWAITING)
 
 
 class RequestState(StrEnum):

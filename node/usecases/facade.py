@@ -6,8 +6,22 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from adapters.sdk import DeclaredUnit, SentDocument, StatusReport, Submission, Submitted, UnitStanding
+from adapters.sdk import (
+    DeclaredUnit,
+    Delivery,
+    DeliveryKey,
+    Lock,
+    MessageKind,
+    SentDocument,
+    Settlement,
+    StatusReport,
+    Submission,
+    Submitted,
+    UnitStanding,
+    Waiting,
+)
 from node.usecases.attachments import Attachments
+from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
@@ -28,6 +42,7 @@ class NodeParts:
     responder: Responder
     sent: SentDocuments
     units: Units
+    awaiting: AwaitingDeliveries
 
 
 class NodeFacade:
@@ -73,6 +88,41 @@ class NodeFacade:
 
     async def retire(self, code: AgencyCode) -> UnitStanding:
         return await self._parts.units.retire(code)
+
+    async def waiting(
+        self,
+        *,
+        recipients: Collection[AgencyCode] = (),
+        kind: MessageKind | None = None,
+        parked: bool = False,
+        unlocked: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Waiting]:
+        return await self._parts.awaiting.page(
+            self._name,
+            recipients=recipients,
+            kind=kind,
+            parked=parked,
+            unlocked=unlocked,
+            after=after,
+            limit=limit,
+        )
+
+    async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
+        return await self._parts.awaiting.count(self._name, recipients=recipients, kind=kind)
+
+    async def lock(self, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None = None) -> Lock:
+        return await self._parts.awaiting.lock(self._name, keys, seconds=seconds, renew=renew)
+
+    async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
+        await self._parts.awaiting.unlock(keys, lock=lock)
+
+    async def delivery(self, key: DeliveryKey) -> Delivery | None:
+        return await self._parts.awaiting.delivery(self._name, key)
+
+    async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
+        await self._parts.awaiting.settle(self._name, key, outcome, lock=lock)
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         return self._parts.attachments.open(digest)

@@ -24,8 +24,17 @@ from schemas.travel import parse_envelope, read_envelope
 
 log = structlog.get_logger()
 
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """An adapter under the name of its table."""
+
+    name: str
+    adapter: Adapter
+
+
 #: The adapter that hands over to an agency; None if none is set up for it.
-AdapterRoute: TypeAlias = Callable[[AgencyCode], Adapter | None]
+AdapterRoute: TypeAlias = Callable[[AgencyCode], Connected | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +48,15 @@ class Lost:
 class Attempt:
     """One try of a hand-over, and what the software said to it.
 
-    `delivery` is None where the bytes of the message are `Lost`; `timed_out`: the software said nothing in time.
+    `delivery` is None where the bytes of the message are `Lost`; `adapter` is the name of the one that was called, if
+    one was. `timed_out`: the software said nothing in time.
     """
 
     row: ReadyHandover
     described: DescribedMessage
     delivery: Delivery | None
     outcome: Outcome | Lost
+    adapter: str = ""
     timed_out: bool = False
 
 
@@ -66,35 +77,36 @@ class HandingOver:
 
         Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
         """
-        described, stored, missing = await self._database.read(partial(_recorded, row=row))
+        described, stored, missing = await self._database.read(partial(recorded, row=row))
         if stored is None:
             lost = Lost(f"The bytes of the message {row.message_id} are no longer here.")
             return Attempt(row, described, None, lost)
-        delivery = await asyncio.to_thread(_delivery, stored, missing, row)
+        delivery = await asyncio.to_thread(delivery_of, stored, missing, row)
+        connected = self._route(row.code)
+        if connected is None:
+            return Attempt(row, described, delivery, Later(f"No adapter is set up for {row.code}."))
         patience = self._timeout + sum(attachment.size for attachment in delivery.attachments) / _BYTES_A_SECOND
         try:
             async with asyncio.timeout(patience):
-                outcome = await self._outcome(delivery)
+                outcome = await _outcome(connected.adapter, delivery)
         except TimeoutError:
             late = Later(f"The adapter did not answer within {patience:.0f} seconds.")
-            return Attempt(row, described, delivery, late, timed_out=True)
-        return Attempt(row, described, delivery, outcome)
-
-    async def _outcome(self, delivery: Delivery) -> Outcome:
-        adapter = self._route(delivery.key.recipient)
-        if adapter is None:
-            return Later(f"No adapter is set up for {delivery.key.recipient}.")
-        try:
-            return await adapter.deliver(delivery)
-        except CongvanError as error:
-            return Later(str(error))
-        except Exception as error:
-            # Foreign code: whatever it raises, the message is kept and tried again.
-            log.exception("adapter.failed", delivery=str(delivery.key))
-            return Later(f"{type(error).__name__}: {error}")
+            return Attempt(row, described, delivery, late, connected.name, timed_out=True)
+        return Attempt(row, described, delivery, outcome, connected.name)
 
 
-def _recorded(
+async def _outcome(adapter: Adapter, delivery: Delivery) -> Outcome:
+    try:
+        return await adapter.deliver(delivery)
+    except CongvanError as error:
+        return Later(str(error))
+    except Exception as error:
+        # Foreign code: whatever it raises, the message is kept and tried again.
+        log.exception("adapter.failed", delivery=str(delivery.key))
+        return Later(f"{type(error).__name__}: {error}")
+
+
+def recorded(
     transaction: Transaction, row: ReadyHandover
 ) -> tuple[DescribedMessage, StoredMessage | None, tuple[Sha256Hex, ...]]:
     """The message, and which of those that it speaks of never came for this agency."""
@@ -106,7 +118,7 @@ def _recorded(
     return described, stored, missing
 
 
-def _delivery(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:
+def delivery_of(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:
     """The message as an adapter sees it. Its bytes were verified when they came; the record holds no others."""
     return Delivery(
         key=DeliveryKey(row.message_id, row.code),

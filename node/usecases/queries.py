@@ -26,7 +26,7 @@ from runtime.database import Database
 #: Messages that speak of one, in its story: thousands of recipients say more of a document than anyone reads.
 _WORDS: Final = 1000
 
-_NOT_HANDED_OVER: Final = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING, HandoverState.PARKED)
+_NOT_HANDED_OVER: Final = (*(state for state in HandoverState if state.is_waiting), HandoverState.PARKED)
 
 
 class Queries:

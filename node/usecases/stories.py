@@ -8,8 +8,9 @@ from node.store.records import DeadlineRow, InboxRow, OutboxRow, ReceiptRow, Sto
 from node.store.states import HandoverState, MessageKind, OutboxState
 from schemas.times import TimestampText
 
-#: Words for the hand-overs that have ended.
+#: Words for the hand-overs that have ended, or are the software's to end.
 _HANDED = {
+    HandoverState.AWAITING: "Awaits the agency's software, which fetches it.",
     HandoverState.HANDED_OVER: "Handed over to the agency's software.",
     HandoverState.REFUSED: "Refused by the agency's software",
     HandoverState.PARKED: "Parked until it is driven again",

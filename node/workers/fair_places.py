@@ -72,12 +72,16 @@ class FairPlaces:
             return False
         if not self._several_adapters():
             return True
-        adapter = self._route(code)
-        return sum(1 for other in counted if self._route(other) is adapter) < all_but_one
+        adapter = self._adapter(code)
+        return sum(1 for other in counted if self._adapter(other) == adapter) < all_but_one
+
+    def _adapter(self, code: AgencyCode) -> str | None:
+        connected = self._route(code)
+        return connected.name if connected else None
 
     def _several_adapters(self) -> bool:
         served = self._served()
         if served is not self._known:
             self._known = served
-            self._has_several_adapters = len({id(self._route(code)) for code in served}) > 1
+            self._has_several_adapters = len({self._adapter(code) for code in served}) > 1
         return self._has_several_adapters

@@ -19,6 +19,7 @@ from node.usecases.deadlines import Deadlines
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
 from node.usecases.handover import AdapterRoute, HandingOver
+from node.usecases.handover_ending import Endings
 from node.usecases.handover_record import HandoverRecord
 from node.usecases.holds import Holds
 from node.usecases.hub_watch import HubWatch
@@ -225,7 +226,7 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
         HandingOver(parts.database, parts.route, timeout=settings.timeout),
         HandoverRecord(
             parts.database,
-            parts.identity,
+            Endings(parts.identity),
             parts.wakeups,
             backoff=settings.backoff,
             clock=parts.clock,

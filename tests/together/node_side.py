@@ -17,6 +17,7 @@ from adapters.sdk import Accepted, Delivery, Guarantee, Health, Outcome, Outgoin
 from node.foundation import Foundation, open_foundation
 from node.settings import NodeFolder
 from node.usecases.downloads import Downloads
+from node.usecases.handover import Connected
 from node.usecases.intake import Intake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.reporting import Reporting
@@ -149,7 +150,7 @@ async def running_node(
             directory=foundation.directory,
             identity=foundation.identity,
             hub=client,
-            route=lambda _code: software,
+            route=lambda _code: Connected("software", software),
             wakeups=foundation.wakeups,
             settings=foundation.settings.exchange,
             clock=clock,

@@ -24,9 +24,12 @@ from node.settings_exchange import (
 from node.store.migrate import MIGRATIONS
 from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
+from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
 from node.usecases.facade import NodeFacade, NodeParts
+from node.usecases.handover import Connected
+from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.push_contact import PushContact
@@ -133,6 +136,7 @@ class Node:
                 responder=self.responder,
                 sent=SentDocuments(self.database),
                 units=Units(lambda: contextlib.nullcontext(self.hub), self.directory),
+                awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
             ),
         )
 
@@ -155,7 +159,7 @@ class Node:
             directory=self.directory,
             identity=self.identity,
             hub=self.hub,
-            route=lambda _code: self.adapter if self.has_adapter else None,
+            route=lambda _code: Connected("test", self.adapter) if self.has_adapter else None,
             wakeups=self.wakeups,
             settings=self.settings,
             clock=self.clock,

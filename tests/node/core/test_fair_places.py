@@ -9,13 +9,14 @@ from functools import partial
 import pytest
 from sqlalchemy import delete
 
-from adapters.sdk import Accepted, Adapter, Delivery, Outcome
+from adapters.sdk import Accepted, Delivery, Outcome
 from node.settings_exchange import HandoverSettings
 from node.store import inbox
 from node.store.handovers import ReadyHandover
 from node.store.message_tables import envelopes
 from node.store.metadata import Transaction
 from node.store.states import HandoverState
+from node.usecases.handover import Connected
 from node.usecases.lanes import EXPRESS_LANE, LANES
 from node.workers.fair_places import FairPlaces
 from schemas.codes import AgencyCode
@@ -155,13 +156,14 @@ class Desk:
         served: Sequence[AgencyCode] = (H23, H23_12, H31)
         named = {"H23": "first", "H23.12": "first", "H31": "second"}
         self.places = FairPlaces(
-            HandoverSettings(), lambda code: self._adapter(adapters, named[code.value]), lambda: served
+            HandoverSettings(), lambda code: self._connected(adapters, named[code.value]), lambda: served
         )
         self.running: list[ReadyHandover] = []
 
     @staticmethod
-    def _adapter(adapters: dict[str, RecordingAdapter], name: str) -> Adapter:
-        return adapters.get(name, adapters["first"])
+    def _connected(adapters: dict[str, RecordingAdapter], name: str) -> Connected:
+        known = name if name in adapters else "first"
+        return Connected(known, adapters[known])
 
     def begin(self, code: AgencyCode, lane: int = _ORDINARY) -> bool:
         row = ReadyHandover(f"{len(self.running):064x}", code, lane, 0)

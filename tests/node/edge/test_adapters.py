@@ -9,6 +9,7 @@ import pytest
 
 from adapters.sdk import Accepted, Delivery, Guarantee, Health, Outcome
 from node.adapter_tables import Assignment, OpenAdapters
+from node.usecases.handover import Connected
 from runtime.settings import settings_of
 from schemas.codes import AgencyCode
 
@@ -42,7 +43,8 @@ def test_the_adapter_assigned_most_closely_hands_over(code: str, expected: str) 
     """A code goes to the adapter whose `codes` name it, or the nearest code above it, else to the one without any."""
     adapters = {name: Recorder() for name in ("province", "health", "rest")}
     tables = {"province": assignment(["H23"]), "health": assignment(["H23.12"]), "rest": assignment(None)}
-    assert OpenAdapters(adapters, tables).route(AgencyCode(code)) is adapters[expected]
+    connected = OpenAdapters(adapters, tables).route(AgencyCode(code))
+    assert connected == Connected(expected, adapters[expected])
 
 
 def test_without_an_adapter_for_it_an_agency_has_none() -> None:

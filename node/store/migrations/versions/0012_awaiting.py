@@ -19,3 +19,10 @@ def upgrade() -> None:
     op.add_column("handovers", sa.Column("offered_at", sa.BigInteger))
     op.add_column("handovers", sa.Column("lock_token", sa.String(32)))
     op.add_column("handovers", sa.Column("locked_until", sa.BigInteger))
+    op.create_index(
+        "ix_handovers_adapter_state_lane",
+        "handovers",
+        ["adapter", "state", "lane", "offered_at", "sequence", "code"],
+        sqlite_where=sa.text("adapter IS NOT NULL"),
+        postgresql_where=sa.text("adapter IS NOT NULL"),
+    )
