@@ -13,7 +13,10 @@ from schemas.errors import Rejected
 GROUP = "congvan.adapters"
 
 #: Known also where the project runs from a checkout and nothing is registered.
-_SHIPPED = (EntryPoint("filedrop", "adapters.filedrop:open_filedrop", GROUP),)
+_SHIPPED = (
+    EntryPoint("filedrop", "adapters.filedrop:open_filedrop", GROUP),
+    EntryPoint("vxp", "adapters.vxp:open_vxp", GROUP),
+)
 
 
 def load_adapter(name: str) -> AdapterFactory:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import functools
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from adapters.classic_deliveries import as_received, attachment_sources, save_attachment
 from adapters.filedrop.committed_keys import CommittedKeys
 from adapters.filedrop.folders import STAGED_PREFIX, DropFolders
 from adapters.filedrop.summary import summary
 from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, NodeApi
 from runtime.clock import Clock
 from runtime.files import PRIVATE_FOLDER, storage_errors, sync_folder
-from schemas.classic_writer import AttachmentSource, write_classic
+from schemas.classic_writer import write_classic
 from schemas.codes import AgencyCode
-from schemas.envelope import CONTENT_ID_PREFIX, is_sha256_hex
-from schemas.errors import MalformedCode, Rejected, Unavailable
-from schemas.message import Document, Message, Organ
+from schemas.envelope import is_sha256_hex
+from schemas.errors import MalformedCode, Rejected
+from schemas.message import Document, Message
 from schemas.names import safe_name
 
 ATTACHMENTS = "attachments"
@@ -87,7 +85,7 @@ class Inbox:
             for attachment in delivery.attachments:
                 taken.append(safe_name(attachment.name, taken))
                 await self._save(attachment, folder / ATTACHMENTS / taken[-1])
-            message = _as_received(delivery.message, await self._own_codes(delivery))
+            message = await as_received(delivery, self._node)
             await asyncio.to_thread(self._write_rest, delivery, message, taken, folder)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(_remove, folder))
@@ -101,28 +99,13 @@ class Inbox:
 
     async def _save(self, attachment: IncomingAttachment, path: Path) -> None:
         await asyncio.to_thread(self._folders.make, path.parent)
-        digest = hashlib.sha256()
         with storage_errors(path):
             file = os.fdopen(await asyncio.to_thread(self._folders.create, path), "wb")
             try:
-                async with self._node.open_attachment(attachment.digest) as chunks:
-                    async for chunk in chunks:
-                        digest.update(chunk)
-                        await asyncio.to_thread(file.write, chunk)
+                await save_attachment(self._node, attachment, file, path)
                 await asyncio.to_thread(_sync, file)
             finally:
                 file.close()
-        if digest.hexdigest() != attachment.digest:
-            raise Unavailable(
-                "attachment-damaged",
-                f"The node's copy of the attachment {attachment.name!r} has another digest than the message names.",
-                mend="Check the node's disk.",
-            )
-
-    async def _own_codes(self, delivery: Delivery) -> Sequence[AgencyCode]:
-        """The codes under which the recipient may be named, its own first."""
-        entry = await self._node.agency(delivery.key.recipient)
-        return (delivery.key.recipient, *((entry.code, *entry.older_codes) if entry else ()))
 
     def _write_rest(self, delivery: Delivery, message: Message, names: Sequence[str], folder: Path) -> None:
         """Write all but the attachments, let others in, and sync everything down to the name in in/."""
@@ -130,7 +113,8 @@ class Inbox:
         with storage_errors(folder):
             with self._new_file(form) as file:
                 try:
-                    write_classic(message, _sources(delivery, names, folder), file.write)
+                    paths = [folder / ATTACHMENTS / name for name in names]
+                    write_classic(message, attachment_sources(delivery.attachments, paths), file.write)
                 except Rejected as error:
                     raise NotCarried(str(error)) from error
             with self._new_file(folder / "sealed.xml") as file:
@@ -147,32 +131,6 @@ class Inbox:
         with os.fdopen(self._folders.create(path), "wb") as file:
             yield file
             _sync(file)
-
-
-def _as_received(message: Message, own_codes: Sequence[AgencyCode]) -> Message:
-    """`message` with its recipient in To: selectors (a prefix, a group) name nobody, and To is never empty."""
-    if not isinstance(message, Document):
-        return message
-    if any(organ.organ_id in own_codes for organ in message.recipients):
-        return message
-    return dataclasses.replace(message, recipients=(*message.recipients, Organ(organ_id=own_codes[0])))
-
-
-def _sources(delivery: Delivery, names: Sequence[str], folder: Path) -> list[AttachmentSource]:
-    return [
-        AttachmentSource(
-            content_id=CONTENT_ID_PREFIX + attachment.digest,
-            name=attachment.name,
-            description=attachment.description,
-            size=attachment.size,
-            open=functools.partial(_opened, folder / ATTACHMENTS / name),
-        )
-        for attachment, name in zip(delivery.attachments, names, strict=True)
-    ]
-
-
-def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
 
 
 def _key_of(name: str) -> DeliveryKey | None:
