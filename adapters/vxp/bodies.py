@@ -170,6 +170,9 @@ class FileAnswer:
                     await response.write(piece)
             await response.write_eof()
         except (OSError, TimeoutError, Unavailable) as error:
+            if request.transport is not None:
+                # A close would wait for the reader to take what it was sent.
+                request.transport.abort()
             raise ConnectionResetError("the answer broke off") from error
         finally:
             await asyncio.to_thread(pieces.close)

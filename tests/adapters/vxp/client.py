@@ -100,7 +100,9 @@ class SdkClient:
             headers.append(("Expect", b"100-continue"))
         return await self.exchange("POST", operation, headers, body, wait=bool(body))
 
-    async def send(self, file: bytes, *, hash_file: str | None = None, end: bytes = b"\r\n", **parameters: str) -> Answer:
+    async def send(
+        self, file: bytes, *, hash_file: str | None = None, end: bytes = b"\r\n", **parameters: str
+    ) -> Answer:
         """sendEdoc by stack B: the file and CR LF, `hash-file` without leading zeros."""
         self.parameters |= {"servicetype": "eDoc", "messagetype": "edoc", **parameters}
         digest = hashlib.sha256(file).digest()
@@ -130,11 +132,15 @@ class SdkClient:
     ) -> Answer:
         """One request on a connection of its own; with `wait` the body follows the interim answer."""
         url = URL(self.endpoint)
+        if "Host" not in dict(headers):
+            headers = [*headers, *self._connection()]
         reader, writer = await asyncio.open_connection(url.host, url.port)
         try:
             async with asyncio.timeout(30):
                 head = f"{method} {url.path.rstrip('/')}/{operation} HTTP/1.1\r\n".encode()
-                writer.write(head + b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers) + b"\r\n")
+                writer.write(
+                    head + b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers) + b"\r\n"
+                )
                 interim: list[bytes] = []
                 if wait:
                     async with asyncio.timeout(2.5):  # the SDK's own patience is 3 seconds

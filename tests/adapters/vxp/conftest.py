@@ -37,6 +37,12 @@ class Site:
         """What stands in the spool now."""
         return list((self.folder / ".state" / "spool").glob("*"))
 
+    async def spool_is(self, *, empty: bool) -> None:
+        """Wait until the spool is empty, or is not: an answer is read before its copy is removed."""
+        async with asyncio.timeout(20):
+            while bool(self.spooled) is empty:  # noqa: ASYNC110 - it happens on the disk
+                await asyncio.sleep(0.002)
+
     def client(self, system_id: str = "demo.system.01", **changes: str) -> SdkClient:
         """A new service object of the software."""
         return SdkClient(**{"endpoint": self.endpoint, "system_id": system_id, "secret": SECRETS[system_id], **changes})

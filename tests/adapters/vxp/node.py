@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from adapters.sdk import (
-    Accepted,
     DeclaredUnit,
     Delivery,
     DeliveryKey,
@@ -26,7 +25,7 @@ from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
-from schemas.message import Document, Priority, StatusCode
+from schemas.message import Document, Message, Priority, StatusCode
 from tests.adapters.simulator import NOW, NodeSimulator, code
 
 
@@ -43,7 +42,11 @@ class OfferingNode(NodeSimulator):
     standing: UnitStanding = UnitStanding.DONE
     calls: list[str] = field(default_factory=list)
 
-    def offer(self, delivery: Delivery) -> DeliveryKey:
+    def arrives(
+        self, message: Message, recipient: str = "G22", *, attachments: Sequence[tuple[str, bytes]] = ()
+    ) -> DeliveryKey:
+        """Offer `message` with `attachments` (name, bytes) to the software of `recipient`."""
+        delivery = NodeSimulator.delivery(self, message, recipient, attachments=attachments)
         self.offered[delivery.key] = delivery
         return delivery.key
 
@@ -68,7 +71,9 @@ class OfferingNode(NodeSimulator):
     async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
         return len(await self.waiting(recipients=recipients, kind=kind, limit=10**6))
 
-    async def delivery(self, key: DeliveryKey) -> Delivery | None:
+    async def delivery(  # type: ignore[override] # the simulator makes deliveries under this name, the SDK gives them
+        self, key: DeliveryKey
+    ) -> Delivery | None:
         return self.offered.get(key)
 
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
@@ -114,9 +119,7 @@ class OfferingNode(NodeSimulator):
 
 
 def entry(text: str, name: str, *older: str, status: EntryStatus = EntryStatus.ACTIVE) -> AgencyEntry:
-    return AgencyEntry(
-        code=code(text), name=name, older_codes=tuple(map(code, older)), connection=text, status=status
-    )
+    return AgencyEntry(code=code(text), name=name, older_codes=tuple(map(code, older)), connection=text, status=status)
 
 
 def _waiting(delivery: Delivery) -> Waiting:
@@ -175,7 +178,3 @@ def _sent(message_id: Sha256Hex, submission: Submission) -> SentDocument:
         stands={Standing.ACCEPTED: len(recipients)},
         cursor=message_id,
     )
-
-
-def is_accepted(node: OfferingNode, key: DeliveryKey) -> bool:
-    return isinstance(node.settled.get(key), Accepted)
