@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, delete, select
+from sqlalchemy import Column, Connection, Executable, MetaData, String, Table, delete, select
 from sqlalchemy.dialects import sqlite
 
 from adapters.sdk import DeliveryKey
@@ -42,11 +42,17 @@ class Progress:
     async def begin(self, key: DeliveryKey) -> None:
         row = {"delivery": str(key), "at": instant_text(self._clock())}
         statement = sqlite.insert(_begun).values(row).on_conflict_do_nothing()
-        await self._database.write(lambda connection: connection.execute(statement) and None)
+        await self._do(statement)
 
     async def end(self, key: DeliveryKey) -> None:
         statement = delete(_begun).where(_begun.c.delivery == str(key))
-        await self._database.write(lambda connection: connection.execute(statement) and None)
+        await self._do(statement)
+
+    async def _do(self, statement: Executable) -> None:
+        def do(connection: Connection) -> None:
+            connection.execute(statement)
+
+        await self._database.write(do)
 
     async def begun(self, keys: Collection[DeliveryKey]) -> frozenset[DeliveryKey]:
         """Those of `keys` that are marked."""
