@@ -1,0 +1,112 @@
+"""The node that the kit puts before an adapter: it keeps what a node keeps, and fails when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from adapters.kit.messages import NAMES, NOW, OWN, OWN_UNIT, PEER, Case
+from adapters.kit.record import Record
+from adapters.sdk import AdapterContext, Submission, Submitted
+from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry
+from schemas.envelope import Sha256Hex
+from schemas.errors import Rejected, Unavailable
+from schemas.message import Document
+
+_OLDER: Final = {AgencyCode("000.00.00.H23"): OWN, AgencyCode("000.00.00.G22"): PEER}
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong at the node.
+
+    `refuse_attachments`: none can be opened. `break_after`: the stream fails after so many bytes. `hold`: streams stop
+    after their first piece until it is set. `refuse_submissions`: how many submissions are answered `Unavailable` from
+    now on.
+    """
+
+    refuse_attachments: bool = False
+    break_after: int | None = None
+    hold: asyncio.Event | None = None
+    refuse_submissions: int = 0
+
+
+class StandInNode:
+    """`adapters.sdk.NodeApi` over a file in `folder`; it serves `OWN` and a unit below, and knows `PEER`.
+
+    `attempts` are the submissions as they were tried, `opened` counts the attachments opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.record = Record(folder / "record.sqlite3")
+        self.faults = Faults()
+        self.attempts: list[Submission] = []
+        self.opened = 0
+        self._cases: dict[str, Case] = {}
+
+    def close(self) -> None:
+        self.record.close()
+
+    def know(self, cases: Iterable[Case]) -> None:
+        """Have the messages of `cases`, and their attachments."""
+        self._cases.update((case.key, case) for case in cases)
+
+    def context(self, folder: Path, settings: dict[str, object], *, name: str = "kit") -> AdapterContext:
+        """What an adapter is made from, its folder being `folder`; the clock stands still."""
+        return AdapterContext(name=name, settings=settings, node=self, folder=folder, clock=lambda: NOW)
+
+    @property
+    def served_codes(self) -> Sequence[AgencyCode]:
+        return (OWN, OWN_UNIT)
+
+    async def agency(self, code: AgencyCode) -> AgencyEntry | None:
+        today = _OLDER.get(code, code)
+        if today not in NAMES:
+            return None
+        older = tuple(old for old, new in _OLDER.items() if new == today)
+        return AgencyEntry(code=today, name=NAMES[today], older_codes=older, connection=today.value)
+
+    async def submit(self, submission: Submission) -> Submitted:
+        self.attempts.append(submission)
+        await asyncio.sleep(0)
+        if self.faults.refuse_submissions > 0:
+            self.faults.refuse_submissions -= 1
+            raise Unavailable("storage-full", "The stand-in node takes nothing now.", mend="Try again.")
+        sender = submission.message.sender.organ_id
+        if sender not in self.served_codes:
+            raise Rejected("sender-not-served", f"This node does not serve {sender}.", element="MessageHeader/From")
+        if isinstance(submission.message, Document):
+            for organ in submission.message.recipients:
+                if await self.agency(organ.organ_id) is None:
+                    raise Rejected("recipient-unknown", f"No agency has the code {organ.organ_id}.")
+        content = [one.path.read_bytes() for one in submission.attachments]
+        message_id = hashlib.sha256(repr((submission.key, submission.message, content)).encode()).hexdigest()
+        return self.record.submit(submission, message_id)
+
+    @contextlib.asynccontextmanager
+    async def open_attachment(self, digest: Sha256Hex) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.opened += 1
+        content = next((case.contents[digest] for case in self._cases.values() if digest in case.contents), None)
+        if content is None or self.faults.refuse_attachments:
+            raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.", mend="Try again.")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            given = 0
+            for chunk in content.chunks():
+                if self.faults.break_after is not None and given + len(chunk) > self.faults.break_after:
+                    yield chunk[: max(0, self.faults.break_after - given)]
+                    raise Unavailable("storage-failed", "The stand-in node's disk fails in mid-stream.")
+                yield chunk
+                given += len(chunk)
+                await asyncio.sleep(0)
+                if self.faults.hold is not None:
+                    await self.faults.hold.wait()
+
+        yield chunks()

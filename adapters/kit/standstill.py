@@ -1,0 +1,72 @@
+"""Seeing that an adapter blocks the event loop, and where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+#: A node has many adapters and connections on one loop: what stands still so long is felt by all of them.
+LONGEST = 1.0
+_BEAT = 0.02
+
+
+@dataclass(slots=True)
+class Standstill:
+    """The longest time for which the loop stood still, in seconds, and the line at which it did."""
+
+    seconds: float = 0.0
+    place: str = ""
+
+
+@contextlib.asynccontextmanager
+async def watched() -> AsyncIterator[Standstill]:
+    """Watch the loop of the caller. A machine that is busy slows the watching thread as well, and is not blamed."""
+    worst = Standstill()
+    beat = time.monotonic()
+    ended = threading.Event()
+    thread = threading.get_ident()
+
+    def watch() -> None:
+        still = 0.0
+        seen = beat
+        last = time.monotonic()
+        while not ended.wait(_BEAT):
+            now = time.monotonic()
+            # A pause of this thread itself counts for no more than its beat.
+            still = still + min(now - last, 2 * _BEAT) if beat == seen else 0.0
+            seen, last = beat, now
+            if still > worst.seconds:
+                worst.seconds = still
+                if still > LONGEST / 2:
+                    worst.place = _place(thread)
+
+    async def pulse() -> None:
+        nonlocal beat
+        while True:
+            beat = time.monotonic()
+            await asyncio.sleep(_BEAT)
+
+    watcher = threading.Thread(target=watch, name="kit.standstill", daemon=True)
+    watcher.start()
+    pulsing = asyncio.create_task(pulse())
+    try:
+        yield worst
+    finally:
+        pulsing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pulsing
+        ended.set()
+        watcher.join()
+
+
+def _place(thread: int) -> str:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the one way to see where another thread is
+    lines = traceback.extract_stack(frame) if frame else []
+    own = [line for line in lines if "adapters/kit/" not in line.filename and "asyncio" not in line.filename]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown place"
