@@ -5,9 +5,11 @@ Nothing of an adapter is imported until it is asked for by name.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-from adapters.sdk import AdapterFactory
+from adapters.sdk import Adapter, AdapterContext, AdapterFactory
 from schemas.errors import Rejected
 
 GROUP = "congvan.adapters"
@@ -19,8 +21,24 @@ _SHIPPED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAdapter:
+    """An adapter that settings may name: `value` is `module:name` of its factory, `package` what brings it."""
+
+    name: str
+    value: str
+    package: str
+
+
+def known_adapters() -> list[KnownAdapter]:
+    """The adapters that there are, by name; one that ships is named once, though it is registered too."""
+    found = {entry.value: entry for entry in (*_SHIPPED, *entry_points(group=GROUP))}
+    known = [KnownAdapter(one.name, one.value, one.dist.name if one.dist else "congvan") for one in found.values()]
+    return sorted(known, key=lambda one: one.name)
+
+
 def load_adapter(name: str) -> AdapterFactory:
-    """What makes the adapter `name`.
+    """What makes the adapter `name`; its entry point names an AdapterFactory, or a class (`as_factory`).
 
     Raises Rejected: `adapter-unknown`, with the names that there are; `adapter-ambiguous`, if two packages give
     it; `adapter-broken`, if it cannot be imported.
@@ -43,7 +61,7 @@ def load_adapter(name: str) -> AdapterFactory:
         )
     entry = next(iter(candidates.values()))
     try:
-        factory: AdapterFactory = entry.load()
+        factory: object = entry.load()
     except Exception as error:
         # Any error at all can come out of a foreign module's import.
         raise Rejected(
@@ -59,4 +77,17 @@ def load_adapter(name: str) -> AdapterFactory:
             element=f"adapters.{name}",
             mend="Let its entry point name an AdapterFactory (adapters.sdk).",
         )
-    return factory
+    return as_factory(factory)
+
+
+def as_factory(made: Any) -> AdapterFactory:
+    """`made` itself, or, if it is a class, what makes an adapter of it: its constructor takes the AdapterContext."""
+    if not isinstance(made, type):
+        factory: AdapterFactory = made
+        return factory
+
+    async def make(context: AdapterContext) -> Adapter:
+        adapter: Adapter = made(context)
+        return adapter
+
+    return make

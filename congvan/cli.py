@@ -26,6 +26,7 @@ PROGRAMS = {
     "envelope": Program("congvan.envelope", "Show, check, pack, unpack, seal and verify edXML files."),
     "evidence": Program("congvan.evidence", "Verify a file that proves what became of a document, anywhere, offline."),
     "audit": Program("congvan.audit", "Audit a hub and nodes, and check them against each other."),
+    "adapter": Program("congvan.adapter", "Write an adapter to an agency's software, and check it."),
     "demo": Program("congvan.demo", "Watch a document travel: a hub and three agencies on this machine."),
 }
 

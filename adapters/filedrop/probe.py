@@ -15,7 +15,7 @@ _META = {"from": "H23", "code": "1/UBND-VP", "place": "Hải Dương", "to": ["G
 
 
 class FiledropProbe:
-    """`adapters.kit.SourceProbe` over a drop in `folder`. What the clerk takes is moved to an archive at once."""
+    """A drop in `folder`: a source, and a share that can be away. What the clerk takes is moved to an archive."""
 
     def __init__(self, folder: Path) -> None:
         self._drop = folder / "drop"
@@ -50,6 +50,12 @@ class FiledropProbe:
         (folder / "thu.pdf").write_bytes(b"%PDF-1.4 " + str(number).encode())
         metadata = {**_META, "subject": f"V/v số {number}"}
         (folder / "meta.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+
+    async def break_down(self) -> None:
+        (self._drop / "in").rename(self._drop / "away")
+
+    async def mend(self) -> None:
+        (self._drop / "away").rename(self._drop / "in")
 
     async def close(self) -> None: ...
 

@@ -5,16 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from adapters.kit.messages import NAMES, NOW, OWN, OWN_UNIT, PEER, Case
+from adapters.kit.offering import Offering
 from adapters.kit.record import Record
-from adapters.sdk import AdapterContext, Submission, Submitted
+from adapters.sdk import (
+    AdapterContext,
+    Delivery,
+    DeliveryKey,
+    DeliveryState,
+    Lock,
+    MessageKind,
+    SentDocument,
+    SentRecipient,
+    Settlement,
+    Standing,
+    StatusReport,
+    Submission,
+    Submitted,
+    Waiting,
+)
 from schemas.codes import AgencyCode
-from schemas.directory import AgencyEntry
+from schemas.directory import AgencyEntry, prefix_covers
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
 from schemas.message import Document
@@ -40,7 +56,8 @@ class Faults:
 class StandInNode:
     """`adapters.sdk.NodeApi` over a file in `folder`; it serves `OWN` and a unit below, and knows `PEER`.
 
-    `attempts` are the submissions as they were tried, `opened` counts the attachments opened.
+    `attempts` are the submissions as they were tried, `reports` the statuses reported, `opened` counts the attachments
+    opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,8 +65,11 @@ class StandInNode:
         self.record = Record(folder / "record.sqlite3")
         self.faults = Faults()
         self.attempts: list[Submission] = []
+        self.reports: list[StatusReport] = []
         self.opened = 0
         self._cases: dict[str, Case] = {}
+        self._offering = Offering(self.record, self._cases)
+        self._sent: list[SentDocument] = []
 
     def close(self) -> None:
         self.record.close()
@@ -88,7 +108,75 @@ class StandInNode:
                     raise Rejected("recipient-unknown", f"No agency has the code {organ.organ_id}.")
         content = [one.path.read_bytes() for one in submission.attachments]
         message_id = hashlib.sha256(repr((submission.key, submission.message, content)).encode()).hexdigest()
-        return self.record.submit(submission, message_id)
+        submitted = self.record.submit(submission, message_id)
+        if isinstance(submission.message, Document) and not submitted.repeated:
+            self._sent.insert(0, _sent(submission, submission.message, submitted))
+        return submitted
+
+    async def report(self, report: StatusReport) -> Submitted:
+        self.reports.append(report)
+        if str(report.delivery) not in self._cases:
+            raise Rejected("delivery-unknown", f"No document {report.delivery} came here.", mend="Take a key that did.")
+        message_id = hashlib.sha256(repr(report).encode()).hexdigest()
+        return Submitted(message_id, repeated=report in self.reports[:-1])
+
+    async def sent(
+        self,
+        *,
+        senders: Collection[AgencyCode] = (),
+        document_id: str | None = None,
+        message_id: Sha256Hex | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[SentDocument]:
+        found = [
+            one
+            for one in self._sent
+            if (not senders or one.sender in senders)
+            and document_id in (None, one.document_id)
+            and message_id in (None, one.message_id)
+        ]
+        place = next((place for place, one in enumerate(found) if one.cursor == after), -1)
+        return found[place + 1 :][:limit]
+
+    async def agencies(
+        self, query: str = "", *, under: AgencyCode | None = None, after: str = "", limit: int = 100
+    ) -> Sequence[AgencyEntry]:
+        entries = [await self.agency(code) for code in sorted(NAMES, key=str)]
+        return [
+            entry
+            for entry in entries
+            if entry is not None and (under is None or prefix_covers(under.value, entry.code))
+            if entry.code.value.startswith(query) or query.casefold() in entry.name.casefold()
+            if entry.code.value > after
+        ][:limit]
+
+    async def waiting(
+        self,
+        *,
+        recipients: Collection[AgencyCode] = (),
+        kind: MessageKind | None = None,
+        parked: bool = False,
+        unlocked: bool = False,
+        after: str = "",
+        limit: int = 100,
+    ) -> Sequence[Waiting]:
+        return self._offering.listed(recipients, kind, parked=parked, unlocked=unlocked, after=after, limit=limit)
+
+    async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
+        return len(await self.waiting(recipients=recipients, kind=kind, limit=len(self._cases)))
+
+    async def lock(self, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None = None) -> Lock:
+        return self._offering.lock(keys, seconds=seconds, renew=renew)
+
+    async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
+        self._offering.unlock(keys, lock=lock)
+
+    async def delivery(self, key: DeliveryKey) -> Delivery | None:
+        return self._offering.delivery(key)
+
+    async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
+        self._offering.settle(key, outcome, lock=lock)
 
     @contextlib.asynccontextmanager
     async def open_attachment(self, digest: Sha256Hex) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -110,3 +198,36 @@ class StandInNode:
                     await self.faults.hold.wait()
 
         yield chunks()
+
+
+def _sent(submission: Submission, document: Document, submitted: Submitted) -> SentDocument:
+    """A document of ours as `sent` tells it: it is still on its way to the hub."""
+    return SentDocument(
+        message_id=submitted.message_id,
+        adapter="kit",
+        key=submission.key,
+        sender=document.sender.organ_id,
+        document_id=document.document_id,
+        code=document.code,
+        subject=document.subject,
+        business=document.business_type,
+        created_at=NOW,
+        accepted_at=None,
+        refused=None,
+        recipients=tuple(
+            SentRecipient(
+                code=organ.organ_id,
+                name=organ.organ_name,
+                standing=Standing.WAITING,
+                delivery=DeliveryState.WAITING,
+                since=NOW,
+                trouble=None,
+                status=None,
+                status_text=None,
+                status_at=None,
+            )
+            for organ in document.recipients
+        ),
+        stands={Standing.WAITING: len(document.recipients)},
+        cursor=submitted.message_id,
+    )

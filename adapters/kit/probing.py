@@ -55,7 +55,7 @@ class Probe(Protocol):
 
 
 @runtime_checkable
-class SourceProbe(Protocol):
+class SourceProbe(Probe, Protocol):
     """A probe of an adapter that is a source as well: it can have the software send."""
 
     async def send(self, number: int) -> None:
@@ -63,7 +63,7 @@ class SourceProbe(Protocol):
 
 
 @runtime_checkable
-class BreakableProbe(Protocol):
+class BreakableProbe(Probe, Protocol):
     """A probe of software that can be away: a server that is down, a share that is not mounted."""
 
     async def break_down(self) -> None:

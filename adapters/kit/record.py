@@ -93,9 +93,7 @@ class Record:
                 return Never(kept.reason or "") if kept else None
         return None
 
-    def awaiting(self, after: int = 0) -> list[Handover]:
-        """Those that await the software, in the order in which they came."""
-        rows = self._database.execute(
-            "SELECT * FROM handovers WHERE state = 'awaiting' AND number > ? ORDER BY number", (after,)
-        )
+    def open_handovers(self) -> list[Handover]:
+        """Those that await the software, and those that it could not take, in the order in which they came."""
+        rows = self._database.execute("SELECT * FROM handovers WHERE state IN ('awaiting', 'never') ORDER BY number")
         return [Handover(*row) for row in rows]

@@ -14,7 +14,7 @@ from adapters.kit.ledger import Ledger
 from adapters.kit.messages import Case, Repertoire
 from adapters.kit.node import StandInNode
 from adapters.kit.probing import Probe, Shown
-from adapters.sdk import Accepted, Adapter, AdapterFactory, Guarantee, Later, Never, Outcome, Refused
+from adapters.sdk import Adapter, AdapterFactory, Awaiting, Guarantee, Later, Outcome
 from schemas.limits import MIB
 
 #: Bytes of attachments for which an adapter has one second more, as at a node.
@@ -32,7 +32,7 @@ class Failed:
     happened: str
 
 
-Answer: TypeAlias = Outcome | Failed
+Answer: TypeAlias = Outcome | Awaiting | Failed
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Stage:
             return Failed(f"deliver did not answer within {self.patience:.0f} seconds.")
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is what happened
             return Failed(f"deliver raised {told(error)}.")
-        if not isinstance(answer, Outcome):
+        if not isinstance(answer, Outcome | Awaiting):
             return Failed(f"deliver answered {answer!r}, which is no outcome.")
         return answer
 
@@ -108,7 +108,7 @@ class Stage:
 
     async def settled(self, case: Case, answer: Answer) -> Answer:
         """What becomes of `answer`: for software that fetches, what it settles."""
-        if not isinstance(answer, Later | Failed | Refused | Never | Accepted):
+        if isinstance(answer, Awaiting):
             self.node.record.offer(case.key)
             for _ in range(_TAKES if self.probe else 0):
                 await self.take()

@@ -33,7 +33,8 @@ async def watched() -> AsyncIterator[Standstill]:
     thread = threading.get_ident()
 
     def watch() -> None:
-        still = 0.0
+        still = before = 0.0
+        place = ""
         seen = beat
         last = time.monotonic()
         while not ended.wait(_BEAT):
@@ -41,10 +42,12 @@ async def watched() -> AsyncIterator[Standstill]:
             # A pause of this thread itself counts for no more than its beat.
             still = still + min(now - last, 2 * _BEAT) if beat == seen else 0.0
             seen, last = beat, now
+            # Where it stands is seen in the middle of it: in the end it is on its way elsewhere.
+            if still > LONGEST / 2 >= before:
+                place = _place(thread)
+            before = still
             if still > worst.seconds:
-                worst.seconds = still
-                if still > LONGEST / 2:
-                    worst.place = _place(thread)
+                worst.seconds, worst.place = still, place
 
     async def pulse() -> None:
         nonlocal beat

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.kit.probing import ProbeFactory
-from adapters.loading import load_adapter
-from adapters.sdk import Adapter, AdapterContext, AdapterFactory
+from adapters.loading import as_factory, load_adapter
+from adapters.sdk import AdapterFactory
 from schemas.errors import Rejected
 
 #: Under it a package registers the probe of its adapter, by the adapter's name.
@@ -25,13 +25,12 @@ _SHIPPED_PROBES: Final = (EntryPoint("filedrop", "adapters.filedrop.probe:open_p
 def factory_named(target: str) -> AdapterFactory:
     """The factory that `target` names: `module:factory`, `module:AdapterClass`, or the name of an adapter.
 
-    A class is one whose constructor takes the AdapterContext. Raises `adapter-unknown`, `adapter-ambiguous`,
+    The constructor of a class takes the AdapterContext. Raises `adapter-unknown`, `adapter-ambiguous`,
     `adapter-broken`.
     """
     if ":" not in target:
         return load_adapter(target)
-    made: Any = _imported(target)
-    return _from_class(made) if isinstance(made, type) else made
+    return as_factory(_imported(target))
 
 
 def probe_named(target: str | None, *, adapter: str) -> ProbeFactory | None:
@@ -39,14 +38,17 @@ def probe_named(target: str | None, *, adapter: str) -> ProbeFactory | None:
 
     None if there is none. Raises `adapter-broken`.
     """
-    if target is not None:
-        made: ProbeFactory = _imported(target)
-        return made
-    for entry in (*entry_points(group=PROBE_GROUP), *_SHIPPED_PROBES):
-        if entry.name == adapter:
-            found: ProbeFactory = entry.load()
-            return found
-    return None
+    target = target or probe_target(adapter)
+    if target is None:
+        return None
+    made: ProbeFactory = _imported(target)
+    return made
+
+
+def probe_target(adapter: str) -> str | None:
+    """`module:factory` of the probe that is registered under the adapter's name, None if none is."""
+    registered = (*entry_points(group=PROBE_GROUP), *_SHIPPED_PROBES)
+    return next((entry.value for entry in registered if entry.name == adapter), None)
 
 
 def reference_of(make: Callable[..., object]) -> str | None:
@@ -62,14 +64,6 @@ def reference_of(make: Callable[..., object]) -> str | None:
     # A test's module may stand in sys.modules under a name that no import leads to.
     same = found is not None and found.origin == getattr(module, "__file__", None)
     return f"{module.__name__}:{name}" if same else None
-
-
-def _from_class(made: Any) -> AdapterFactory:
-    async def make(context: AdapterContext) -> Adapter:
-        adapter: Adapter = made(context)
-        return adapter
-
-    return make
 
 
 def _imported(target: str) -> Any:

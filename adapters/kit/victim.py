@@ -69,6 +69,7 @@ async def _hand_over(make: AdapterFactory, request: _Request) -> None:
     node.know([case])
     steps = Steps(request.last)
     steps.watch()
+    Path(request.folder).mkdir(parents=True, exist_ok=True)
     adapter = await make(node.context(Path(request.folder), request.settings))
     stop = asyncio.Event()
     running = asyncio.create_task(adapter.run(stop), name="adapter.run")
