@@ -15,6 +15,7 @@ from adapters.kit.offering import Offering
 from adapters.kit.record import Record
 from adapters.sdk import (
     AdapterContext,
+    DeclaredUnit,
     Delivery,
     DeliveryKey,
     DeliveryState,
@@ -27,6 +28,7 @@ from adapters.sdk import (
     StatusReport,
     Submission,
     Submitted,
+    UnitStanding,
     Waiting,
 )
 from schemas.codes import AgencyCode
@@ -56,8 +58,8 @@ class Faults:
 class StandInNode:
     """`adapters.sdk.NodeApi` over a file in `folder`; it serves `OWN` and a unit below, and knows `PEER`.
 
-    `attempts` are the submissions as they were tried, `reports` the statuses reported, `opened` counts the attachments
-    opened.
+    `attempts` are the submissions as they were tried, `reports` the statuses reported, `units` those declared, by
+    code; `opened` counts the attachments opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,6 +68,7 @@ class StandInNode:
         self.faults = Faults()
         self.attempts: list[Submission] = []
         self.reports: list[StatusReport] = []
+        self.units: dict[AgencyCode, str] = {}
         self.opened = 0
         self._cases: dict[str, Case] = {}
         self._offering = Offering(self.record, self._cases)
@@ -150,6 +153,17 @@ class StandInNode:
             if entry.code.value.startswith(query) or query.casefold() in entry.name.casefold()
             if entry.code.value > after
         ][:limit]
+
+    async def declare(self, unit: DeclaredUnit) -> UnitStanding:
+        if not prefix_covers(OWN.value, unit.code) or unit.code == OWN:
+            raise Rejected("unit-not-below", f"{unit.code} is not below {OWN}.", mend=f"Take a code below {OWN}.")
+        self.units[unit.code] = unit.name
+        return UnitStanding.DONE
+
+    async def retire(self, code: AgencyCode) -> UnitStanding:
+        if self.units.pop(code, None) is None:
+            raise Rejected("unit-unknown", f"There is no unit {code}.", mend="Take a code that was declared.")
+        return UnitStanding.DONE
 
     async def waiting(
         self,

@@ -32,7 +32,7 @@ class Failed:
     happened: str
 
 
-Answer: TypeAlias = Outcome | Awaiting | Failed
+Answer: TypeAlias = Outcome | Failed
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Stage:
             return Failed(f"deliver did not answer within {self.patience:.0f} seconds.")
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is what happened
             return Failed(f"deliver raised {told(error)}.")
-        if not isinstance(answer, Outcome | Awaiting):
+        if not isinstance(answer, Outcome):
             return Failed(f"deliver answered {answer!r}, which is no outcome.")
         return answer
 

@@ -17,8 +17,8 @@ def list_adapters(
 ) -> None:
     """Show the adapters that are installed: those that ship, and those that other packages bring.
 
-    A name is what stands in a node's settings: the table [bold]adapters.filedrop[/bold]. One with a probe is checked whole by
-    [bold]congvan adapter check[/bold].
+    A name is what stands in a node's settings: the table [bold]adapters.filedrop[/bold]. One with a probe is checked
+    whole by [bold]congvan adapter check[/bold].
 
     Example: [bold]congvan adapter list[/bold]
     """
