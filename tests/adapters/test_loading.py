@@ -38,7 +38,7 @@ def test_an_adapter_of_another_package_is_loaded_by_its_name(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("name", "entries", "rule"),
     [
-        ("vxp", {}, "adapter-unknown"),
+        ("sql-tables", {}, "adapter-unknown"),
         ("filedrop", {"filedrop": "other.package:open_it"}, "adapter-ambiguous"),
         ("printer", {"printer": "no.such.module:open_it"}, "adapter-broken"),
         ("printer", {"printer": "tests.adapters.simulator:absent"}, "adapter-broken"),
