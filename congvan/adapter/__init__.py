@@ -11,7 +11,7 @@ from congvan.adapter.making import new
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Write an adapter, and check it: [bold]new[/bold], then [bold]check[/bold].",
+    help="Write an adapter, and check it: [bold]new[/bold], then [bold]check[/bold] (docs/adapters/tutorial.md).",
 )
 app.command("list")(list_adapters)
 app.command("new")(new)
