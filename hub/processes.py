@@ -27,8 +27,8 @@ _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 #: One that has served for so many seconds is well again.
 _SETTLED: Final = 60.0
-#: Seconds that a process may take until it serves.
-_STARTING: Final = 120.0
+#: How often one that has never served is started before the hub gives up: at its first start somebody stands by.
+_FIRST_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class WorkerProcesses:
     async def run(self, stop: asyncio.Event, replace: asyncio.Event, *, serving: Callable[[], None]) -> None:
         """Run until `stop` is set; `serving` is called once all serve. All are replaced whenever `replace` is set.
 
-        Raises `worker-failed` if one does not come so far at the start, after the others have ended.
+        Raises `worker-failed` if one does not come so far at the start, in several tries, after the others have ended.
         """
         keeping = [asyncio.create_task(place.keep(stop)) for place in self._places]
         telling = asyncio.create_task(self._tell(serving, replace))
@@ -150,22 +150,22 @@ class _Place:
         await self.serves.wait()
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Keep the place taken until `stop` is set. Raises `worker-failed` if the first process never serves."""
+        """Keep the place taken until `stop` is set. Raises `worker-failed` if no process ever serves here."""
         now = asyncio.get_running_loop().time
         failures = 0
         while not stop.is_set():
             began = now()
             asked = await self._take(stop)
-            if not (asked or self._has_served):
-                raise Unavailable(
-                    "worker-failed",
-                    f"The process {self.number} of the hub ended before it served.",
-                    mend="Its log lines say why.",
-                )
             if asked:
                 failures = 0
                 continue
             failures = 1 if now() - began >= _SETTLED else failures + 1
+            if not self._has_served and failures >= _FIRST_TRIES:
+                raise Unavailable(
+                    "worker-failed",
+                    f"The process {self.number} of the hub ended {failures} times before it served.",
+                    mend="Its log lines say why.",
+                )
             wait = min(_FIRST_WAIT * 2.0 ** min(failures - 1, 30), _LONGEST_WAIT)
             await sleep_unless(stop, wait * self._chance.uniform(0.8, 1.2))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from adapters.filedrop.settings import FiledropSettings
 from certs.enrolment_token import EnrolmentToken
@@ -24,11 +25,17 @@ from runtime.postgres_address import DatabaseSettings
 from runtime.settings import settings_of
 from runtime.settings_file import settings_text
 from schemas.errors import Rejected, Unavailable
-from transport.client import open_hub_client
+from transport.client import is_broken_off, open_hub_client
 from transport.wire import EnrolmentAnswer
 
 #: What a folder can hold and still be empty to a person: a disk of its own has this.
 _NOTHING: Final = frozenset({"lost+found"})
+
+#: How often the hub is asked when it breaks off, and the seconds before the second time, then doubled.
+_TRIES: Final = 5
+_FIRST_WAIT: Final = 0.25
+
+T = TypeVar("T")
 
 _HEADING: Final = """\
 Settings of this node. A line that begins with # shows a default; take the # away to change it.
@@ -68,13 +75,25 @@ async def initialise(folder: NodeFolder, new: NewNode, *, clock: Clock) -> tuple
     files = KeyFiles(folder.keys, new.passphrase)
     hub = HubAddress(settings.hub.url, settings.hub.source_address or None, settings.hub.connect_to or None)
     with _unfinished(folder, new.passphrase_file):
-        answer = await enrol(files, new.token, hub, new.key_type)
+        answer = await _borne(lambda: enrol(files, new.token, hub, new.key_type))
         make_private_folder(folder.data)
-        await _fill_database(folder.database(settings.database), files, hub, clock)
+        await _borne(lambda: _fill_database(folder.database(settings.database), files, hub, clock))
         for made in (folder.keys, folder.data, folder.root):
             sync_folder(made)
         write_file(folder.settings_file, settings_text(settings, heading=_HEADING).encode())
     return settings, answer
+
+
+async def _borne(step: Callable[[], Awaitable[T]]) -> T:
+    """The answer of `step`, which may be done twice; a hub that breaks off (it is just restarted) is asked again."""
+    for failures in range(1, _TRIES):
+        try:
+            return await step()
+        except Unavailable as error:
+            if not is_broken_off(error):
+                raise
+            await asyncio.sleep(_FIRST_WAIT * 2.0 ** (failures - 1))
+    return await step()
 
 
 @contextmanager

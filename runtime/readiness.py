@@ -87,4 +87,5 @@ async def try_folder(folder: Path) -> None:
 def _write_and_drop(path: Path) -> None:
     write_file(path, _TRIAL)
     with storage_errors(path):
-        path.unlink()
+        # Another process of the same program may try at this moment, by the same name.
+        path.unlink(missing_ok=True)

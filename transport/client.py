@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import secrets
 import socket
@@ -56,6 +57,8 @@ _GZIP = 31
 
 #: OpenSSL's codes for certificates that are not valid yet, and that have expired.
 _OF_VALIDITY = frozenset({9, 10})
+#: What the system says of a connection that was ended half-way; aiohttp's own errors have the number alone.
+_BROKEN = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 #: Seconds for the question what time it is at a hub.
 _DATE_TIMEOUT = 5.0
 
@@ -264,6 +267,16 @@ async def open_hub_client(
     connector = aiohttp.TCPConnector(ssl=tls, local_addr=local, resolver=resolver, limit=0, keepalive_timeout=75)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         yield HubClient(session, URL(hub))
+
+
+def is_broken_off(error: CongvanError) -> bool:
+    """Whether a call failed as its connection was ended half-way: the hub is there, or was until this moment."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return True
+    reason = getattr(cause, "os_error", cause)
+    is_broken = isinstance(reason, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+    return is_broken or (isinstance(reason, OSError) and reason.errno in _BROKEN)
 
 
 async def fetch_authority(hub: str, *, source_address: str | None = None, connect_to: str | None = None) -> bytes:

@@ -22,6 +22,7 @@ from schemas.errors import CongvanError
 from tests.crash.load import CODES, volume
 from tests.crash.register import Item
 from tests.crash.run import Options, Run, Verdict
+from tests.crash.schedule import Column
 from tests.crash.site import CrashSite
 
 #: Set in the namespaces of its own in which the suite runs.
@@ -49,6 +50,14 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
         default=300.0,
         help="seconds without progress after which a run is stuck (%(default)s)",
     )
+    parser.add_argument(
+        "--column",
+        type=Column,
+        choices=list(Column),
+        default=Column.EMBEDDED,
+        help="what the hub stands on: its own files, or two processes with PostgreSQL, RabbitMQ and SeaweedFS, which "
+        "are killed as well; that needs root (default: %(default)s)",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make logs and journals in DIR and leave them there")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     return parser.parse_args(arguments)
@@ -67,6 +76,7 @@ def main() -> int:
         seed=options.seed,
         in_flight=options.in_flight,
         patience=options.patience,
+        column=options.column,
     )
     kept = nullcontext(str(options.keep)) if options.keep else tempfile.TemporaryDirectory(prefix="congvan-crash-")
     with kept as name:
@@ -95,7 +105,7 @@ async def crash(options: Options, folder: Path) -> Verdict:
         def progress(dropped: int, came: int) -> None:
             bar.update(task, completed=dropped, description=f"documents ({came} items came out)")
 
-        async with CrashSite(folder, volume(options.documents, options.seed)) as site:
+        async with CrashSite(folder, volume(options.documents, options.seed), options.column) as site:
             run = Run(options, folder, progress)
             verdict = await run.run(site)
             for item in (*verdict.lost, *verdict.twice)[:_TOLD]:
@@ -130,7 +140,7 @@ def tell(verdict: Verdict, options: Options, *, as_json: bool) -> None:
     ]
     show_table("Faults", ("fault", *targets, "all"), rows)
     for end in verdict.ends:
-        why = " (its disk was full)" if end.explained else ""
+        why = " (its disk was full, or a server was away)" if end.explained else ""
         out.print(f"{end.program} ended by itself, with status {end.status}{why}.")
     for heading, sentences in (
         ("Lost", verdict.lost), ("Twice", verdict.twice), ("Receipts missing", verdict.missing),

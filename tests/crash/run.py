@@ -16,7 +16,7 @@ from tests.crash.load import CODES, Letter, letters
 from tests.crash.office import Failed, Office, Sent
 from tests.crash.records import Records
 from tests.crash.register import DOCUMENT, Arrival, Item, Register
-from tests.crash.schedule import Fault, FaultKind, schedule
+from tests.crash.schedule import Column, Fault, FaultKind, schedule
 from tests.crash.site import NODES, CrashSite
 from tests.crash.supervisor import End
 
@@ -39,6 +39,7 @@ class Options:
     seed: int
     in_flight: int = 60
     patience: float = 300.0
+    column: Column = Column.EMBEDDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Run:
             findings = await self._close(site)
             self.register.faults += unfelt(self._schedule(), self._struck)
             self.register.faults += [
-                f"{end.program} ended by itself, with status {end.status}, though its disk was not full."
+                f"{end.program} ended by itself, with status {end.status}, though it had all that it needs."
                 for end in site.supervisor.ends
                 if not end.explained
             ]
@@ -147,7 +148,7 @@ class Run:
                 group.create_task(self._strike(site, fault))
 
     def _schedule(self) -> list[Fault]:
-        return schedule(self.options.faults, self.options.documents, NODES, self.options.seed)
+        return schedule(self.options.faults, self.options.documents, NODES, self.options.seed, self.options.column)
 
     async def _strike(self, site: CrashSite, fault: Fault) -> None:
         async with self._moved:

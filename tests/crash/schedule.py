@@ -9,7 +9,18 @@ from enum import StrEnum
 from typing import Final
 
 HUB: Final = "hub"
+#: The servers of the distributed column.
+DATABASE: Final = "postgresql"
+BROKER: Final = "rabbitmq"
+STORAGE: Final = "seaweedfs"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class Column(StrEnum):
+    """What the hub stands on: one process with its files; or two, with PostgreSQL, RabbitMQ and object storage."""
+
+    EMBEDDED = "embedded"
+    DISTRIBUTED = "distributed"
 
 
 class FaultKind(StrEnum):
@@ -22,10 +33,15 @@ class FaultKind(StrEnum):
     FULL_DISK = "disk full"
     CLOCK = "clock jumps"
     CLOCK_DAYS = "clock jumps by days"
+    KILL_DATABASE = "kill -9 of the database"
+    WIPE_BROKER = "broker killed and wiped"
+    KILL_PROCESS = "kill -9 of one process"
+    KILL_BROKER = "kill -9 of the broker"
+    KILL_STORAGE = "kill -9 of the storage"
 
 
 #: How often each kind is drawn, once every kind has had its turn.
-_WEIGHTS: Final = {
+_EMBEDDED: Final = {
     FaultKind.KILL: 40,
     FaultKind.REFUSE: 8,
     FaultKind.DROP: 8,
@@ -36,6 +52,15 @@ _WEIGHTS: Final = {
     FaultKind.CLOCK: 12,
     FaultKind.CLOCK_DAYS: 2,
 }
+_OF_SERVERS: Final = {
+    FaultKind.KILL_DATABASE: 20,
+    FaultKind.WIPE_BROKER: 6,
+    FaultKind.KILL_PROCESS: 20,
+    FaultKind.KILL_BROKER: 6,
+    FaultKind.KILL_STORAGE: 10,
+}
+#: By column; those of servers come first, so that a short run of the distributed column has them.
+WEIGHTS: Final = {Column.EMBEDDED: _EMBEDDED, Column.DISTRIBUTED: _OF_SERVERS | _EMBEDDED}
 _OF_THE_NETWORK: Final = {FaultKind.REFUSE, FaultKind.DROP, FaultKind.RESET, FaultKind.STALL, FaultKind.CUT}
 
 
@@ -44,7 +69,8 @@ class Fault:
     """`kind` strikes `target` once `at` letters were dropped and `delay` more seconds have gone, for `seconds`.
 
     `amount` is what the kind needs: the seconds by which a clock is ahead, the bytes left on a full disk, the bytes
-    that a connection carries until it is cut. `target` is `hub` or `node-<code>`; the network is that of the node.
+    that a connection carries until it is cut. `target` is `hub`, `node-<code>` or a server; the network is that of the
+    node.
     """
 
     kind: FaultKind
@@ -59,14 +85,18 @@ class Fault:
         return f"{self.kind} at {self.target}{amount} for {self.seconds:.1f} s"
 
 
-def schedule(faults: int, documents: int, nodes: Sequence[str], seed: int) -> list[Fault]:
-    """`faults` faults between the first letters and the last, in order; every kind occurs if there are enough.
+def schedule(
+    faults: int, documents: int, nodes: Sequence[str], seed: int, column: Column = Column.EMBEDDED
+) -> list[Fault]:
+    """`faults` faults between the first letters and the last, in order; every kind of the column occurs if there are
+    enough.
 
     `nodes` are the names of the nodes' programs.
     """
     chance = random.Random(f"faults {seed}")
-    kinds = list(FaultKind)[:faults]
-    kinds += chance.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()), k=faults - len(kinds))
+    weights = WEIGHTS[column]
+    kinds = list(weights)[:faults]
+    kinds += chance.choices(list(weights), weights=list(weights.values()), k=faults - len(kinds))
     chance.shuffle(kinds)
     moments = sorted(chance.uniform(0.05, 0.9) * documents for _ in kinds)
     return [_fault(kind, int(at), nodes, chance) for kind, at in zip(kinds, moments, strict=True)]
@@ -93,3 +123,11 @@ def _fault(kind: FaultKind, at: int, nodes: Sequence[str], chance: random.Random
         case FaultKind.CLOCK_DAYS:
             # Either way past what certificates are good for: a node's are issued when it enrols, for two years.
             return Fault(kind, target, at, delay, chance.uniform(2, 5), chance.choice((-5, 800)) * DAY)
+        case FaultKind.KILL_PROCESS:
+            return Fault(kind, HUB, at, delay, 0)
+        case FaultKind.KILL_DATABASE:
+            return Fault(kind, DATABASE, at, delay, chance.uniform(0.05, 3))
+        case FaultKind.KILL_BROKER | FaultKind.WIPE_BROKER:
+            return Fault(kind, BROKER, at, delay, chance.uniform(0.05, 3))
+        case FaultKind.KILL_STORAGE:
+            return Fault(kind, STORAGE, at, delay, chance.uniform(0.05, 3))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import sys
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -21,15 +23,23 @@ from tests.crash.disks import SmallDisk
 from tests.crash.effects import WrongTimes, felt
 from tests.crash.load import CODES, MEMBERS
 from tests.crash.network import Line
-from tests.crash.schedule import HUB, Fault, FaultKind
+from tests.crash.schedule import HUB, Column, Fault, FaultKind
+from tests.crash.servers import Servers
 from tests.crash.supervisor import Supervisor
 
 NODES = tuple(f"node-{code}" for code in CODES)
 PROGRAMS = (HUB, *NODES)
 #: Kinds that are, for those who wait for each other, another kind.
-_GROUPS: Final = {FaultKind.CLOCK_DAYS: FaultKind.CLOCK}
-#: Seconds after a full disk within which a program may still end for its sake.
+_GROUPS: Final = {FaultKind.CLOCK_DAYS: FaultKind.CLOCK, FaultKind.WIPE_BROKER: FaultKind.KILL_BROKER}
+#: Seconds after a full disk, or the absence of a server, within which a program may still end for its sake.
 _RECOVERY: Final = 10.0
+
+#: The hub of the distributed column: two processes, and one that watches them.
+_BY_PROCESSES: Final = (
+    sys.executable,
+    "-c",
+    "import sys; sys.argv += ['--workers', '2']; from congvan.cli import main; main()",
+)
 
 #: A run is to be short: what waits is tried again within seconds. Nothing is held in reserve on a disk, so that disks
 #: run full in earnest; and no clock of these runs makes a delivery expire, or ends a hold: those would be no loss.
@@ -61,11 +71,13 @@ class CrashSite:
 
     folder: Path
     volume: int
+    column: Column = Column.EMBEDDED
     site: Site = field(init=False)
     supervisor: Supervisor = field(init=False)
     lines: dict[str, Line] = field(init=False, default_factory=dict)
     clocks: dict[str, WrongClock] = field(init=False, default_factory=dict)
     disks: dict[str, SmallDisk] = field(init=False, default_factory=dict)
+    servers: Servers | None = field(init=False, default=None)
     _turns: defaultdict[tuple[str, FaultKind], asyncio.Lock] = field(
         init=False, default_factory=lambda: defaultdict(asyncio.Lock)
     )
@@ -76,6 +88,11 @@ class CrashSite:
         self.site = Site(self.folder, MEMBERS, environment=SETTINGS)
         library = preloadable(self.folder)
         async with AsyncExitStack() as stack:
+            if self.column is Column.DISTRIBUTED:
+                self.servers = await stack.enter_async_context(Servers(self.folder))
+                self.site.databases = self.servers.databases()
+                # Of this process as well: it reads the hub's record, and audits it.
+                os.environ.update(self.servers.environment())
             for name in PROGRAMS:
                 self.disks[name] = SmallDisk.for_volume(self.folder / name, self.volume)
                 self.disks[name].mount()
@@ -88,7 +105,8 @@ class CrashSite:
                     stack.push_async_callback(self.lines[name].close)
                     variables["CONGVAN_NODE__HUB__URL"] = f"https://{self.site.host}:{self.lines[name].port}"
                 assignments = [f"{variable}={value}" for variable, value in variables.items()]
-                self.site.launchers[name] = ("env", *assignments, *COMMAND)
+                command = _BY_PROCESSES if name == HUB and self.servers else COMMAND
+                self.site.launchers[name] = ("env", *assignments, *command)
             stack.push_async_callback(self.site.stop)
             await self.site.set_up()
             for line in self.lines.values():
@@ -118,6 +136,13 @@ class CrashSite:
         match fault.kind:
             case FaultKind.KILL:
                 return await self.supervisor.kill(fault.target, pause=fault.seconds)
+            case FaultKind.KILL_PROCESS:
+                return self.supervisor.kill_child(fault.target)
+            case FaultKind.KILL_DATABASE | FaultKind.KILL_BROKER | FaultKind.WIPE_BROKER | FaultKind.KILL_STORAGE if (
+                self.servers
+            ):
+                await self.servers.strike(fault.target, fault.seconds, wipe=fault.kind is FaultKind.WIPE_BROKER)
+                return True
             case FaultKind.FULL_DISK:
                 return await self._fill(fault)
             case FaultKind.CLOCK | FaultKind.CLOCK_DAYS:
@@ -142,7 +167,7 @@ class CrashSite:
                 was_felt = await felt(fault.seconds, lambda: line.cuts > cuts)
                 line.cut_after = None
                 return was_felt
-        raise ValueError(f"{fault} has no line to strike")
+        raise ValueError(f"{fault} has nothing to strike")
 
     async def _fill(self, fault: Fault) -> bool:
         disk = self.disks[fault.target]
@@ -162,7 +187,8 @@ class CrashSite:
         return was_felt
 
     def _explains_end(self, name: str) -> bool:
-        return time.monotonic() - self._full.get(name, -math.inf) < _RECOVERY
+        was_full = time.monotonic() - self._full.get(name, -math.inf) < _RECOVERY
+        return was_full or (self.servers is not None and self.servers.excuse(name, _RECOVERY))
 
     @property
     def folders(self) -> list[Path]:
@@ -176,6 +202,8 @@ class CrashSite:
 
     async def heal(self) -> None:
         """Undo whatever any fault did."""
+        if self.servers is not None:
+            await self.servers.heal()
         for line in self.lines.values():
             await line.open()
             line.flow()

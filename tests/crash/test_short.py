@@ -10,39 +10,52 @@ from pathlib import Path
 import pytest
 
 from tests.crash.load import LARGEST, attachments, letters
-from tests.crash.schedule import FaultKind, schedule
+from tests.crash.schedule import WEIGHTS, Column, FaultKind, schedule
 from tests.crash.site import NODES
 
-DOCUMENTS, FAULTS, SEED = 120, 12, 1
+#: Of the distributed column a database's death, a broker's, wiped, and that of one process of the hub.
+NUMBERS = {Column.EMBEDDED: (90, 10, 1), Column.DISTRIBUTED: (15, 3, 1)}
 
 
 @pytest.mark.programs
 @pytest.mark.privileged
-@pytest.mark.timeout(400)
-def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path) -> None:
-    """While programs are killed, cut off, full and at wrong times, each item comes out once, with its receipts."""
-    numbers = ("--documents", str(DOCUMENTS), "--faults", str(FAULTS), "--seed", str(SEED), "--patience", "120")
-    command = [sys.executable, "-m", "tests.crash", *numbers, "--keep", str(tmp_path), "--json"]
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("column", Column)
+def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path, column: Column) -> None:
+    """While programs and servers are killed, cut off, full and at wrong times, each item comes out once, with its
+    receipts."""
+    documents, faults, seed = NUMBERS[column]
+    numbers = ("--documents", str(documents), "--faults", str(faults), "--seed", str(seed), "--patience", "150")
+    command = [sys.executable, "-m", "tests.crash", *numbers, "--column", column, "--keep", str(tmp_path), "--json"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told.pop("seconds") > 0
     assert told == {
-        "documents": DOCUMENTS, "faults": FAULTS, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": SEED,
+        "documents": documents, "faults": faults, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": seed,
     }  # fmt: skip
     taken = sum(path.read_text().count('"took"') for path in tmp_path.glob("*.journal"))
-    assert taken > 2 * DOCUMENTS, "hardly anything came out: documents and statuses were to come"
+    assert taken > documents, "hardly anything came out: documents and statuses were to come"
 
 
 def test_the_short_form_holds_every_kind_of_fault_and_of_letter() -> None:
     """The numbers of the short form strike with each kind, and send recalls, answered, refused and large letters."""
-    assert {fault.kind for fault in schedule(FAULTS, DOCUMENTS, NODES, SEED)} == set(FaultKind)
-    sent = list(letters(DOCUMENTS, SEED))
+    documents, faults, seed = NUMBERS[Column.EMBEDDED]
+    assert {fault.kind for fault in schedule(faults, documents, NODES, seed)} == set(WEIGHTS[Column.EMBEDDED])
+    sent = list(letters(documents, seed))
     assert any(letter.recalls is not None for letter in sent)
     assert any(letter.answers == ("03", "06") for letter in sent)
     assert any(letter.is_refused for letter in sent)
     assert max(size for letter in sent for size in letter.sizes) == LARGEST
     assert {letter.priority for letter in sent} == {0, 1, 2, 3, 4}
+
+
+def test_a_run_of_the_distributed_column_strikes_its_servers_first() -> None:
+    """A short one kills database and process and wipes the broker; one with as many faults as kinds has every kind."""
+    of_short = {fault.kind for fault in schedule(3, 15, NODES, 1, Column.DISTRIBUTED)}
+    assert of_short == {FaultKind.KILL_DATABASE, FaultKind.WIPE_BROKER, FaultKind.KILL_PROCESS}
+    kinds = WEIGHTS[Column.DISTRIBUTED]
+    assert {fault.kind for fault in schedule(len(kinds), 15, NODES, 1, Column.DISTRIBUTED)} == set(FaultKind)
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from congvan.demo.programs import Program
 from tests.programs import exchange
-from tests.programs.test_postgres import all_arrived, on_server
+from tests.programs.servers import all_arrived, on_server
 from tests.services.postgres import PostgresServer
 
 DOCUMENTS = 12

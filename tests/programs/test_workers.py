@@ -12,7 +12,7 @@ import pytest
 
 from congvan.demo.site import Site
 from tests.programs import exchange
-from tests.programs.test_postgres import all_arrived, audited, on_server
+from tests.programs.servers import all_arrived, audited, on_server
 from tests.services.postgres import PostgresServer
 
 DOCUMENTS = 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.files import make_private_folder, others_reach, require_new_file, storage_errors, write_file
+from runtime.readiness import try_folder
 from schemas.errors import Rejected, Unavailable
 
 
@@ -33,6 +35,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.code == "storage-full"
     assert (tmp_path / "key").read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [tmp_path / "key"]
+
+
+async def test_several_processes_try_one_folder_at_once(tmp_path: Path) -> None:
+    """Whether a folder takes files is found out beside others that do the same; nothing is left in it."""
+    for _ in range(20):
+        await asyncio.gather(*(try_folder(tmp_path) for _ in range(8)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_are_private(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ from hub.processes import Worker
 worker = Worker.parse(sys.argv[1])
 if sys.argv[2] == "broken":
     sys.exit(3)
+if os.path.isdir(sys.argv[2]):
+    # It comes up at its second start.
+    mark = os.path.join(sys.argv[2], str(worker.number))
+    if not os.path.exists(mark):
+        open(mark, "x").close()
+        sys.exit(3)
 told = []
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[2] == "stubborn" else lambda *_: told.append(1))
 listener = socket.socket(fileno=worker.listener)
@@ -121,8 +127,16 @@ async def test_none_outlives_the_one_that_watches() -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+async def test_one_that_fails_at_its_first_start_is_started_again(tmp_path: Path) -> None:
+    """What failed once at the start ends neither itself nor the others."""
+    async with watched(str(tmp_path)) as site:
+        async with asyncio.timeout(60):
+            await site.serving.wait()
+        assert len(await site.pids()) == 2
+
+
 async def test_a_start_that_fails_is_told() -> None:
-    """A process that ends before it serves, at the start, is an error and not a loop."""
+    """A process that never serves, in a few starts, is an error and not a loop."""
     with pytest.raises(Unavailable) as caught:
         async with watched("broken") as site:
             await site.stop.wait()

@@ -23,7 +23,11 @@ from cryptography.x509.oid import NameOID
 from certs.enrolment_token import EnrolmentToken
 from certs.keys import new_p256_key, read_key, write_certificates, write_key
 from node.foundation import open_foundation
+from node.initialisation import NewNode, initialise
 from node.settings import NodeFolder
+from node.usecases.enrolment import KeyType
+from runtime.clock import utc_now
+from tests.crash.network import Line
 from tests.node.edge.conftest import Ran
 from tests.node.edge.site import HUB_ADDRESS, HUB_NAME, PATIENCE, EnrolledNode, Hub, threaded
 from transport import paths
@@ -61,6 +65,28 @@ def test_init_makes_a_whole_node_and_says_what_next(hub: Hub, tmp_path: Path, co
     connection, version, codes = asyncio.run(look())
     assert (connection, codes) == ("H31", ["H31"])
     assert version > 0
+
+
+async def test_a_hub_that_breaks_off_is_asked_again(hub: Hub, tmp_path: Path) -> None:
+    """Two connections reset in the handshake, as by a process that is just replaced, do not end an init."""
+    token = EnrolmentToken.parse(await asyncio.to_thread(hub.admit, "H77"))
+    line = Line(HUB_ADDRESS)
+    line.target, line.cut_after = hub.port, 1
+    await line.open()
+
+    async def heal() -> None:
+        while line.cuts < 2:  # noqa: ASYNC110 - a line tells nobody of its cuts
+            await asyncio.sleep(0.01)
+        line.cut_after = None
+
+    healing = asyncio.create_task(heal())
+    new = NewNode(hub=f"https://{HUB_NAME}:{line.port}", token=token, connect_to=HUB_ADDRESS, key_type=KeyType.P256)
+    try:
+        _, answer = await initialise(NodeFolder(tmp_path / "node"), new, clock=utc_now)
+    finally:
+        healing.cancel()
+        await line.close()
+    assert (answer.connection, line.cuts) == ("H77", 2)
 
 
 def test_the_tokens_secret_is_told_to_nobody_else(hub: Hub, tmp_path: Path, congvan: Congvan) -> None:
