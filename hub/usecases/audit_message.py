@@ -122,6 +122,12 @@ def _envelope(message: AuditedMessage, acceptance: Receipt | None, trust: Histor
             element="envelope",
         )
         return None
+    if kept.sender not in trust.codes_of(envelope.value.sender):
+        message.find(
+            FindingCode.ENVELOPE_FOREIGN,
+            f"The row counts it as {kept.sender}'s, its envelope is of {envelope.value.sender}.",
+            element="messages",
+        )
     message.attachments = envelope.value.extension.attachment_sizes
     return envelope.value
 

@@ -18,6 +18,7 @@ from schemas.auditing import AuditFinding, FindingCode
 from schemas.codes import AgencyCode
 from schemas.envelope import AttachmentSize, Envelope
 from schemas.errors import Rejected
+from schemas.message import Document
 from schemas.receipts import IssuerKind, Receipt, ReceiptEvent
 
 _ENDED_BY_HUB: Final = {"expired": DeliveryState.EXPIRED, "cancelled": DeliveryState.CANCELLED}
@@ -91,9 +92,17 @@ def audited(
     _places(message, own, served)
     # 4. How far it has come to each recipient, and to the software of each agency here.
     message.accepted = acceptance is not None
+    if acceptance is not None and kept.outbox is OutboxState.REFUSED:
+        message.find(
+            FindingCode.STATE_DIFFERS,
+            "The row of the outbox says that the hub refused the message; by its receipt the hub accepted it.",
+            element="outbox",
+        )
     for code, delivery in sorted(kept.recipients.items()):
         names = _names(code, kept.written[code], trust)
         _delivery(message, code, delivery, [each for each in own if _recipient(each) in names])
+    if acceptance is not None and kept.outbox is not None and kept.recipients:
+        _missing(message, acceptance, envelope, own, trust)
     for code, state in sorted(kept.handovers.items()):
         _handover(message, code, state, {each.event for each in own if _recipient(each) == code})
     return message
@@ -153,17 +162,69 @@ def _places(message: AuditedMessage, own: Sequence[Receipt], served: frozenset[s
         )
 
 
+def _missing(
+    message: AuditedMessage,
+    acceptance: Receipt,
+    envelope: Envelope | None,
+    own: Sequence[Receipt],
+    trust: HistoricTrust,
+) -> None:
+    """Recipients that the hub acknowledged and that have no row: named, where the envelope or a receipt names them."""
+    kept, version = message.kept, acceptance.directory_version or 0
+
+    def then(written: AgencyCode) -> str:
+        """The agency's code of the day of the acceptance."""
+        return (trust.code_as_of(written, version) or written).value
+
+    here = {then(AgencyCode(written)) for written in kept.written.values()}
+    # There may be more: a hub put back to a backup has found more agencies by the same rule.
+    lacking = (acceptance.recipients_count or 0) - len(here)
+    if lacking <= 0:
+        return
+    document = envelope.message if envelope else None
+    organs = document.recipients if isinstance(document, Document) else ()
+    candidates = {then(organ.organ_id) for organ in organs}
+    candidates |= {then(each.recipient) for each in own if each.recipient is not None}
+    named = sorted(candidates - here)
+    for code in named[:lacking]:
+        names = trust.codes_of(AgencyCode(code))
+        message.ends[code] = _proven([each for each in own if _recipient(each) in names]) or DeliveryState.ACCEPTED
+        message.find(
+            FindingCode.DELIVERY_MISSING,
+            f"The row of the delivery to {code} is gone.",
+            agency=code,
+            element="outbox_recipients",
+        )
+    if lacking > len(named):
+        message.find(
+            FindingCode.RECIPIENTS_DIFFER,
+            f"The hub accepted it for {acceptance.recipients_count} recipients, and {len(here)} are on record.",
+            element="outbox_recipients",
+        )
+
+
+def _proven(receipts: Sequence[Receipt], column: DeliveryState | None = None) -> DeliveryState | None:
+    """How far a delivery has come by its receipts; of several failures (it was offered anew), `column` if it is one."""
+    events = {receipt.event for receipt in receipts}
+    ends = [_end(receipt) for receipt in receipts if receipt.event in _FAILURES]
+    furthest = next((state for event, state in _FURTHEST if event in events), None)
+    return furthest or (column if column in ends else next(iter(ends), None))
+
+
 def _delivery(message: AuditedMessage, code: str, column: DeliveryState, receipts: Sequence[Receipt]) -> None:
     events = {receipt.event for receipt in receipts}
-    ends = {_end(receipt) for receipt in receipts if receipt.event in _FAILURES}
-    proven = next((state for event, state in _FURTHEST if event in events), None)
-    if proven is None:
-        # Of several failures (it was delivered anew) the latest stands in the row.
-        proven = column if column in ends else next(iter(ends), None)
-    if proven is None and message.kept.outbox is OutboxState.REFUSED:
+    proven = _proven(receipts, column)
+    if proven is None and not message.accepted and message.kept.outbox is OutboxState.REFUSED:
         proven = DeliveryState.REFUSED
     pending = DeliveryState.ACCEPTED if message.accepted else DeliveryState.WAITING
     message.ends[code] = proven or pending
+    if proven is None and message.kept.purged_at is not None:
+        message.find(
+            FindingCode.PURGED_EARLY,
+            f"The payload was dropped while the delivery to {code} waits.",
+            agency=code,
+            element="envelope",
+        )
     if proven is None and column in _EVENT_OF:
         message.find(
             FindingCode.RECEIPT_MISSING,

@@ -117,6 +117,11 @@ DELETED: Sequence[tuple[str, str, FindingCode]] = [
         FindingCode.STATE_DIFFERS,
     ),
     (
+        "another sender",
+        "UPDATE messages SET sender = 'H31' WHERE message = {circular}",
+        FindingCode.ENVELOPE_FOREIGN,
+    ),
+    (
         "a payload dropped too soon",
         "UPDATE messages SET purged_at = accepted_at WHERE message = {waiting}",
         FindingCode.PURGED_EARLY,

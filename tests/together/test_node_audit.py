@@ -83,6 +83,21 @@ AT_THE_SENDER: Sequence[tuple[str, str, FindingCode]] = [
         f"UPDATE outbox_recipients SET delivery = 'accepted' {_OF_CIRCULAR}",
         FindingCode.STATE_DIFFERS,
     ),
+    (
+        "one of its recipients",
+        f"DELETE FROM outbox_recipients {_OF_CIRCULAR} AND code = 'H31'",
+        FindingCode.DELIVERY_MISSING,
+    ),
+    (
+        "a refusal set by hand",
+        "UPDATE outbox SET state = 'refused' WHERE message_id = '{waiting}'",
+        FindingCode.STATE_DIFFERS,
+    ),
+    (
+        "a payload dropped too soon",
+        "UPDATE messages SET purged_at = 1 WHERE message_id = '{waiting}'",
+        FindingCode.PURGED_EARLY,
+    ),
 ]
 
 AT_A_RECIPIENT: Sequence[tuple[str, str, FindingCode]] = [
@@ -124,10 +139,11 @@ async def test_what_is_deleted_or_changed_by_hand_is_named(
     folder: Path, exchanged: Exchanged, node: str, statement: str, code: FindingCode
 ) -> None:
     """Each table's loss is found, with the message that it concerns."""
-    by_hand(_database(folder, node), statement.format(circular=exchanged.id_of("circular")))
+    by_hand(_database(folder, node), statement.format(**exchanged.sent))
     found = await _audit(folder, node)
     named = [finding for finding in found.findings if finding.code is code]
-    assert exchanged.id_of("circular") in {finding.message_id for finding in named}
+    concerned = exchanged.id_of("waiting" if "{waiting}" in statement else "circular")
+    assert concerned in {finding.message_id for finding in named}
     assert all(finding.sentence and finding.mend for finding in named)
 
 
