@@ -33,6 +33,9 @@ class Assignment(Settings):
     """Which adapter it is, where that is not the name of the table."""
     codes: tuple[Annotated[AgencyCode, PlainValidator(_code)], ...] | None = None
     """The agencies, and all below them, that it hands over to. Absent: all that no other adapter has."""
+    desk: str | None = None
+    """The table of another adapter whose software fetches its messages: this one offers the same messages, whichever
+    confirms first, and is handed over none itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,15 @@ class OpenAdapters:
             ),
             default=None,
         )
-        name = (
-            closest[1] if closest else next((name for name, one in self.assignments.items() if one.codes is None), None)
-        )
+        rest = (name for name, one in self.assignments.items() if one.codes is None and one.desk is None)
+        name = closest[1] if closest else next(rest, None)
         return None if name is None else Connected(name, self.adapters[name])
 
 
 async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters:
     """Make every adapter of the settings; each is closed with `stack`.
 
-    Raises `settings-invalid`, `adapters-overlap`, and what `load_adapter` and the adapters themselves raise.
+    Raises `settings-invalid`, `adapters-overlap`, `desk-unknown`, and what `load_adapter` and the adapters raise.
     """
     assignments: dict[str, Assignment] = {}
     tables: dict[str, Mapping[str, Any]] = {}
@@ -71,13 +73,13 @@ async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters
         assignments[name] = settings_of(Assignment, own, source=f"[adapters.{name}]")
         tables[name] = {key: value for key, value in table.items() if key not in own}
     factories = {name: load_adapter(assignment.adapter or name) for name, assignment in assignments.items()}
-    _require_one_for_each(assignments)
+    require_assignable(assignments)
     adapters: dict[str, Adapter] = {}
     for name, make in factories.items():
         context = AdapterContext(
             name=name,
             settings=tables[name],
-            node=node.api(name),
+            node=node.api(name, desk=assignments[name].desk),
             folder=node.folder.adapter(name),
             clock=node.clock,
         )
@@ -86,9 +88,17 @@ async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters
     return OpenAdapters(adapters, assignments)
 
 
+def require_assignable(assignments: Mapping[str, Assignment]) -> None:
+    """Pass if it is clear which table hands over to whom. Raises `adapters-overlap`, `desk-unknown`."""
+    _require_one_for_each(assignments)
+    _require_desks(assignments)
+
+
 def _require_one_for_each(assignments: Mapping[str, Assignment]) -> None:
     owners: dict[str, str] = {}
     for name, assignment in assignments.items():
+        if assignment.desk is not None:
+            continue
         whose = ["every other agency"] if assignment.codes is None else [code.value for code in assignment.codes]
         for whom in whose:
             if (other := owners.setdefault(whom, name)) != name:
@@ -98,3 +108,17 @@ def _require_one_for_each(assignments: Mapping[str, Assignment]) -> None:
                     element=f"adapters.{name}.codes",
                     mend="Give each adapter its own `codes`; one of them may be without.",
                 )
+
+
+def _require_desks(assignments: Mapping[str, Assignment]) -> None:
+    for name, assignment in assignments.items():
+        if assignment.desk is None:
+            continue
+        desk = assignments.get(assignment.desk)
+        if desk is None or desk.desk is not None or assignment.codes is not None:
+            raise Rejected(
+                "desk-unknown",
+                f"The adapter {name} is to offer what awaits {assignment.desk}.",
+                element=f"adapters.{name}.desk",
+                mend="Name the table of an adapter that is handed over messages itself, and give this one no `codes`.",
+            )

@@ -85,8 +85,8 @@ class Foundation:
     def units(self) -> Units:
         return Units(self.hub_client, self.directory)
 
-    def api(self, name: str) -> NodeFacade:
-        """The node as the adapter `name` sees it."""
+    def api(self, name: str, *, desk: str | None = None) -> NodeFacade:
+        """The node as the adapter `name` sees it, which offers what awaits the software of `desk`, if that is given."""
         return NodeFacade(
             name,
             NodeParts(
@@ -98,6 +98,7 @@ class Foundation:
                 units=self.units,
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
             ),
+            desk=desk,
         )
 
     @asynccontextmanager

@@ -46,10 +46,11 @@ class NodeParts:
 
 
 class NodeFacade:
-    """`adapters.sdk.NodeApi`, bound to the adapter `name`."""
+    """`adapters.sdk.NodeApi`, bound to the adapter `name`; what awaits software is that of the adapter `desk`."""
 
-    def __init__(self, name: str, parts: NodeParts) -> None:
+    def __init__(self, name: str, parts: NodeParts, *, desk: str | None = None) -> None:
         self._name = name
+        self._desk = desk or name
         self._parts = parts
 
     @property
@@ -100,7 +101,7 @@ class NodeFacade:
         limit: int = 100,
     ) -> Sequence[Waiting]:
         return await self._parts.awaiting.page(
-            self._name,
+            self._desk,
             recipients=recipients,
             kind=kind,
             parked=parked,
@@ -110,19 +111,19 @@ class NodeFacade:
         )
 
     async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
-        return await self._parts.awaiting.count(self._name, recipients=recipients, kind=kind)
+        return await self._parts.awaiting.count(self._desk, recipients=recipients, kind=kind)
 
     async def lock(self, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None = None) -> Lock:
-        return await self._parts.awaiting.lock(self._name, keys, seconds=seconds, renew=renew)
+        return await self._parts.awaiting.lock(self._desk, keys, seconds=seconds, renew=renew)
 
     async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
         await self._parts.awaiting.unlock(keys, lock=lock)
 
     async def delivery(self, key: DeliveryKey) -> Delivery | None:
-        return await self._parts.awaiting.delivery(self._name, key)
+        return await self._parts.awaiting.delivery(self._desk, key)
 
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
-        await self._parts.awaiting.settle(self._name, key, outcome, lock=lock)
+        await self._parts.awaiting.settle(self._desk, key, outcome, lock=lock)
 
     def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         return self._parts.attachments.open(digest)

@@ -1,4 +1,4 @@
-"""Two agencies' software, each speaking the axis' own API to its node: a document goes one way, its status the other."""
+"""Two agencies' software, each speaking the axis' API to its node: a document goes one way, its status the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from adapters.sdk import AdapterContext, Awaiting, Delivery, Outcome
+from adapters.sdk import Accepted, AdapterContext, Awaiting, Delivery, Outcome
 from adapters.vxp import open_vxp
 from schemas.classic_reader import read_classic
 from schemas.message import Document, StatusCode, StatusMessage
@@ -122,3 +122,22 @@ async def test_a_failed_document_is_shown_and_driven_again(ground: Ground, tmp_p
         await site.run_dry()
         (again,) = (await h23.post("getReceivedEdocList", messagetype="edoc")).ok["data"]
         assert again["docId"] == row["docId"]
+
+
+async def test_two_adapters_offer_what_awaits_one_agencys_software(ground: Ground, tmp_path: Path) -> None:
+    """An adapter with the desk of another offers the same messages; whichever confirms first hands over."""
+    async with (
+        opened(ground.copy(tmp_path / "site"), ground.made_at) as site,
+        software(site, "g22", tmp_path) as g22,
+        software(site, "h23", tmp_path) as h23,
+    ):
+        await g22.send(classic_bytes(document("G22", "H23", number=1), {}), **{"from": "G22"})
+        await site.run_dry()
+        (row,) = (await h23.post("getReceivedEdocList", messagetype="edoc")).ok["data"]
+        beside = site.node("h23").foundation.api("rest", desk="software")
+        assert not await site.node("h23").foundation.api("rest").waiting()
+        (waiting,) = await beside.waiting()
+        assert str(waiting.key) == row["docId"]
+        await beside.settle(waiting.key, Accepted())
+        assert (await h23.post("countReceiveEdoc", b"{}")).ok["count"] == 0
+        assert (await h23.post("updateStatus", b"{}", docId=row["docId"], status="done")).ok
