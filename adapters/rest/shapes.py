@@ -1,0 +1,266 @@
+"""The JSON of the API: what it answers, and what it takes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from adapters.message_json import Code, DocumentCodeJson, JsonShape, MessageJson, StaffJson
+from adapters.rest.tokens import Scope
+from adapters.sdk import DeliveryState, EventName, MessageKind, Standing
+from schemas.message import StatusCode
+
+MessageId: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
+#: "15" and "16" answer a recall or an update, "13" takes a document of one's own back.
+ReportedStatus: TypeAlias = Literal["02", "03", "04", "05", "06", "13", "15", "16"]
+
+
+class TokenJson(JsonShape):
+    """What the token gives, and whom the node serves."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    agencies: tuple[str, ...]
+    """The agencies that the token is for, and all below them; none: all that the node serves."""
+    served: tuple[str, ...]
+    """The agencies of this node for which the token may be used."""
+    expires_at: datetime
+
+
+class Submission(JsonShape):
+    """A message that the node has and sends."""
+
+    message_id: MessageId
+    repeated: bool
+    """True if the same Idempotency-Key brought the same before: nothing is sent twice."""
+
+
+class SentRecipientJson(JsonShape):
+    """A document of ours at one recipient."""
+
+    agency: str
+    name: str | None = None
+    standing: Standing
+    """All in one word."""
+    delivery: DeliveryState
+    since: datetime
+    trouble: str | None = None
+    status: StatusCode | None = None
+    """The furthest status that came back from there."""
+    status_text: str | None = None
+    status_at: datetime | None = None
+
+
+class SentDocumentJson(JsonShape):
+    """A document that this node sent."""
+
+    message_id: MessageId
+    from_: Annotated[str, Field(alias="from")]
+    document_id: str | None = None
+    code: DocumentCodeJson | None = None
+    subject: str | None = None
+    business: Literal["new", "recall", "update", "replace"] | None = None
+    created_at: datetime
+    accepted_at: datetime | None = None
+    """When the hub took it; absent before."""
+    refused: str | None = None
+    """The hub's reason, if it refused it."""
+    adapter: str
+    """Which adapter of the node submitted it, under which `key`: of this API's own the Idempotency-Key."""
+    key: str
+    standings: dict[Standing, int]
+    """How many recipients stand where."""
+    recipients: tuple[SentRecipientJson, ...]
+    """The first of them."""
+
+
+class SentList(JsonShape):
+    """Documents sent, the newest first."""
+
+    documents: tuple[SentDocumentJson, ...]
+    next: str | None = None
+    """Give it as `after` for those that follow; absent at the end."""
+
+
+class WaitingJson(JsonShape):
+    """A message that waits to be fetched, in short."""
+
+    message_id: MessageId
+    recipient: str
+    kind: MessageKind
+    from_: Annotated[str, Field(alias="from")]
+    from_name: str | None = None
+    document_id: str | None = None
+    code: DocumentCodeJson | None = None
+    subject: str | None = None
+    business: Literal["new", "recall", "update", "replace"] | None = None
+    status: StatusCode | None = None
+    priority: Annotated[int, Field(ge=0, le=4)]
+    about: tuple[str, ...]
+    """The message ids of which it speaks."""
+    received_at: datetime
+    locked_until: datetime | None = None
+    parked: str | None = None
+    """The reason why the software could not take it; a person must have it tried again."""
+
+
+class WaitingList(JsonShape):
+    """What waits, the most urgent first."""
+
+    messages: tuple[WaitingJson, ...]
+    next: str | None = None
+    """Give it as `after` for those that follow; absent at the end."""
+
+
+class WaitingCount(JsonShape):
+    """How many wait."""
+
+    documents: int
+    statuses: int
+
+
+class KeyJson(JsonShape):
+    """A message for one agency."""
+
+    message_id: MessageId
+    recipient: Code
+
+
+class LockRequest(JsonShape):
+    """Which messages to lock: the `messages` named, else the first `limit` that nobody has locked."""
+
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+    """How long; then the lock lapses by itself."""
+    messages: Annotated[tuple[KeyJson, ...], Field(max_length=1000)] = ()
+    renew: Text | None = None
+    """A lock that is to last longer, for the same `messages`."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 10
+    kind: MessageKind | None = None
+    recipients: Annotated[tuple[Code, ...], Field(max_length=1000)] = ()
+
+
+class LockJson(JsonShape):
+    """What is locked. Whoever has the `lock` confirms or unlocks; nobody else until it lapses."""
+
+    lock: str | None = None
+    """Absent if there was nothing to lock."""
+    until: datetime | None = None
+    messages: tuple[KeyJson, ...]
+
+
+class UnlockRequest(JsonShape):
+    """Locked messages to let go of."""
+
+    lock: Text
+    messages: Annotated[tuple[KeyJson, ...], Field(max_length=1000)]
+
+
+class ConfirmRequest(JsonShape):
+    """What the software made of a message."""
+
+    outcome: Literal["accepted", "refused", "failed"]
+    """`accepted`: it has it, durably. `refused`: for good; its sender gets status 02. `failed`: it cannot take it; the
+    message is parked, and a person has it tried again."""
+    reason: Text | None = None
+    """Needed unless it is accepted."""
+    lock: Text | None = None
+    """The lock, if the message is locked."""
+
+
+class Confirmed(JsonShape):
+    """A message that is done with; the same confirmation again is answered the same."""
+
+    message_id: MessageId
+    recipient: str
+    outcome: Literal["accepted", "refused", "failed"]
+
+
+class AttachmentJson(JsonShape):
+    """A file that came with a document. `name` is as its sender wrote it: make it safe before it names a file."""
+
+    number: int
+    """1 for the first: the last part of its path."""
+    name: str
+    safe_name: str
+    """A name near to it that is safe on every system, and another one for each attachment of the message."""
+    content_type: str
+    description: str
+    size: int
+    sha256: str
+    path: str
+    """Where to fetch it, at this address."""
+
+
+class FetchedMessage(JsonShape):
+    """A message whole."""
+
+    message_id: MessageId
+    recipient: str
+    message: MessageJson
+    attachments: tuple[AttachmentJson, ...]
+    about: tuple[str, ...]
+    """The message ids of which it speaks."""
+    missing: tuple[str, ...]
+    """Those among them that never came here for this agency."""
+    signer: str
+    """Whose certificate sealed it."""
+    signed_at: datetime
+    accepted_at: datetime
+    received_at: datetime
+
+
+class StatusRequest(JsonShape):
+    """A status of a document that came; 13 of one that was sent."""
+
+    message_id: MessageId
+    agency: Code
+    """The agency that says it: the document's recipient; with 13 its sender."""
+    status: ReportedStatus
+    reason: Text | None = None
+    """Needed with 02 and 16."""
+    staff: StaffJson | None = None
+
+
+class AgencyJson(JsonShape):
+    """An agency of the directory."""
+
+    code: str
+    name: str
+    older_codes: tuple[str, ...]
+    status: Literal["active", "suspended", "retired"]
+
+
+class AgencyList(JsonShape):
+    """Agencies, by code."""
+
+    agencies: tuple[AgencyJson, ...]
+    next: str | None = None
+    """Give it as `after` for those that follow; absent at the end."""
+
+
+class EventJson(JsonShape):
+    """Something that happened to a message of this node."""
+
+    number: int
+    at: datetime
+    name: EventName
+    message_id: MessageId
+    kind: MessageKind
+    from_: Annotated[str, Field(alias="from")]
+    agency: str | None = None
+    """Where it happened: of what came the agency of this node, of what was sent the recipient."""
+    document_id: str | None = None
+    status: StatusCode | None = None
+    about: tuple[str, ...]
+    text: str | None = None
+
+
+class EventList(JsonShape):
+    """Events in the order of their numbers."""
+
+    events: tuple[EventJson, ...]
+    last: int
+    """Give it as `after` for what follows."""
