@@ -133,6 +133,7 @@ class Documents:
                 words=Words("Danh sách văn bản đã gửi", "Documents sent, with each recipient's standing"),
                 query=SentQuery,
                 answers={200: Answer(words=Words("Danh sách", "The list"), shape=SentList)},
+                problems=(422,),
                 run=self.list,
             ),
             Operation(

@@ -82,8 +82,8 @@ class Inbox:
                 tag=RECEIVING,
                 scope=Scope.RECEIVE,
                 words=Words("Giữ chỗ để xử lý", "Lock messages, so that no other worker takes them"),
-                detail="With `messages`, those of them that nobody else has locked; without, the first `limit` that are "
-                "free. A lock lapses by itself and keeps nobody from reading.",
+                detail="With `messages`, those of them that nobody else has locked; without, the first `limit` that "
+                "are free. A lock lapses by itself and keeps nobody from reading.",
                 body=LockRequest,
                 answers={200: Answer(words=Words("Đã giữ", "What is locked"), shape=LockJson)},
                 problems=(413, 415, 422),
@@ -108,8 +108,8 @@ class Inbox:
                 tag=RECEIVING,
                 scope=Scope.RECEIVE,
                 words=Words("Xác nhận kết quả nhận", "Say what became of a message"),
-                detail="Commit the message with its key (message id and recipient) in your software first, then confirm: "
-                "what is confirmed comes no more, what is not stays. The same confirmation again changes nothing.",
+                detail="Commit the message with its key (message id and recipient) in your software first, then "
+                "confirm: what is confirmed comes no more, what is not stays. The same again changes nothing.",
                 body=ConfirmRequest,
                 answers={200: Answer(words=Words("Đã xác nhận", "It is done with"), shape=Confirmed)},
                 problems=(404, 409, 413, 415, 422),
@@ -174,9 +174,7 @@ class Inbox:
         key = delivery_key(call)
         said = await call.body(ConfirmRequest)
         await self._node.settle(key, _settlement(said), lock=said.lock)
-        return json_answer(
-            Confirmed(message_id=key.message_id, recipient=key.recipient.value, outcome=said.outcome)
-        )
+        return json_answer(Confirmed(message_id=key.message_id, recipient=key.recipient.value, outcome=said.outcome))
 
     def _recipients(self, call: Call, asked: Sequence[str]) -> Sequence[AgencyCode]:
         """Those of the agencies `asked` for, or of all, that the bearer may receive for; none means none."""

@@ -194,6 +194,9 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 def _name_of(part: BodyPartReader) -> str:
     name = (part.filename or "").strip()
+    # As browsers and curl escape what would end the header (WHATWG HTML, multipart/form-data encoding algorithm).
+    for escape, letter in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+        name = name.replace(escape, letter)
     try:
         name.encode()
     except UnicodeEncodeError as error:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from adapters.message_json import Code, DocumentCodeJson, JsonShape, MessageJson, StaffJson
 from adapters.rest.tokens import Scope
-from adapters.sdk import DeliveryState, EventName, MessageKind, Standing
+from adapters.sdk import DeliveryState, EventName, MessageKind, Standing, UnitStanding
 from schemas.message import StatusCode
 
 MessageId: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -239,6 +239,22 @@ class AgencyList(JsonShape):
     agencies: tuple[AgencyJson, ...]
     next: str | None = None
     """Give it as `after` for those that follow; absent at the end."""
+
+
+class UnitRequest(JsonShape):
+    """A unit that the node is to serve."""
+
+    name: Annotated[str, Field(min_length=1, max_length=500)]
+    mail: Annotated[str, Field(max_length=200)] = ""
+    """For the hub's operator, who may have to approve."""
+    phone: Annotated[str, Field(max_length=50)] = ""
+
+
+class UnitJson(JsonShape):
+    """What came of a wish about a unit."""
+
+    code: str
+    standing: UnitStanding
 
 
 class EventJson(JsonShape):

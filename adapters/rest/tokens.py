@@ -38,6 +38,7 @@ class Scope(StrEnum):
     SENT = "sent"
     DIRECTORY = "directory"
     EVENTS = "events"
+    UNITS = "units"
 
 
 class _Kept(BaseModel):

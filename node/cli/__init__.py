@@ -16,6 +16,7 @@ from node.cli import (
     responding,
     retrying,
     sending,
+    tokens,
     tracing,
     units,
 )
@@ -55,4 +56,5 @@ app.command("backup")(backup.backup)
 app.command("backup-check")(backup.backup_check)
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(units.app, name="unit")
+app.add_typer(tokens.app, name="token")
 app.command("migrate")(node_commands.migrate)
