@@ -13,6 +13,8 @@ from adapters import spool
 from adapters.listening import listening
 from adapters.rest.agencies import Agencies
 from adapters.rest.documents import Documents
+from adapters.rest.fetching import Fetching
+from adapters.rest.inbox import Inbox
 from adapters.rest.problems import fault_answer
 from adapters.rest.serving import rest_application
 from adapters.rest.settings import RestSettings
@@ -73,6 +75,8 @@ async def open_rest(context: AdapterContext) -> Rest:
         *Documents(
             context.node, spool=spool_folder, limits=settings.limits(), uploads=settings.uploads, clock=context.clock
         ).operations(),
+        *Inbox(context.node, longest_lock=settings.lock_seconds).operations(),
+        *Fetching(context.node, spool=spool_folder, classic_files=settings.classic_files).operations(),
         *Statuses(context.node).operations(),
         *Agencies(context.node).operations(),
     ]

@@ -109,5 +109,7 @@ class NodeApi(Protocol):
         locked. Raises Rejected: `delivery-unknown`, `delivery-settled`, `delivery-locked`; and Unavailable.
         """
 
-    def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The bytes of an attachment of a message that is here, as a stream of chunks."""
+    def open_attachment(
+        self, digest: Sha256Hex, *, start: int = 0
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The bytes of an attachment of a message that is here, from `start` on, as a stream of chunks."""

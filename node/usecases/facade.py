@@ -125,5 +125,7 @@ class NodeFacade:
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
         await self._parts.awaiting.settle(self._desk, key, outcome, lock=lock)
 
-    def open_attachment(self, digest: Sha256Hex) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        return self._parts.attachments.open(digest)
+    def open_attachment(
+        self, digest: Sha256Hex, *, start: int = 0
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._parts.attachments.open(digest, start=start)

@@ -106,14 +106,14 @@ class NodeSimulator:
         return len(list(self.folder.glob("[!.]*"))) if self.folder.exists() else 0
 
     @contextlib.asynccontextmanager
-    async def open_attachment(self, digest: Sha256Hex) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open_attachment(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         if digest not in self.blobs:
             raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.")
         content = self.blobs[digest]
 
         async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(content), 1000):
-                yield content[start : start + 1000]
+            for place in range(start, len(content), 1000):
+                yield content[place : place + 1000]
 
         yield chunks()
 

@@ -75,16 +75,14 @@ class ServedApi:
 
 
 @pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, keys: World, sqlite_column: SqliteColumn
-) -> Iterator[ServedApi]:
+def served(tmp_path_factory: pytest.TempPathFactory, keys: World, sqlite_column: SqliteColumn) -> Iterator[ServedApi]:
     with ServedApi(tmp_path_factory.mktemp("openapi"), keys, sqlite_column) as served:
         yield served
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_each_operation_answers_as_the_document_says(served: ServedApi, mode: GenerationMode) -> None:
-    """Whatever is sent, valid or not, the answer is one that the document describes, and never a fault of the server."""
+    """Whatever is sent, valid or not: the answer is one that the document describes, and no fault of the server."""
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     headers = {"Authorization": f"Bearer {served.token}"}
     session = requests.Session()
