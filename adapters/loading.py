@@ -17,6 +17,7 @@ GROUP = "congvan.adapters"
 #: Known also where the project runs from a checkout and nothing is registered.
 _SHIPPED = (
     EntryPoint("filedrop", "adapters.filedrop:open_filedrop", GROUP),
+    EntryPoint("rest", "adapters.rest:open_rest", GROUP),
     EntryPoint("vxp", "adapters.vxp:open_vxp", GROUP),
 )
 

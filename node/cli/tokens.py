@@ -20,6 +20,7 @@ from schemas.errors import Rejected
 
 app = typer.Typer(no_args_is_help=True, help="Tokens with which the agency's software uses this node's REST API.")
 
+_A_YEAR = timedelta(days=365)
 _Adapter = Annotated[
     str | None,
     typer.Option("--adapter", metavar="NAME", help="The adapter's table; needed only where several are rest."),
@@ -40,8 +41,9 @@ def add(
         ),
     ] = None,
     valid: Annotated[
-        timedelta, typer.Option(parser=parse_duration, metavar="LENGTH", help="How long it holds: 12h, 90d, 365d.")
-    ] = timedelta(days=365),
+        timedelta | None,
+        typer.Option(parser=parse_duration, metavar="LENGTH", help="How long it holds: 12h, 90d.", show_default="365d"),
+    ] = None,
     adapter: _Adapter = None,
     folder: Dir = Path(),
     as_json: Json = False,
@@ -50,7 +52,8 @@ def add(
 
     Example: [bold]congvan node token add dms --scope submit --scope receive --scope status --agency H23[/bold]
     """
-    made = _tokens(folder, adapter).add(name, scopes=scope, agencies=agency or (), expires_at=utc_now() + valid)
+    expires_at = utc_now() + (valid or _A_YEAR)
+    made = _tokens(folder, adapter).add(name, scopes=scope, agencies=agency or (), expires_at=expires_at)
     if as_json:
         show_json({**_shown(made.grant), "token": made.text})
         return
