@@ -25,13 +25,14 @@ class Content:
         """Just these bytes."""
         return cls(text, len(text))
 
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most `CHUNK`; all but the last are one and the same object."""
-        if not self.size:
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """The bytes from `start` on in pieces of at most `CHUNK`; all but the last are one and the same object."""
+        if start >= self.size:
             return
+        turned = start % len(self.pattern)
         repeats = max(1, CHUNK // len(self.pattern))
-        piece = self.pattern * repeats
-        whole, rest = divmod(self.size, len(piece))
+        piece = (self.pattern[turned:] + self.pattern[:turned]) * repeats
+        whole, rest = divmod(self.size - start, len(piece))
         for _ in range(whole):
             yield piece
         if rest:

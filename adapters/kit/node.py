@@ -193,7 +193,7 @@ class StandInNode:
         self._offering.settle(key, outcome, lock=lock)
 
     @contextlib.asynccontextmanager
-    async def open_attachment(self, digest: Sha256Hex) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open_attachment(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         self.opened += 1
         content = next((case.contents[digest] for case in self._cases.values() if digest in case.contents), None)
         if content is None or self.faults.refuse_attachments:
@@ -201,7 +201,7 @@ class StandInNode:
 
         async def chunks() -> AsyncIterator[bytes]:
             given = 0
-            for chunk in content.chunks():
+            for chunk in content.chunks(start):
                 if self.faults.break_after is not None and given + len(chunk) > self.faults.break_after:
                     yield chunk[: max(0, self.faults.break_after - given)]
                     raise Unavailable("storage-failed", "The stand-in node's disk fails in mid-stream.")

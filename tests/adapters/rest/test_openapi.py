@@ -23,7 +23,7 @@ from tests.node.core.world import World
 from tests.services.columns import SqliteColumn
 
 #: Calls of each operation, valid ones, and as many of others.
-EXAMPLES = 8
+EXAMPLES = 4
 
 #: What is asserted of each answer.
 CHECKS = (
