@@ -1,24 +1,31 @@
-"""Finding adapters by name: those that ship, and those that other packages register (entry points `congvan.adapters`).
+"""Finding adapters and guards by name: those that ship, and those that other packages register as entry points.
 
-Nothing of an adapter is imported until it is asked for by name.
+Nothing of one is imported until it is asked for by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from adapters.guards.protocol import GuardFactory
 from adapters.sdk import Adapter, AdapterContext, AdapterFactory
 from schemas.errors import Rejected
 
 GROUP = "congvan.adapters"
+GUARDS = "congvan.guards"
 
 #: Known also where the project runs from a checkout and nothing is registered.
 _SHIPPED = (
     EntryPoint("filedrop", "adapters.filedrop:open_filedrop", GROUP),
     EntryPoint("rest", "adapters.rest:open_rest", GROUP),
     EntryPoint("vxp", "adapters.vxp:open_vxp", GROUP),
+)
+_SHIPPED_GUARDS = (
+    EntryPoint("secrecy", "adapters.guards.secrecy:open_secrecy", GUARDS),
+    EntryPoint("file-types", "adapters.guards.file_types:open_file_types", GUARDS),
 )
 
 
@@ -38,47 +45,75 @@ def known_adapters() -> list[KnownAdapter]:
     return sorted(known, key=lambda one: one.name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """What can be found by its name: the group of its entry points, what ships, and the rules that can be broken."""
+
+    noun: str
+    group: str
+    shipped: Sequence[EntryPoint]
+    unknown: str
+    ambiguous: str
+    broken: str
+
+    def entries(self) -> tuple[EntryPoint, ...]:
+        return (*self.shipped, *entry_points(group=self.group))
+
+
+_ADAPTERS = _Sort("adapter", GROUP, _SHIPPED, "adapter-unknown", "adapter-ambiguous", "adapter-broken")
+_GUARDS = _Sort("guard", GUARDS, _SHIPPED_GUARDS, "guard-unknown", "guard-ambiguous", "guard-broken")
+
+
 def load_adapter(name: str) -> AdapterFactory:
     """What makes the adapter `name`; its entry point names an AdapterFactory, or a class (`as_factory`).
 
     Raises Rejected: `adapter-unknown`, with the names that there are; `adapter-ambiguous`, if two packages give
     it; `adapter-broken`, if it cannot be imported.
     """
-    candidates = {entry.value: entry for entry in (*_SHIPPED, *entry_points(group=GROUP)) if entry.name == name}
+    return as_factory(_load(_ADAPTERS, name))
+
+
+def load_guard(name: str) -> GuardFactory:
+    """What makes the guard `name`; raises `guard-unknown`, `guard-ambiguous` and `guard-broken`, as `load_adapter`."""
+    factory: GuardFactory = _load(_GUARDS, name)
+    return factory
+
+
+def _load(sort: _Sort, name: str) -> Any:
+    candidates = {entry.value: entry for entry in sort.entries() if entry.name == name}
     if not candidates:
-        known = sorted({entry.name for entry in (*_SHIPPED, *entry_points(group=GROUP))})
         raise Rejected(
-            "adapter-unknown",
-            f"There is no adapter {name!r}; there are: {', '.join(known)}.",
-            element=f"adapters.{name}",
-            mend="Correct the name in the settings, or install the package that brings the adapter.",
+            sort.unknown,
+            f"There is no {sort.noun} {name!r}; there are: {', '.join(sorted({one.name for one in sort.entries()}))}.",
+            element=f"{sort.noun}s.{name}",
+            mend=f"Correct the name in the settings, or install the package that brings the {sort.noun}.",
         )
     if len(candidates) > 1:
         raise Rejected(
-            "adapter-ambiguous",
-            f"Several packages bring an adapter {name!r}: {', '.join(sorted(candidates))}.",
-            element=f"adapters.{name}",
+            sort.ambiguous,
+            f"Several packages bring the {sort.noun} {name!r}: {', '.join(sorted(candidates))}.",
+            element=f"{sort.noun}s.{name}",
             mend="Uninstall all but one.",
         )
     entry = next(iter(candidates.values()))
     try:
-        factory: object = entry.load()
+        factory = entry.load()
     except Exception as error:
         # Any error at all can come out of a foreign module's import.
         raise Rejected(
-            "adapter-broken",
-            f"The adapter {name!r} ({entry.value}) cannot be loaded: {error!r}.",
-            element=f"adapters.{name}",
+            sort.broken,
+            f"The {sort.noun} {name!r} ({entry.value}) cannot be loaded: {error!r}.",
+            element=f"{sort.noun}s.{name}",
             mend="Install what it needs, or take its table out of the settings.",
         ) from error
     if not callable(factory):
         raise Rejected(
-            "adapter-broken",
-            f"The adapter {name!r} ({entry.value}) is nothing that can be called.",
-            element=f"adapters.{name}",
-            mend="Let its entry point name an AdapterFactory (adapters.sdk).",
+            sort.broken,
+            f"The {sort.noun} {name!r} ({entry.value}) is nothing that can be called.",
+            element=f"{sort.noun}s.{name}",
+            mend="Let its entry point name what makes one: an AdapterFactory, a GuardFactory.",
         )
-    return as_factory(factory)
+    return factory
 
 
 def as_factory(made: Any) -> AdapterFactory:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from certs.tls import client_context
+from node.guard_tables import open_guards
 from node.settings import NodeFolder, NodeSettings
 from node.store.migrate import MIGRATIONS
 from node.usecases.amendments import Amendments
@@ -16,6 +17,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
 from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade, NodeParts
+from node.usecases.guarding import Guards
 from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
@@ -48,6 +50,7 @@ class Foundation:
     attachments: Attachments
     transfers: Transfers
     directory: DirectoryCopy
+    guards: Guards
     submitter: Submitter
     wakeups: Wakeups
     clock: Clock
@@ -118,17 +121,20 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
     settings = folder.read_settings()
     keys = KeyFiles(folder.keys, folder.passphrase(settings.node.passphrase_file))
     identity = open_identity(keys)
-    async with open_database(folder.database(settings.database)) as database:
+    async with open_database(folder.database(settings.database)) as database, AsyncExitStack() as stack:
         blobs = blobs_of(settings.blobs, folder=folder.blobs, beside=folder.root, clock=clock)
         transfers = Transfers(database, blobs, clock, reserve=settings.exchange.receiver.reserve_bytes)
         attachments = Attachments(database, blobs, transfers)
         directory = DirectoryCopy(database, identity, clock)
         wakeups = Wakeups()
+        posts = await open_guards(settings.guards, folder, clock, stack)
+        guards = Guards(posts, attachments, clock)
         submitter = Submitter(
             database,
             attachments,
             directory,
             identity,
+            guards,
             limits=settings.exchange.limits.limits(),
             clock=clock,
             wakeups=wakeups,
@@ -143,6 +149,7 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
             attachments,
             transfers,
             directory,
+            guards,
             submitter,
             wakeups,
             clock,

@@ -50,6 +50,15 @@ def _address_or_nothing(text: str) -> str:
     return str(Address.parse(text)) if text else ""
 
 
+def _guard_tables(tables: dict[str, Any]) -> dict[str, Any]:
+    for name, table in tables.items():
+        if not _ADAPTER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a guard: take small letters, digits and -")
+        if not isinstance(table, Mapping | Settings):
+            raise ValueError(f"{name} is no table: write [guards.{name}]")
+    return tables
+
+
 def _adapter_tables(tables: dict[str, Any]) -> dict[str, Any]:
     for name, table in tables.items():
         if not _ADAPTER_NAME.fullmatch(name) or name in _TAKEN_NAMES:
@@ -122,7 +131,7 @@ class NodeSettings(Settings):
     """All settings of a node.
 
     `adapters` holds a table for each adapter that is to run. Its key `adapter` says which one, if that is not the
-    table's own name; the adapter reads the rest.
+    table's own name; the adapter reads the rest. `guards` holds a table for each guard, in the same way.
     """
 
     hub: HubTable
@@ -131,6 +140,7 @@ class NodeSettings(Settings):
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
+    guards: Annotated[dict[str, Any], AfterValidator(_guard_tables)] = Field(default_factory=dict)
     adapters: Annotated[dict[str, Any], AfterValidator(_adapter_tables)] = Field(default_factory=dict)
 
 

@@ -42,6 +42,7 @@ from adapters.sdk.node_api import NodeApi
 from adapters.sdk.sending import (
     DeliveryState,
     OutgoingAttachment,
+    Override,
     SentDocument,
     SentRecipient,
     Standing,
@@ -74,6 +75,7 @@ __all__ = [
     "NodeEvent",
     "Outcome",
     "OutgoingAttachment",
+    "Override",
     "Refused",
     "SentDocument",
     "SentRecipient",

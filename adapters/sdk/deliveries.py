@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from adapters.pdf_signatures import PdfSignature
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import Message
@@ -27,13 +28,17 @@ class DeliveryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingAttachment:
-    """An attachment that came with a message: `name` as its sender wrote it, so hostile; `size` in bytes."""
+    """An attachment that came with a message: `name` as its sender wrote it, so hostile; `size` in bytes.
+
+    `signatures` are those found in it, where the node's guard for signed PDF files runs and looked.
+    """
 
     name: str
     content_type: str
     description: str
     digest: Sha256Hex
     size: int
+    signatures: tuple[PdfSignature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,17 @@ class OutgoingAttachment:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person's word that a message may be sent although a guard reads a mark of secrecy in it.
+
+    It is kept with the message for ever, with the time of the submission. No override lets a secrecy level through.
+    """
+
+    by: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A message to send, once.
@@ -35,6 +46,7 @@ class Submission:
     `about` names messages explicitly; if empty, the node resolves the DocumentIds that the message itself names.
     What was not fetched at `expires_at` is delivered no more; the hub's own time to live may end it sooner.
     `selectors` name recipients by rule, of a new document alone: every active agency at or below a code, or a group.
+    `override` is who answers for what the guards would refuse, where one lets that count.
     """
 
     key: str
@@ -43,6 +55,7 @@ class Submission:
     attachments: Sequence[OutgoingAttachment] = ()
     about: Sequence[Sha256Hex] = ()
     secrecy: SecrecyLevel | None = None
+    override: Override | None = None
     expires_at: datetime | None = None
     selectors: Sequence[Selector] = ()
 

@@ -27,6 +27,7 @@ from node.cli.showing import (
     state_words,
     transfer_words,
     trouble_text,
+    verdict_lines,
     what,
 )
 from node.foundation import Foundation
@@ -165,9 +166,15 @@ def _tell(story: MessageStory) -> None:
             say(f"Why:      {escape(trouble_text(story.outbox.trouble) or '')}")
         recipients_table(story.outbox)
         companion_lines(story.outbox)
+        if story.outbox.override:
+            who = story.outbox.override
+            say(f"Override: {escape(who.by)} answers for what guards would have refused: {escape(who.reason)}")
+        verdict_lines("sent", story.outbox.verdicts, story.attachments)
     if story.inbox is not None:
         say(f"Sealed:   by {escape(story.inbox.signer)}, {local_time(story.inbox.signed_at)}")
         handovers_table(story.inbox.handovers)
+        for handover in story.inbox.handovers:
+            verdict_lines(f"for {handover.code}", handover.verdicts, story.attachments)
     if story.attachments:
         attachment_lines(story.attachments)
     if story.receipts:

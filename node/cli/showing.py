@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from adapters.pdf_signatures import signature_words
 from node.store.records import (
     AttachmentRow,
     DueRow,
@@ -22,6 +23,7 @@ from node.store.records import (
     Trouble,
 )
 from node.store.states import CompanionRole, DeadlineStage, RequestState, Standing
+from node.store.verdicts import GuardVerdict
 from runtime.terminal import local_time, say, show_json, show_table
 from schemas.codes import AgencyCode
 from schemas.message import BusinessType, Priority
@@ -210,6 +212,18 @@ def handovers_table(handovers: tuple[HandoverRow, ...]) -> None:
             for one in handovers
         ),
     )
+
+
+def verdict_lines(way: str, verdicts: Sequence[GuardVerdict], attachments: Sequence[AttachmentRow]) -> None:
+    """What each guard said, and the signatures that it found."""
+    names = {attachment.digest: attachment.name for attachment in attachments}
+    for verdict in verdicts:
+        why = f": {verdict.reason}" if verdict.reason else ""
+        rule = f" ({verdict.code})" if verdict.code else ""
+        say(escape(f"Guard:    {verdict.guard} {verdict.verdict}, {way}, {local_time(verdict.at)}{why}{rule}"))
+        for digest, found in verdict.signatures.items():
+            for signature in found:
+                say(escape(f"          {names.get(digest, digest)}: {signature_words(signature)}"))
 
 
 def show_due(rows: Sequence[tuple[DueRow, DeadlineStage]], *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from node.store.metadata import Transaction
 from node.store.records import MessageFacts, Trouble
 from node.store.states import HandoverState, MessageKind
 from node.store.troubles import NO_TROUBLE, trouble_in
+from node.store.verdicts import GuardVerdict, round_values
 from runtime.columns import Instant
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -61,9 +62,12 @@ class Offer:
     attempts: int
     lock: str | None
     locked_until: datetime | None
+    verdicts: tuple[GuardVerdict, ...]
 
 
-def offer(transaction: Transaction, key: DeliveryKey, adapter: str, *, at: datetime) -> bool:
+def offer(
+    transaction: Transaction, key: DeliveryKey, adapter: str, *, at: datetime, verdicts: Sequence[GuardVerdict] = ()
+) -> bool:
     """Leave a message to the software behind `adapter`; what waited for it goes on. False if it has ended meanwhile."""
     changed = transaction.execute(
         update(handovers)
@@ -77,6 +81,7 @@ def offer(transaction: Transaction, key: DeliveryKey, adapter: str, *, at: datet
             offered_at=func.coalesce(handovers.c.offered_at, literal(at, Instant)),
             **_NO_LOCK,
             **NO_TROUBLE,
+            **round_values(verdicts),
         )
     ).rowcount
     if changed:
@@ -184,13 +189,13 @@ def offer_of(transaction: Transaction, adapter: str, key: DeliveryKey) -> Offer 
     """None if the message was never offered to the software behind `adapter`."""
     columns = handovers.c
     row = transaction.execute(
-        select(columns.state, columns.lane, columns.attempts, columns.lock_token, columns.locked_until).where(
-            _is(key), columns.adapter == adapter
-        )
+        select(
+            columns.state, columns.lane, columns.attempts, columns.lock_token, columns.locked_until, columns.verdicts
+        ).where(_is(key), columns.adapter == adapter)
     ).one_or_none()
     if row is None:
         return None
-    return Offer(HandoverState(row.state), row.lane, row.attempts, row.lock_token, row.locked_until)
+    return Offer(HandoverState(row.state), row.lane, row.attempts, row.lock_token, row.locked_until, row.verdicts)
 
 
 def _of_handover(name: str) -> ColumnElement[object]:

@@ -20,6 +20,7 @@ from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.states import HandoverState
 from node.store.troubles import NO_TROUBLE, trouble_values
+from node.store.verdicts import GuardVerdict, round_values
 from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -308,8 +309,9 @@ def put_off(
     *,
     at: datetime,
     due_at: datetime,
+    verdicts: Sequence[GuardVerdict] = (),
 ) -> None:
-    """Note a try that failed at the time `at`; the next is at `due_at`."""
+    """Note a try that failed at the time `at`; the next is at `due_at`. No `verdicts`: those on record stay."""
     transaction.execute(
         update(handovers)
         .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
@@ -319,6 +321,7 @@ def put_off(
             due_at=due_at,
             attempts=handovers.c.attempts + 1,
             **trouble_values(trouble),
+            **round_values(verdicts),
         )
     )
 
@@ -331,8 +334,12 @@ def finish(
     *,
     trouble: Trouble | None,
     at: datetime,
+    verdicts: Sequence[GuardVerdict] = (),
 ) -> bool:
-    """The hand-over has ended as `state`, and what waited for it may go on. False if it had ended before."""
+    """The hand-over has ended as `state`, and what waited for it may go on. False if it had ended before.
+
+    No `verdicts`: those on record stay.
+    """
     changed = transaction.execute(
         update(handovers)
         .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
@@ -342,6 +349,7 @@ def finish(
             due_at=None,
             attempts=handovers.c.attempts + 1,
             **(trouble_values(trouble) if trouble else NO_TROUBLE),
+            **round_values(verdicts),
         )
     ).rowcount
     if not changed:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
+from adapters.sdk import Override
 from node.store import business, companions, deadlines, requests
 from node.store.message_tables import about, handovers, inbox, messages, outbox, outbox_recipients
 from node.store.messages import facts_of
@@ -79,6 +80,8 @@ def outbox_rows_of(
             recipients=tuple(recipients[row.message_id]),
             stands=stands[row.message_id],
             companions=_with(row.message_id, together),
+            verdicts=row.verdicts,
+            override=Override(row.override_by, row.override_reason) if row.override_by else None,
         )
         for row in rows
     )
@@ -210,6 +213,7 @@ def _handover(row: Row[tuple[Any, ...]], deadline: DeadlineRow | None, requested
         trouble=trouble_in(row),
         deadline=deadline,
         requests=tuple(requested),
+        verdicts=row.verdicts,
     )
 
 

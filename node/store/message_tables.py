@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from node.store.metadata import Code, Digest, RowNumber, metadata
+from node.store.verdicts import Verdicts
 from runtime.columns import Instant
 
 
@@ -128,6 +129,7 @@ small_blobs = Table(
 )
 
 #: Messages of ours. `created_at` and `submission_id` went into what was sealed; `due_at` is a resting one's next try.
+#: `verdicts` are the guards', and `override_…` says who answered for what they would have refused.
 #: `kept_from` is a moment at which the payload was still needed for sending, as late as is known: the time to keep it
 #: counts from there at least. Null, once it is not kept for that any more.
 outbox = Table(
@@ -150,6 +152,9 @@ outbox = Table(
     Column("epoch", String(64)),
     *_trouble_columns(),
     Column("kept_from", Instant),
+    Column("verdicts", Verdicts),
+    Column("override_by", Text),
+    Column("override_reason", Text),
     Index("uq_outbox_adapter_sender_key", "adapter", "sender", "key", unique=True),
     Index("uq_outbox_sequence", "sequence", unique=True),
     Index("ix_outbox_state_lane_sequence", "state", "lane", "sequence"),
@@ -217,7 +222,7 @@ inbox = Table(
 
 #: One hand-over: this message, for this agency. `due_at` is a resting one's next try, a held one's end of the hold.
 #: `adapter` is the one that left it to its software to fetch, first at `offered_at`; whoever has `lock_token` settles
-#: it, others not before `locked_until`.
+#: it, others not before `locked_until`. `verdicts` are the guards', of the last round.
 handovers = Table(
     "handovers",
     metadata,
@@ -234,6 +239,7 @@ handovers = Table(
     Column("offered_at", Instant),
     Column("lock_token", String(32)),
     Column("locked_until", Instant),
+    Column("verdicts", Verdicts),
     Index("ix_handovers_state_lane_sequence", "state", "lane", "sequence", "code"),
     Index("ix_handovers_state_due_at", "state", "due_at"),
     Index(

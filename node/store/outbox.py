@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from adapters.sdk import Override
 from node.store import business, recovered, selection
 from node.store import messages as message_store
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
@@ -21,6 +22,7 @@ from node.store.records import Trouble
 from node.store.sending_queue import WAITING, tried
 from node.store.states import DeliveryState, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
+from node.store.verdicts import GuardVerdict
 from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import Selector, Sha256Hex
@@ -49,7 +51,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """A sealed message to queue, with the key under which it was handed in."""
+    """A sealed message to queue, with the key under which it was handed in, and what guards said of it."""
 
     message: RecordedMessage
     adapter: str
@@ -59,6 +61,8 @@ class OutboxEntry:
     created_at: datetime
     recipients: Sequence[Recipient]
     selectors: Sequence[Selector] = ()
+    verdicts: Sequence[GuardVerdict] = ()
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,9 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
             "lane": message.lane,
             "attempts": 0,
             "kept_from": entry.created_at,
+            "verdicts": entry.verdicts,
+            "override_by": entry.override.by if entry.override else None,
+            "override_reason": entry.override.reason if entry.override else None,
         },
     )
     if added is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.sdk import Override
 from node.store.states import (
     CompanionRole,
     DeadlineStage,
@@ -17,6 +18,7 @@ from node.store.states import (
     RequestState,
     Standing,
 )
+from node.store.verdicts import GuardVerdict
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType, DocumentCode, Priority, StatusCode
@@ -135,8 +137,9 @@ class OutboxRow:
     the messages that went along with it, those with which it went, and the copies of it; `transfers`
     its attachments that are on their way at this moment.
 
-    `stands` counts all its recipients by where it stands there; `recipients` are all of them, or as many as were asked
-    for."""
+    `verdicts` are what the guards said when it was submitted, in order; `override` is who answered for what they would
+    have refused. `stands` counts all its recipients by where it stands there; `recipients` are all of them, or as many
+    as were asked for."""
 
     message: MessageFacts
     adapter: str
@@ -152,6 +155,8 @@ class OutboxRow:
     stands: Mapping[Standing, int]
     companions: tuple[CompanionRow, ...] = ()
     transfers: tuple[TransferRow, ...] = ()
+    verdicts: tuple[GuardVerdict, ...] = ()
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +186,7 @@ class HandoverRow:
     """A received message on its way to one agency's software; `since` is when `state` began.
 
     `requests` are the recalls and updates of it that came for this agency, and, of a recall or update, itself.
+    `verdicts` are what the guards said in the last round.
     """
 
     code: AgencyCode
@@ -191,6 +197,7 @@ class HandoverRow:
     trouble: Trouble | None
     deadline: DeadlineRow | None = None
     requests: tuple[RequestRow, ...] = ()
+    verdicts: tuple[GuardVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

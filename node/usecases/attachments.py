@@ -107,7 +107,14 @@ class Attachments:
         return await self._database.read(lambda transaction: messages.small_blob(transaction, digest))
 
     @contextlib.asynccontextmanager
-    async def open(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open_kept(self, kept: KeptAttachment, start: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes from `start` on of what was kept, though no message names it yet; otherwise as `open`."""
+        stream = self._blobs.stream(kept.digest, start=start) if kept.content is None else _once(kept.content[start:])
+        async with contextlib.aclosing(stream):
+            yield stream
+
+    @contextlib.asynccontextmanager
+    async def open(self, digest: Sha256Hex, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes from `start` on, as a stream of chunks; it raises Unavailable (`blob-missing`) if they are gone."""
         content = await self.small(digest)
         stream = self._blobs.stream(digest, start=start) if content is None else _once(content[start:])

@@ -21,6 +21,8 @@ from node.store.awaiting import AwaitingRow, Offer, Place
 from node.store.handovers import ReadyHandover
 from node.store.metadata import Transaction
 from node.store.states import HandoverState
+from node.store.verdicts import signatures_in
+from node.usecases.guarding import with_signatures
 from node.usecases.handover import Attempt, delivery_of, recorded
 from node.usecases.handover_ending import Endings, log_attempt
 from node.usecases.naming import delivery_unknown
@@ -98,9 +100,12 @@ class AwaitingDeliveries:
         found = await self._database.read(partial(_found, adapter=adapter, key=key))
         if found is None:
             return None
-        _, row = found
+        offer, row = found
         _, stored, missing = await self._database.read(partial(recorded, row=row))
-        return None if stored is None else await asyncio.to_thread(delivery_of, stored, missing, row)
+        if stored is None:
+            return None
+        delivery = await asyncio.to_thread(delivery_of, stored, missing, row)
+        return with_signatures(delivery, signatures_in(offer.verdicts))
 
     async def settle(self, adapter: str, key: DeliveryKey, outcome: Settlement, *, lock: str | None) -> None:
         found = await self._database.read(partial(_found, adapter=adapter, key=key))

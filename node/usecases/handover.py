@@ -15,6 +15,8 @@ from node.store import handovers, inbox
 from node.store.handovers import ReadyHandover
 from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
+from node.store.verdicts import GuardVerdict
+from node.usecases.guarding import Guards, outcome_of
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
@@ -49,7 +51,7 @@ class Attempt:
     """One try of a hand-over, and what the software said to it.
 
     `delivery` is None where the bytes of the message are `Lost`; `adapter` is the name of the one that was called, if
-    one was. `timed_out`: the software said nothing in time.
+    one was. `timed_out`: the software said nothing in time. `verdicts` are the guards', who are asked first.
     """
 
     row: ReadyHandover
@@ -58,6 +60,12 @@ class Attempt:
     outcome: Outcome | Lost
     adapter: str = ""
     timed_out: bool = False
+    verdicts: tuple[GuardVerdict, ...] = ()
+
+    @property
+    def guard_rule(self) -> str | None:
+        """The rule of the guard that stopped the message: the software was not asked."""
+        return self.verdicts[-1].code if self.verdicts else None
 
 
 #: Bytes of attachments for which an adapter has one second more: it copies them, and may pack them as well.
@@ -65,11 +73,15 @@ _BYTES_A_SECOND: Final = 2 * MIB
 
 
 class HandingOver:
-    """Calls adapters. `timeout` is how many seconds one may take over a message, beside its attachments."""
+    """Calls adapters, once the guards let a message pass.
 
-    def __init__(self, database: Database, route: AdapterRoute, *, timeout: float) -> None:
+    `timeout` is how many seconds one may take over a message, beside its attachments.
+    """
+
+    def __init__(self, database: Database, route: AdapterRoute, guards: Guards, *, timeout: float) -> None:
         self._database = database
         self._route = route
+        self._guards = guards
         self._timeout = timeout
 
     async def attempt(self, row: ReadyHandover) -> Attempt:
@@ -85,14 +97,17 @@ class HandingOver:
         connected = self._route(row.code)
         if connected is None:
             return Attempt(row, described, delivery, Later(f"No adapter is set up for {row.code}."))
+        delivery, judged = await self._guards.incoming(delivery)
+        if judged.stopped is not None:
+            return Attempt(row, described, delivery, outcome_of(judged.stopped), verdicts=judged.verdicts)
         patience = self._timeout + sum(attachment.size for attachment in delivery.attachments) / _BYTES_A_SECOND
         try:
             async with asyncio.timeout(patience):
                 outcome = await _outcome(connected.adapter, delivery)
         except TimeoutError:
             late = Later(f"The adapter did not answer within {patience:.0f} seconds.")
-            return Attempt(row, described, delivery, late, connected.name, timed_out=True)
-        return Attempt(row, described, delivery, outcome, connected.name)
+            return Attempt(row, described, delivery, late, connected.name, timed_out=True, verdicts=judged.verdicts)
+        return Attempt(row, described, delivery, outcome, connected.name, verdicts=judged.verdicts)
 
 
 async def _outcome(adapter: Adapter, delivery: Delivery) -> Outcome:

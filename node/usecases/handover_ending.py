@@ -94,7 +94,8 @@ class Endings:
                 reason=trouble.text if trouble else None,
             )
             return
-        if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now):
+        verdicts = attempt.verdicts
+        if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now, verdicts=verdicts):
             if state is HandoverState.HANDED_OVER:
                 business.enter_handed_over(transaction, row.message_id, row.code)
             ended = made[row]
@@ -113,7 +114,7 @@ def _end(attempt: Attempt) -> tuple[HandoverState, Trouble | None]:
             mend = "Restore the node's record, then drive it again."
             return HandoverState.PARKED, Trouble(code=_LOST, text=reason, mend=mend)
         case Refused(reason):
-            return HandoverState.REFUSED, Trouble(code=_REFUSED, text=plain_reason(reason))
+            return HandoverState.REFUSED, Trouble(code=attempt.guard_rule or _REFUSED, text=plain_reason(reason))
         case _:
             return HandoverState.HANDED_OVER, None
 
@@ -148,7 +149,6 @@ def log_attempt(attempt: Attempt) -> None:
         case Awaiting():
             log.info("message.awaiting", **where, adapter=attempt.adapter)
         case Later(reason) | Refused(reason) | Never(reason) | Lost(reason):
-            event = {Later: "put-off", Refused: "refused-by-software", Never: "parked", Lost: "parked"}[
-                type(attempt.outcome)
-            ]
+            refused = "refused-by-guard" if attempt.guard_rule else "refused-by-software"
+            event = {Later: "put-off", Refused: refused, Never: "parked", Lost: "parked"}[type(attempt.outcome)]
             log.warning(f"handover.{event}", **where, reason=plain_reason(reason))

@@ -93,13 +93,21 @@ class HandoverRecord:
         row = attempt.row
         match attempt.outcome:
             case Later(reason, seconds):
-                trouble = Trouble(code=_LATER, text=plain_reason(reason))
+                trouble = Trouble(code=attempt.guard_rule or _LATER, text=plain_reason(reason))
                 longest = self._backoff.longest
                 wait = min(seconds, longest) if seconds is not None else self._wait(row)
                 due_at = now + timedelta(seconds=max(0.0, wait))
-                handovers.put_off(transaction, row.message_id, row.code, trouble, at=now, due_at=due_at)
+                handovers.put_off(
+                    transaction, row.message_id, row.code, trouble, at=now, due_at=due_at, verdicts=attempt.verdicts
+                )
             case Awaiting():
-                awaiting.offer(transaction, DeliveryKey(row.message_id, row.code), attempt.adapter, at=now)
+                awaiting.offer(
+                    transaction,
+                    DeliveryKey(row.message_id, row.code),
+                    attempt.adapter,
+                    at=now,
+                    verdicts=attempt.verdicts,
+                )
             case _:
                 self._endings.enter(transaction, attempt, made, now)
 

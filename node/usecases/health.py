@@ -9,6 +9,7 @@ from typing import Final
 
 from cryptography import x509
 
+from adapters.guards.protocol import Guard
 from adapters.sdk import Adapter
 from node.store import contact
 from node.store.records import HubContact
@@ -23,11 +24,12 @@ from schemas.errors import Unavailable
 OUTSIDE: Final = frozenset({"hub", "directory", "clock"})
 
 ADAPTER_PREFIX: Final = "adapter-"
+GUARD_PREFIX: Final = "guard-"
 
 
 def is_needed(part: str) -> bool:
     """Whether the node can do nothing while `part` fails."""
-    return part not in OUTSIDE and not part.startswith(ADAPTER_PREFIX)
+    return part not in OUTSIDE and not part.startswith((ADAPTER_PREFIX, GUARD_PREFIX))
 
 
 def require_clock(contact: HubContact, tolerance: float) -> None:
@@ -58,10 +60,11 @@ def trials_of(
     certificates: Mapping[str, datetime],
     queries: Queries,
     adapters: Mapping[str, Adapter],
+    guards: Mapping[str, Guard],
     clock: Clock,
     clock_tolerance: float,
 ) -> dict[str, Trial]:
-    """The parts of a node: its record, disk, certificates and adapters; the hub, the directory's copy, the clock.
+    """Its parts: record, disk, certificates, adapters, guards; the hub, the directory's copy, the clock.
 
     `clock_tolerance` is by how many seconds this clock and the hub's may differ.
     """
@@ -95,11 +98,11 @@ def trials_of(
     async def same_time() -> None:
         require_clock((await queries.status()).contact, clock_tolerance)
 
-    def adapter(one: Adapter) -> Trial:
+    def wellness(of: Adapter | Guard, rule: str) -> Trial:
         async def ask() -> None:
-            health = await one.health()
+            health = await of.health()
             if not health.ok:
-                raise Unavailable("adapter-unwell", health.detail)
+                raise Unavailable(rule, health.detail)
 
         return ask
 
@@ -112,5 +115,6 @@ def trials_of(
         "hub": hub,
         "directory": directory,
         "clock": same_time,
-        **{ADAPTER_PREFIX + name: adapter(one) for name, one in adapters.items()},
+        **{ADAPTER_PREFIX + name: wellness(one, "adapter-unwell") for name, one in adapters.items()},
+        **{GUARD_PREFIX + name: wellness(one, "guard-unwell") for name, one in guards.items()},
     }

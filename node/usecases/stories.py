@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from node.store.records import DeadlineRow, InboxRow, OutboxRow, ReceiptRow, StoryEvent, Trouble
 from node.store.states import HandoverState, MessageKind, OutboxState
+from node.store.verdicts import GuardVerdict, VerdictKind
+from schemas.codes import AgencyCode
 from schemas.times import TimestampText
 
 #: Words for the hand-overs that have ended, or are the software's to end.
@@ -20,6 +22,10 @@ _HANDED = {
 def own_steps(row: OutboxRow) -> Iterator[StoryEvent]:
     """What happened to a message of ours on its way to the hub."""
     sender = row.message.sender
+    yield from _guard_steps(row.verdicts, sender)
+    if row.override is not None:
+        text = f"{row.override.by} answers for what guards would have refused: {row.override.reason}"
+        yield StoryEvent(at=row.created_at, event="guard.overridden", code=sender, text=text)
     yield StoryEvent(at=row.created_at, event="message.submitted", code=sender, text=f"Submitted by {row.adapter}.")
     if row.state is OutboxState.REFUSED and row.tried_at is not None:
         yield StoryEvent(at=row.tried_at, event="message.refused", code=sender, text=_sentence("Refused", row.trouble))
@@ -33,14 +39,29 @@ def arrival_steps(row: InboxRow) -> Iterator[StoryEvent]:
     yield StoryEvent(at=row.accepted_at, event="message.accepted", code=row.message.sender, text="Accepted by the hub.")
     for handover in row.handovers:
         yield StoryEvent(at=row.received_at, event="message.arrived", code=handover.code, text="Arrived at this node.")
+        yield from _guard_steps(handover.verdicts, handover.code)
         if handover.state in _HANDED:
-            text = _sentence(_HANDED[handover.state], handover.trouble)
+            is_guarded = any(verdict.verdict is VerdictKind.REFUSED for verdict in handover.verdicts)
+            text = _sentence("Refused by a guard" if is_guarded else _HANDED[handover.state], handover.trouble)
             yield StoryEvent(at=handover.since, event=f"message.{handover.state}", code=handover.code, text=text)
         elif handover.trouble is not None:
             text = _sentence(f"Tried {handover.attempts} times; it waits", handover.trouble)
             yield StoryEvent(at=handover.since, event="handover.put-off", code=handover.code, text=text)
         if handover.deadline is not None:
             yield from _deadline_steps(handover.deadline)
+
+
+def _guard_steps(verdicts: Sequence[GuardVerdict], code: AgencyCode) -> Iterator[StoryEvent]:
+    """What guards said: in one step those that had nothing to say, each other in its own."""
+    silent = [verdict for verdict in verdicts if verdict.verdict is VerdictKind.PASSED and not verdict.reason]
+    if silent:
+        names = ", ".join(verdict.guard for verdict in silent)
+        yield StoryEvent(at=silent[-1].at, event="guard.passed", code=code, text=f"Passed by {names}.")
+    for verdict in verdicts:
+        if verdict not in silent:
+            why = f" (rule: {verdict.code})" if verdict.code else ""
+            text = f"{verdict.guard}: {verdict.reason}{why}"
+            yield StoryEvent(at=verdict.at, event=f"guard.{verdict.verdict}", code=code, text=text)
 
 
 def _deadline_steps(deadline: DeadlineRow) -> Iterator[StoryEvent]:

@@ -23,9 +23,11 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.outbox import KnownKey, OutboxEntry
 from node.store.records import CompanionRow
+from node.store.verdicts import GuardVerdict
 from node.usecases.about import status_before
 from node.usecases.attachments import Attachments, KeptAttachment
 from node.usecases.directory import DirectoryCopy
+from node.usecases.guarding import Guards
 from node.usecases.identity import NodeIdentity
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
@@ -57,6 +59,7 @@ class Submitter:
         attachments: Attachments,
         directory: DirectoryCopy,
         identity: NodeIdentity,
+        guards: Guards,
         *,
         limits: Limits,
         clock: Clock,
@@ -66,6 +69,7 @@ class Submitter:
         self._attachments = attachments
         self._directory = directory
         self._identity = identity
+        self._guards = guards
         self._limits = limits
         self._clock = clock
         self._wakeups = wakeups
@@ -80,9 +84,9 @@ class Submitter:
         Raises Rejected: `sender-not-served`, `recipient-unknown` (with a near code, if there is one),
         `recipient-suspended`, `recipient-retired`, `group-unknown`, `no-recipient`, `selectors-not-allowed`,
         `secrecy-forbidden`, `already-expired`, `key-conflict`, `document-unknown`, `about-not-allowed`,
-        `attachment-too-large`, `too-many-attachments`, `too-many-recipients`, `file-missing`, and what the form of
-        edXML refuses; Unavailable: `storage-full`, `directory-missing` (no version of the directory
-        has come yet).
+        `attachment-too-large`, `too-many-attachments`, `too-many-recipients`, `file-missing`, what the form of
+        edXML refuses, and what guards do; Unavailable: `storage-full`, `directory-missing` (no version of the directory
+        has come yet), and the rule of a guard that cannot judge now.
         """
         sender = (await self._directory.served(submission.message.sender.organ_id)).code
         known = await self.known(adapter, submission.key, submission.fingerprint, sender)
@@ -95,8 +99,9 @@ class Submitter:
         # Judged before attachments are copied, and again when all is at hand: the directory may change meanwhile.
         await self._planned(adapter, submission, sender)
         kept = await self._kept(submission, progress)
+        verdicts = await self._guards.outgoing(submission, kept)
         parts = await self._planned(adapter, submission, sender)
-        entries = await asyncio.to_thread(self._sealed, parts, submission, kept, sender)
+        entries = await asyncio.to_thread(self._sealed, parts, submission, kept, sender, verdicts)
         return await self._queued(parts, entries, kept, submission)
 
     async def _said_before(self, submission: Submission, sender: AgencyCode) -> Sha256Hex | None:
@@ -129,7 +134,12 @@ class Submitter:
         return None if known is None else _repeated(known, key, fingerprint)
 
     def _sealed(
-        self, parts: Sequence[Part], submission: Submission, kept: Sequence[KeptAttachment], sender: AgencyCode
+        self,
+        parts: Sequence[Part],
+        submission: Submission,
+        kept: Sequence[KeptAttachment],
+        sender: AgencyCode,
+        verdicts: Sequence[GuardVerdict],
     ) -> list[OutboxEntry]:
         """Every part, sealed. Work for a thread: sealing takes a millisecond."""
         created_at = self._clock()
@@ -156,6 +166,8 @@ class Submitter:
                     created_at=created_at,
                     recipients=part.recipients,
                     selectors=part.selectors,
+                    verdicts=verdicts,
+                    override=submission.override,
                 )
             )
         return entries
@@ -199,6 +211,13 @@ class Submitter:
                 message=entry.message.message_id,
                 sender=str(entry.message.sender),
                 adapter=entry.adapter,
+            )
+        if submission.override is not None:
+            log.warning(
+                "guard.overridden",
+                message=leader.message.message_id,
+                by=submission.override.by,
+                reason=submission.override.reason,
             )
         return Submitted(leader.message.message_id, repeated=False)
 

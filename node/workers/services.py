@@ -18,6 +18,7 @@ from node.usecases.continuity import Continuity
 from node.usecases.deadlines import Deadlines
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
+from node.usecases.guarding import Guards
 from node.usecases.handover import AdapterRoute, HandingOver
 from node.usecases.handover_ending import Endings
 from node.usecases.handover_record import HandoverRecord
@@ -72,6 +73,7 @@ class ExchangeParts:
     identity: NodeIdentity
     hub: HubClient
     route: AdapterRoute
+    guards: Guards
     wakeups: Wakeups
     settings: ExchangeSettings
     clock: Clock
@@ -223,7 +225,7 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
     settings = parts.settings.handover
     queue = InboxQueue(
         parts.database,
-        HandingOver(parts.database, parts.route, timeout=settings.timeout),
+        HandingOver(parts.database, parts.route, parts.guards, timeout=settings.timeout),
         HandoverRecord(
             parts.database,
             Endings(parts.identity),

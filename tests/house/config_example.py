@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from adapters.filedrop.settings import FiledropSettings
+from adapters.guards.file_types import FileTypesSettings
+from adapters.guards.secrecy import SecrecySettings
 from hub.settings import HubSettings
 from node.settings import NodeSettings
 from runtime.settings import settings_of
@@ -38,7 +40,11 @@ def hub_settings() -> HubSettings:
 def node_settings() -> NodeSettings:
     return settings_of(
         NodeSettings,
-        {"hub": {"url": "https://hub.example.gov.vn:8443"}, "adapters": {"filedrop": FiledropSettings()}},
+        {
+            "hub": {"url": "https://hub.example.gov.vn:8443"},
+            "guards": {"secrecy": SecrecySettings(), "file-types": FileTypesSettings()},
+            "adapters": {"filedrop": FiledropSettings()},
+        },
         source="The example",
     )
 

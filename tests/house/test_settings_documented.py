@@ -76,7 +76,8 @@ def test_each_part_is_a_settings_file() -> None:
     hub, node = (tomllib.loads(part) for part in parts())
     assert HubSettings.model_validate(hub) == hub_settings()
     drop = FiledropSettings.model_validate(node["adapters"].pop("filedrop"))
-    assert NodeSettings.model_validate(node | {"adapters": {"filedrop": drop}}) == node_settings()
+    guards = {name: type(node_settings().guards[name]).model_validate(table) for name, table in node["guards"].items()}
+    assert NodeSettings.model_validate(node | {"adapters": {"filedrop": drop}, "guards": guards}) == node_settings()
 
 
 def test_the_commented_defaults_are_values_of_toml() -> None:

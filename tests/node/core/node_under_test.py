@@ -28,6 +28,7 @@ from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
 from node.usecases.facade import NodeFacade, NodeParts
+from node.usecases.guarding import Guards, Post
 from node.usecases.handover import Connected
 from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
@@ -115,6 +116,7 @@ class Node:
     clock: Clock
     adapter: RecordingAdapter
     settings: ExchangeSettings
+    guards: Guards
     has_adapter: bool = True
 
     @property
@@ -159,6 +161,7 @@ class Node:
             directory=self.directory,
             identity=self.identity,
             hub=self.hub,
+            guards=self.guards,
             route=lambda _code: Connected("test", self.adapter) if self.has_adapter else None,
             wakeups=self.wakeups,
             settings=self.settings,
@@ -218,6 +221,7 @@ async def open_node(
     adapter: RecordingAdapter | None = None,
     settings: ExchangeSettings = SETTINGS,
     clock: Clock | None = None,
+    posts: Sequence[Post] = (),
 ) -> AsyncIterator[Node]:
     """Open the node in `folder`, made if it is not there, with its record in `column`."""
     moved = clock or Clock()
@@ -230,11 +234,13 @@ async def open_node(
         directory = DirectoryCopy(database, identity, moved)
         await directory.load()
         wakeups = Wakeups()
+        guards = Guards(posts, attachments, moved)
         submitter = Submitter(
             database,
             attachments,
             directory,
             identity,
+            guards,
             limits=settings.limits.limits(),
             clock=moved,
             wakeups=wakeups,
@@ -253,6 +259,7 @@ async def open_node(
             clock=moved,
             adapter=adapter or RecordingAdapter(),
             settings=settings,
+            guards=guards,
         )
 
 
