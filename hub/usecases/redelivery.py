@@ -122,6 +122,10 @@ class Redelivery:
     def _offer(self, transaction: Transaction, order: _Order, part: Sequence[Delivery]) -> set[str]:
         """Offer a part of what was ordered; gives the recipients. What has moved on meanwhile stays as it is."""
         now = self._clock()
+        _, purged_at = messages.payload_of(transaction, order.message.message)
+        if purged_at is not None:
+            # Dropped since the order: there is nothing left to hand out.
+            raise payload_purged("message", purged_at)
         found = deliveries.find(transaction, [(each.message, each.recipient) for each in part])
         here = [each for each in part if _is_as_ordered(found[each.message, each.recipient], each)]
         dead = [each for each in here if each.state in _ENDED]

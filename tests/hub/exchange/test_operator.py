@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from certs.receipts import ReceiptTrust, verify_receipt
 from certs.trust import Trust
 from hub.settings_exchange import ExchangeSettings, LifetimeSettings
-from hub.store import audit_log, messages
+from hub.store import audit_log, messages, retention
 from hub.usecases.balance import Tally, balance_of
 from hub.usecases.cancellation import Cancellation, Cancelled
 from hub.usecases.delivery_listing import AskedState, Search, search_deliveries
@@ -184,6 +184,26 @@ class TestRedelivery:
             pass
         assert (await rejection(redeliver(world, message_id))).code == "payload-purged"
         assert await tally(world) == Tally(1, 0, 0, 1, 0, 0)
+
+    async def test_of_what_is_dropped_in_the_same_moment_is_refused(
+        self, world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the order and the offer the retention rule drops the payload: nothing is offered without bytes."""
+        message_id = (await g22.send(document("G22", "H23"))).message_id
+        await expire(world)
+        world.clock.advance(days=60)
+        order = Redelivery._order
+
+        def order_and_drop(self, transaction, *arguments, **found):
+            ordered = order(self, transaction, *arguments, **found)
+            due = retention.due(transaction, before=world.clock(), most=1)
+            retention.drop_payloads(transaction, [each.message for each in due], at=world.clock())
+            return ordered
+
+        monkeypatch.setattr(Redelivery, "_order", order_and_drop)
+        assert (await rejection(redeliver(world, message_id))).code == "payload-purged"
+        assert await tally(world) == Tally(1, 0, 0, 1, 0, 0)
+        assert await h23.envelopes() == []
 
     async def test_is_audited(self, world: World, g22: Node, h23: Node) -> None:
         """Who did it, why, and to whom stands in the audit log under the message's id."""
