@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from runtime.database_postgres import PostgresDatabase
 from runtime.database_sqlite import SqliteDatabase
-from runtime.grouped_writes import Database
+from runtime.grouped_writes import Database, DatabaseFailed
 from runtime.postgres_address import PostgresAddress
 
-__all__ = ["Database", "DatabasePlace", "open_database"]
+__all__ = ["Database", "DatabaseFailed", "DatabasePlace", "open_database"]
 
 #: A SQLite file, or a database on a PostgreSQL server.
 DatabasePlace: TypeAlias = Path | PostgresAddress

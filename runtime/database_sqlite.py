@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from runtime.files import PRIVATE, make_private_folder, storage_errors
-from runtime.grouped_writes import Database, Work
+from runtime.grouped_writes import Database, DatabaseFailed, Work
 from schemas.errors import CongvanError, Unavailable
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ def _translated(error: DBAPIError) -> CongvanError:
         )
     if "locked" in text or "busy" in text:
         return Unavailable("database-busy", f"The database is held by another process: {text}.", mend="Try again.")
-    return Unavailable(
+    return DatabaseFailed(
         "database-failed",
         f"The database failed: {text}.",
         mend="See the log; `congvan hub migrate` or `node migrate` mends an old schema.",

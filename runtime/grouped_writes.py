@@ -26,6 +26,11 @@ class DatabaseAway(Unavailable):
     """The server itself cannot be worked with: whoever waits for it waits in vain, each alone as well as together."""
 
 
+class DatabaseFailed(Unavailable):
+    """The database refuses what it is asked, for what it finds or what it is (`database-failed`): waiting alone may not
+    mend that, and nothing says that other work fails as well."""
+
+
 @dataclass(slots=True)
 class _Write:
     work: Work

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 import sqlalchemy.exc
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from runtime.grouped_writes import DatabaseAway
+from runtime.grouped_writes import DatabaseAway, DatabaseFailed
 from runtime.postgres_address import PostgresAddress
 from schemas.errors import CongvanError, Unavailable
 
@@ -130,7 +130,7 @@ def _by_state(state: str | None, text: str, address: PostgresAddress) -> Congvan
                 mend=f"Let {address.user} own the database.",
             )
         case _:
-            return Unavailable(
+            return DatabaseFailed(
                 "database-failed",
                 f"The database {address} failed: {text}{f' ({state})' if state else ''}.",
                 mend="See the log; `congvan hub migrate` or `node migrate` mends an old schema.",

@@ -11,7 +11,7 @@ import structlog
 from hub.store import fanouts
 from hub.usecases.waking import wake_mailboxes
 from runtime.clock import Clock
-from runtime.database import Database
+from runtime.database import Database, DatabaseFailed
 from runtime.wakeups import Wakeups
 from schemas.errors import Unavailable
 
@@ -42,9 +42,10 @@ class Fanout:
             return False
         try:
             await self.step_of(message)
-        except Unavailable:
-            raise
-        except Exception:
+        except Exception as error:
+            # What the database refuses it refuses for what the rows hold, most likely: others are not to wait for it.
+            if isinstance(error, Unavailable) and not isinstance(error, DatabaseFailed):
+                raise
             log.exception("fanout.broken", message=message)
             self._broken[message] = now + _LEFT_ALONE
         return True

@@ -20,7 +20,7 @@ from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
-from schemas.errors import Rejected, Unavailable
+from schemas.errors import CongvanError, Rejected, Unavailable
 
 #: How often it is noted how much of an upload came: until then that much counts as promised besides.
 _NOTE_EVERY: Final = timedelta(seconds=5)
@@ -183,8 +183,12 @@ class Uploads:
         try:
             async with contextlib.aclosing(pieces), contextlib.aclosing(self._noted(upload, offset, pieces)) as noted:
                 position = await self._blobs.append(upload.file, offset, noted, limit=upload.size)
-        finally:
-            await asyncio.shield(self._note(upload, await self._blobs.upload_offset(upload.file)))
+        except BaseException:
+            # What broke it off is what is told; the store that failed may not say how far it came either.
+            with contextlib.suppress(CongvanError):
+                await asyncio.shield(self._note_arrived(upload))
+            raise
+        await self._note_arrived(upload)
         try:
             await self.settle(upload)
         except Rejected:
@@ -203,6 +207,9 @@ class Uploads:
             if self._clock() - noted_at >= _NOTE_EVERY:
                 await self._note(upload, offset)
                 noted_at = self._clock()
+
+    async def _note_arrived(self, upload: Upload) -> None:
+        await self._note(upload, await self._blobs.upload_offset(upload.file))
 
     async def _note(self, upload: Upload, received: int) -> None:
         note = partial(submissions.note_progress, upload=upload.upload, received=received, at=self._clock())

@@ -21,7 +21,7 @@ from hub.usecases.meters import Meters
 from hub.usecases.outbox import WorkTerms, work_alert
 from runtime.broker import Hint, Verdict
 from runtime.clock import Clock
-from runtime.database import Database
+from runtime.database import Database, DatabaseFailed
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
@@ -97,11 +97,13 @@ class Workshop:
             piece = await self._find(kind, subject)
             if piece is not None:
                 await self._do(piece)
-        except Unavailable as error:
-            # Not the hint's fault, so it is not to count: it is dropped, and announced again when things are better.
-            log.warning("work.paused", kind=kind, subject=subject, error=str(error))
-            await self._rest(hint)
         except Exception as error:
+            # What the database refuses it refuses each time, most likely: that counts.
+            if isinstance(error, Unavailable) and not isinstance(error, DatabaseFailed):
+                # Not the hint's fault, so it is not to count: it is dropped, and announced again when things are better.
+                log.warning("work.paused", kind=kind, subject=subject, error=str(error))
+                await self._rest(hint)
+                return Verdict.DONE
             log.exception("work.failed", kind=kind, subject=subject, redeliveries=hint.redeliveries)
             if piece is not None:
                 await self._note(piece, error)

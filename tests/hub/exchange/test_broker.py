@@ -11,7 +11,7 @@ from functools import partial
 
 import aiohttp
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
 from certs.tls import push_client_context
@@ -19,9 +19,11 @@ from congvan.demo.programs import free_port
 from hub.linking import REDELIVERIES, BrokerLink
 from hub.settings_alerts import AlertSettings
 from hub.settings_exchange import ExchangeSettings
-from hub.store import work
+from hub.store import fanouts, work
+from hub.usecases.fanout import Fanout
 from hub.usecases.outbox import Outbox
 from hub.workers.push import push_service
+from runtime.database import DatabaseFailed
 from runtime.lifecycle import Service
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import document
@@ -196,6 +198,35 @@ async def test_work_that_always_fails_is_set_aside_with_one_alert_and_others_go_
             await _see_it_through(world, g22, rabbitmq)
     assert [line["event"] for line in logs].count("work.failed") == REDELIVERIES + 1
     assert [line["event"] for line in logs].count("work.stuck") == 1
+
+
+async def test_work_that_the_database_refuses_is_set_aside_too(
+    world: World, g22: Node, units: Node, rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that it fails on each time are no outage: the hint ends as a dead letter with its one alert."""
+    await g22.send(document("G22", *UNITS))
+    newest = text("SELECT max(message) FROM messages")
+    broken = await world.database.read(lambda transaction: transaction.scalar(newest))
+    step_of = Fanout.step_of
+
+    async def failing(fanout: Fanout, message: int) -> bool:
+        if message == broken:
+            raise DatabaseFailed("database-failed", "The database failed: invalid input syntax.")
+        return await step_of(fanout, message)
+
+    monkeypatch.setattr(Fanout, "step_of", failing)
+    with capture_logs() as logs:
+        async with linked(world, rabbitmq):
+            await until(lambda: world.exchange.push.meters.alerts.labels("work.stuck")._value.get() == 1)
+            await g22.send(document("G22", *UNITS))
+            await until_count(world, "work", 1)
+            assert await told(world) == [("work.stuck", "vpcp")]
+    assert [line["event"] for line in logs].count("work.failed") == REDELIVERIES + 1
+    # Without a broker it is left alone, and what came later is written.
+    await g22.send(document("G22", *UNITS))
+    while await world.exchange.fanout.step():
+        pass
+    assert await world.database.read(partial(fanouts.next_message, but=[])) == broken
 
 
 async def _see_it_through(world: World, g22: Node, rabbitmq: RabbitMQ) -> None:

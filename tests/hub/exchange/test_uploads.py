@@ -218,6 +218,25 @@ async def test_what_was_begun_for_an_accepted_message_is_dropped_by_its_repeat(
     assert not list((world.folder / "attachments" / "uploads").iterdir())
 
 
+async def test_what_broke_an_upload_off_is_what_is_told(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the store goes away in the middle, its first error is told, not the one of asking how far it came."""
+    data = g22.seal(document("G22", "H23", attachments=[LONG])).data
+    (needed,) = (await g22.client.submit(data, {})).uploads
+
+    async def gone(*_: object, **__: object) -> int:
+        raise Unavailable("storage-full", "No space is left.")
+
+    async def away(*_: object) -> int:
+        raise Unavailable("blob-store-unreachable", "It does not answer.")
+
+    monkeypatch.setattr(type(world.files), "append", gone)
+    monkeypatch.setattr(type(world.files), "upload_offset", away)
+    error = await rejection(g22.client.upload(needed.location, 0, _chunks(LONG)))
+    assert error.code == "storage-full"
+
+
 class TestRoom:
     """Attachments are not taken at the cost of the database."""
 
