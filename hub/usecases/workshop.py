@@ -100,7 +100,7 @@ class Workshop:
         except Exception as error:
             # What the database refuses it refuses each time, most likely: that counts.
             if isinstance(error, Unavailable) and not isinstance(error, DatabaseFailed):
-                # Not the hint's fault, so it is not to count: it is dropped, and announced again when things are better.
+                # Not the hint's fault, so it does not count: it is dropped, and announced again when things are better.
                 log.warning("work.paused", kind=kind, subject=subject, error=str(error))
                 await self._rest(hint)
                 return Verdict.DONE
