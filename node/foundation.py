@@ -15,6 +15,7 @@ from node.usecases.attachments import Attachments
 from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import KeyFiles, open_identity
+from node.usecases.event_log import EventLog
 from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards
@@ -100,6 +101,7 @@ class Foundation:
                 sent=SentDocuments(self.database),
                 units=self.units,
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
+                events=EventLog(self.database, self.wakeups),
             ),
             desk=desk,
         )

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from adapters.sdk.deliveries import Delivery, DeliveryKey, Settlement
+from adapters.sdk.events import NodeEvent
 from adapters.sdk.sending import SentDocument, StatusReport, Submission, Submitted
 from adapters.sdk.units import DeclaredUnit, UnitStanding
 from adapters.sdk.waiting import Lock, MessageKind, Waiting
@@ -108,6 +109,16 @@ class NodeApi(Protocol):
         changes nothing; a parked one may still be accepted or refused. `lock` is the token of the lock, if it is
         locked. Raises Rejected: `delivery-unknown`, `delivery-settled`, `delivery-locked`; and Unavailable.
         """
+
+    async def events(self, *, after: int = 0, limit: int = 100, wait_seconds: float = 0.0) -> Sequence[NodeEvent]:
+        """What happened to this node's messages, whichever adapter's they are: what comes after the number `after`.
+
+        The newest 100,000 events are kept. Numbers have no gaps: if the first is not `after` + 1, what lay between is
+        not kept any more. Waits for a first one for up to `wait_seconds` (300 at most).
+        """
+
+    async def last_event(self) -> int:
+        """The number of the newest event, for who wants to know only what comes; 0 before the first."""
 
     def open_attachment(
         self, digest: Sha256Hex, *, start: int = 0

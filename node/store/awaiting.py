@@ -12,7 +12,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_, update
 
-from adapters.sdk import DeliveryKey
+from adapters.sdk import DeliveryKey, EventName
+from node.store import events
 from node.store.handovers import lift_to_successors, release
 from node.store.message_tables import about, handovers, inbox, messages
 from node.store.messages import facts_of
@@ -87,6 +88,7 @@ def offer(
     if changed:
         lift_to_successors(transaction, key.message_id, key.recipient)
         release(transaction, key.message_id, key.recipient)
+        events.tell(transaction, EventName.HANDOVER_AWAITING, key.message_id, at=at, code=key.recipient)
     return bool(changed)
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row, case, func, select, update
 
+from adapters.sdk import EventName
+from node.store import events
 from node.store.business_tables import deadlines
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -24,6 +26,7 @@ _WORK: Final = frozenset({BusinessType.NEW, BusinessType.REPLACE})
 #: A clock that is set back by this much tells nothing twice.
 _CLOCK_STEP: Final = timedelta(minutes=1)
 
+_EVENTS: Final = {DeadlineStage.NEAR: EventName.DEADLINE_NEAR, DeadlineStage.PAST: EventName.DEADLINE_PAST}
 _UNSETTLED: Final = (DeadlineStage.AHEAD, DeadlineStage.NEAR, DeadlineStage.PAST)
 
 
@@ -106,6 +109,7 @@ def tell(transaction: Transaction, now: datetime, *, near: timedelta, limit: int
                 .returning(*deadlines.c)
             ).one()
             told.append(_row(changed))
+            events.tell(transaction, _EVENTS[stage], row.message_id, at=now, code=row.code)
     return tuple(told)
 
 

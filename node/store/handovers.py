@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from adapters.sdk import EventName
+from node.store import events
 from node.store.message_tables import about, handover_predecessors, handovers, outbox
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -28,6 +30,11 @@ from schemas.envelope import Sha256Hex
 WAITING = tuple(state for state in HandoverState if state.is_waiting)
 #: What speaks of a message waits while that is in one of these. It may be offered beside one that is offered.
 _BEFORE = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
+_EVENTS = {
+    HandoverState.HANDED_OVER: EventName.HANDOVER_DONE,
+    HandoverState.REFUSED: EventName.HANDOVER_REFUSED,
+    HandoverState.PARKED: EventName.HANDOVER_PARKED,
+}
 _TIMED = (HandoverState.RESTING, HandoverState.HELD)
 
 
@@ -355,6 +362,7 @@ def finish(
     if not changed:
         return False
     release(transaction, message_id, code)
+    events.tell(transaction, _EVENTS[state], message_id, at=at, code=code, text=trouble.text if trouble else None)
     return True
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
 
-from node.store import business, handovers
+from adapters.sdk import EventName
+from node.store import business, events, handovers
 from node.store import messages as message_store
 from node.store.message_tables import envelopes, inbox, messages
 from node.store.message_tables import handovers as handover_table
@@ -18,6 +19,7 @@ from node.store.records import AttachmentRow
 from runtime.columns import Upsert
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
+from schemas.message import Document, StatusMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,13 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
         kept = {"of_message": received.message.message_id, "since": received.received_at}
         transaction.execute(_KEEP_AGAIN, kept)
     business.enter_received(transaction, received.message, added, at=received.received_at)
+    match received.message.envelope.message:
+        case StatusMessage(description=text):
+            name = EventName.STATUS_ARRIVED
+        case Document():
+            name, text = EventName.DOCUMENT_ARRIVED, None
+    for code in added:
+        events.tell(transaction, name, received.message.message_id, at=received.received_at, code=code, text=text)
     return added
 
 

@@ -12,15 +12,15 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from adapters.sdk import Override
-from node.store import business, recovered, selection
+from adapters.sdk import EventName, Override
+from node.store import business, events, recovered, selection
 from node.store import messages as message_store
 from node.store.message_tables import about, outbox, outbox_predecessors, outbox_recipients
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.sending_queue import WAITING, tried
-from node.store.states import DeliveryState, OutboxState
+from node.store.states import DeliveryState, MessageKind, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from node.store.verdicts import GuardVerdict
 from runtime.columns import Upsert
@@ -276,6 +276,7 @@ def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: date
         return False
     transaction.execute(_ACCEPT_DELIVERIES, {"of_message": message_id, "accepted": accepted_at})
     _free(transaction, _release_successors(transaction, message_id))
+    events.tell(transaction, EventName.DELIVERY_ACCEPTED, message_id, at=at, kinds=(MessageKind.DOCUMENT,))
     return True
 
 
@@ -311,6 +312,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
         .values(delivery=DeliveryState.REFUSED, since=at, trouble_code=trouble.code, trouble_text=trouble.text)
     )
     business.enter_refused(transaction, message_id)
+    events.tell(transaction, EventName.DELIVERY_REFUSED, message_id, at=at, text=trouble.text)
     return True
 
 

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Update, bindparam, or_, select, update
 
+from adapters.sdk import EventName
+from node.store import events
 from node.store.message_tables import outbox_recipients
 from node.store.metadata import Transaction
 from node.store.records import Trouble
-from node.store.states import DeliveryState
+from node.store.states import DeliveryState, MessageKind
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import StatusCode
@@ -37,6 +39,15 @@ _FOLLOWS = {
     DeliveryState.REFUSED: (DeliveryState.WAITING, DeliveryState.ACCEPTED),
     DeliveryState.EXPIRED: (DeliveryState.WAITING, DeliveryState.ACCEPTED),
     DeliveryState.CANCELLED: (DeliveryState.WAITING, DeliveryState.ACCEPTED),
+}
+
+_EVENTS = {
+    DeliveryState.CONSIGNED: EventName.DELIVERY_CONSIGNED,
+    DeliveryState.HANDED_OVER: EventName.DELIVERY_HANDED_OVER,
+    DeliveryState.HANDOVER_FAILED: EventName.DELIVERY_HANDOVER_FAILED,
+    DeliveryState.REFUSED: EventName.DELIVERY_REFUSED,
+    DeliveryState.EXPIRED: EventName.DELIVERY_EXPIRED,
+    DeliveryState.CANCELLED: EventName.DELIVERY_CANCELLED,
 }
 
 #: A delivery that ended so may be offered anew by the hub's operator and end once more: the later end counts.
@@ -92,7 +103,7 @@ def advance(
     trouble: Trouble | None,
 ) -> None:
     """Note that a delivery has come to `delivery`, unless it is known to be further."""
-    transaction.execute(
+    changed = transaction.execute(
         _ADVANCE[delivery],
         {
             "of_message": message_id,
@@ -101,7 +112,12 @@ def advance(
             "code_of": trouble.code if trouble else None,
             "text_of": trouble.text if trouble else None,
         },
-    )
+    ).rowcount
+    if changed:
+        text = trouble.text if trouble else None
+        # That a status of ours came to its reader is news to nobody.
+        kinds = (MessageKind.DOCUMENT,)
+        events.tell(transaction, _EVENTS[delivery], message_id, at=at, code=code, text=text, kinds=kinds)
 
 
 def note_status(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.store import (
     business_tables,
     directory_tables,
+    event_tables,
     message_tables,
     receipt_tables,
     refusal_tables,
@@ -16,6 +17,7 @@ from node.store.metadata import metadata
 __all__ = [
     "business_tables",
     "directory_tables",
+    "event_tables",
     "message_tables",
     "metadata",
     "receipt_tables",

@@ -132,7 +132,7 @@ class AwaitingDeliveries:
             return True
 
         if await self._database.write(enter):
-            for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER):
+            for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER, Work.EVENTS):
                 self._wakeups.wake(work)
             log_attempt(attempt)
 

@@ -102,7 +102,7 @@ class Consigning:
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
-        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING, Work.HOLDS):
+        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING, Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)
         for arrival in arrivals:
             log.info(

@@ -12,6 +12,7 @@ from adapters.sdk import (
     DeliveryKey,
     Lock,
     MessageKind,
+    NodeEvent,
     SentDocument,
     Settlement,
     StatusReport,
@@ -23,6 +24,7 @@ from adapters.sdk import (
 from node.usecases.attachments import Attachments
 from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
+from node.usecases.event_log import EventLog
 from node.usecases.sent_documents import SentDocuments
 from node.usecases.statuses import Responder
 from node.usecases.submit import Submitter
@@ -43,6 +45,7 @@ class NodeParts:
     sent: SentDocuments
     units: Units
     awaiting: AwaitingDeliveries
+    events: EventLog
 
 
 class NodeFacade:
@@ -124,6 +127,12 @@ class NodeFacade:
 
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
         await self._parts.awaiting.settle(self._desk, key, outcome, lock=lock)
+
+    async def events(self, *, after: int = 0, limit: int = 100, wait_seconds: float = 0.0) -> Sequence[NodeEvent]:
+        return await self._parts.events.after(after, limit=limit, wait_seconds=wait_seconds)
+
+    async def last_event(self) -> int:
+        return await self._parts.events.last()
 
     def open_attachment(
         self, digest: Sha256Hex, *, start: int = 0

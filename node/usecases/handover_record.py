@@ -72,7 +72,7 @@ class HandoverRecord:
                 failures += 1
                 log.error("handover.not-recorded", count=len(attempts), rule=error.code, reason=error.message)
                 await asyncio.sleep(wait_after(failures, self._backoff, self._chance))
-        for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER):
+        for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER, Work.EVENTS):
             self._wakeups.wake(work)
         for attempt in attempts:
             log_attempt(attempt)

@@ -80,6 +80,7 @@ class ReceiptIntake:
         if len(later) < len(settled):
             await self._database.write(keep)
             self._wakeups.wake(Work.REPORTING)
+            self._wakeups.wake(Work.EVENTS)
         return tuple(later)
 
     async def _recover(self, message_ids: Collection[Sha256Hex], epoch: str) -> None:

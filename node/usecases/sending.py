@@ -34,8 +34,10 @@ from node.usecases.receipts import ReceiptVerifier
 from node.usecases.retention import sealed_bytes
 from node.usecases.selection import follow_acceptance
 from node.usecases.transfers import Journey, Moving, Transfers
+from node.usecases.work import Work
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.wakeups import Wakeups
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.receipts import Receipt, SignedReceipt
@@ -90,6 +92,7 @@ class Sending:
         verifier: ReceiptVerifier,
         directory: DirectoryCopy,
         *,
+        wakeups: Wakeups,
         transfers: Transfers,
         settings: SenderSettings,
         window: timedelta,
@@ -101,6 +104,7 @@ class Sending:
         self._hub = hub
         self._verifier = verifier
         self._directory = directory
+        self._wakeups = wakeups
         self._transfers = transfers
         self._settings = settings
         self._window = window
@@ -118,6 +122,7 @@ class Sending:
             await self._note_failure(message, error)
             return
         await self._database.write(lambda transaction: _accept(transaction, brought, self._clock))
+        self._wakeups.wake(Work.EVENTS)
         log.info("message.accepted", message=message.message_id, attempts=message.attempts + 1)
 
     async def bring(self, message_id: Sha256Hex) -> Brought:
@@ -234,6 +239,7 @@ class Sending:
             await self._database.write(
                 lambda transaction: _refuse(transaction, message.message_id, trouble, rejection, self._clock)
             )
+            self._wakeups.wake(Work.EVENTS)
             log.warning("message.refused", message=message.message_id, rule=error.code, reason=error.message)
             return
         asked = error.retry_after if isinstance(error, Unavailable) else None

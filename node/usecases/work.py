@@ -8,7 +8,8 @@ from runtime.wakeups import Wakeups
 
 
 class Work(StrEnum):
-    """`recovery` is no work of its own: the hub is back, so that work which rested for it goes on."""
+    """`recovery` is no work of its own: the hub is back, so that work which rested for it goes on. `events` wakes those
+    who follow the log of events."""
 
     SENDING = "sending"
     HANDOVER = "handover"
@@ -18,6 +19,7 @@ class Work(StrEnum):
     RESUBMITTING = "resubmitting"
     OWN_ATTACHMENTS = "own-attachments"
     RECOVERY = "recovery"
+    EVENTS = "events"
 
 
 def wake_all(wakeups: Wakeups) -> None:

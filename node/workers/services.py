@@ -157,6 +157,7 @@ def _sending(parts: ExchangeParts, verifier: ReceiptVerifier) -> Sending:
         parts.hub,
         verifier,
         parts.directory,
+        wakeups=parts.wakeups,
         transfers=parts.transfers,
         settings=parts.settings.sender,
         window=parts.settings.restore.window,

@@ -27,6 +27,7 @@ from node.usecases.attachments import Attachments
 from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
+from node.usecases.event_log import EventLog
 from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards, Post
 from node.usecases.handover import Connected
@@ -139,6 +140,7 @@ class Node:
                 sent=SentDocuments(self.database),
                 units=Units(lambda: contextlib.nullcontext(self.hub), self.directory),
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
+                events=EventLog(self.database, self.wakeups),
             ),
         )
 
