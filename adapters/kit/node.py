@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapters.kit.following import events_after
 from adapters.kit.messages import NAMES, NOW, OWN, OWN_UNIT, PEER, Case
 from adapters.kit.offering import Offering
 from adapters.kit.record import Record
@@ -21,6 +22,7 @@ from adapters.sdk import (
     DeliveryState,
     Lock,
     MessageKind,
+    NodeEvent,
     SentDocument,
     SentRecipient,
     Settlement,
@@ -191,6 +193,12 @@ class StandInNode:
 
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
         self._offering.settle(key, outcome, lock=lock)
+
+    async def events(self, *, after: int = 0, limit: int = 100, wait_seconds: float = 0.0) -> Sequence[NodeEvent]:
+        return await events_after(self.record, self._cases, after, limit=limit, wait_seconds=wait_seconds)
+
+    async def last_event(self) -> int:
+        return self.record.last_event()
 
     @contextlib.asynccontextmanager
     async def open_attachment(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:

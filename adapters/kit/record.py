@@ -16,6 +16,11 @@ CREATE TABLE IF NOT EXISTS submissions (
 CREATE TABLE IF NOT EXISTS handovers (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, reason TEXT,
     lock TEXT, locked_until REAL NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT);
+CREATE TRIGGER IF NOT EXISTS offered AFTER INSERT ON handovers BEGIN
+    INSERT INTO events (key, state, reason) VALUES (new.key, new.state, new.reason); END;
+CREATE TRIGGER IF NOT EXISTS ended AFTER UPDATE OF state ON handovers WHEN new.state <> old.state BEGIN
+    INSERT INTO events (key, state, reason) VALUES (new.key, new.state, new.reason); END;
 """
 
 
@@ -29,6 +34,16 @@ class Handover:
     reason: str | None
     lock: str | None
     locked_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of a hand-over at some moment; `number` counts all such steps."""
+
+    number: int
+    key: str
+    state: str
+    reason: str | None
 
 
 class Record:
@@ -92,6 +107,15 @@ class Record:
             case "never":
                 return Never(kept.reason or "") if kept else None
         return None
+
+    def events(self, after: int, limit: int) -> list[Step]:
+        """The steps of all hand-overs behind the number `after`, in their order."""
+        rows = self._database.execute("SELECT * FROM events WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+        return [Step(*row) for row in rows]
+
+    def last_event(self) -> int:
+        number: int = self._database.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0]
+        return number
 
     def open_handovers(self) -> list[Handover]:
         """Those that await the software, and those that it could not take, in the order in which they came."""
