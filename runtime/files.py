@@ -18,12 +18,21 @@ PRIVATE_FOLDER = 0o700
 #: What the system says when a folder can take no more: disk full, quota used up, file size limit.
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+#: What a file system answers that has no sync of folders.
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: without it a renamed file can be gone after a power cut."""
+    """Make the names in `folder` durable: without it a renamed file can be gone after a power cut.
+
+    Some network file systems know no sync of a folder; there the server decides what is durable.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

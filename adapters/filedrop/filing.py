@@ -128,7 +128,12 @@ def _cut(name: str) -> str:
 
 def _move(item: Path, target: Path) -> Path:
     with storage_errors(item):
-        item.rename(target)
+        try:
+            item.rename(target)
+        except OSError:
+            # A server that did it may answer an error all the same: its first answer was lost, and it was asked again.
+            if os.path.lexists(item) or not os.path.lexists(target):
+                raise
         sync_folder(target.parent)
         sync_folder(item.parent)
     return target

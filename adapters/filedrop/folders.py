@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from runtime.files import PRIVATE, PRIVATE_FOLDER, make_private_folder, storage_errors
 from schemas.errors import Rejected
 
 #: What is staged in in/ bears this prefix: a name with a dot first is no concern of whoever reads the folder.
 STAGED_PREFIX = ".tmp-"
+
+#: What file systems without modes of their own answer to chmod, on what is ours: CIFS, FAT, FUSE.
+_NO_MODES: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 
 GROUP_FILE = 0o640
 #: The group may take away what it has read; the set-group-id bit keeps the group on what is made below.
@@ -64,10 +70,22 @@ class DropFolders:
             except FileExistsError:
                 return
             # A mode given to mkdir is cut by the process's umask.
-            folder.chmod(self.folder_mode)
+            with no_modes_on_some_shares():
+                folder.chmod(self.folder_mode)
 
     def create(self, path: Path) -> int:
         """A descriptor of the new file `path`, with the mode that this drop gives to files; the caller closes it."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-        os.fchmod(descriptor, self.file_mode)
+        with no_modes_on_some_shares():
+            os.fchmod(descriptor, self.file_mode)
         return descriptor
+
+
+@contextlib.contextmanager
+def no_modes_on_some_shares() -> Iterator[None]:
+    """Go on where a file system gives no modes: on many mounts the server, or the mount itself, says who may what."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise

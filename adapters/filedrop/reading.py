@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -75,8 +76,11 @@ def read_item(item: Item, spool: Spool, limits: Limits) -> Parcel:
                     f"{item.name} is a link, a pipe or a device.",
                     mend="Put the file itself there.",
                 )
-    except FileNotFoundError as error:
-        raise Changed from error
+    except OSError as error:
+        # ESTALE: a share's server has no such file any more.
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            raise Changed from error
+        raise
     except Rejected as error:
         # Half a file breaks rules that the whole one keeps.
         if is_changed(item):

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import structlog
+
 from adapters.classic_deliveries import as_received, attachment_sources, save_attachment
 from adapters.filedrop.committed_keys import CommittedKeys
-from adapters.filedrop.folders import STAGED_PREFIX, DropFolders
+from adapters.filedrop.folders import STAGED_PREFIX, DropFolders, no_modes_on_some_shares
 from adapters.filedrop.summary import summary
 from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, NodeApi
 from runtime.clock import Clock
@@ -20,9 +22,11 @@ from runtime.files import PRIVATE_FOLDER, storage_errors, sync_folder
 from schemas.classic_writer import write_classic
 from schemas.codes import AgencyCode
 from schemas.envelope import is_sha256_hex
-from schemas.errors import MalformedCode, Rejected
+from schemas.errors import CongvanError, MalformedCode, Rejected
 from schemas.message import Document, Message
 from schemas.names import safe_name
+
+log = structlog.get_logger()
 
 ATTACHMENTS = "attachments"
 
@@ -52,13 +56,19 @@ class Inbox:
         await asyncio.to_thread(self._show, delivery.key)
 
     async def recover(self) -> None:
-        """After a start: show what was committed and not shown, remove what was not staged to its end."""
+        """After a start: show what was committed and not shown, remove what was not staged to its end.
+
+        What resists is left to the next hand-over of its key, which does the same.
+        """
         for staged in await asyncio.to_thread(lambda: list(self._folders.incoming.glob(f"{STAGED_PREFIX}*"))):
             key = _key_of(staged.name.removeprefix(STAGED_PREFIX))
-            if key is not None and await self._keys.has(key):
-                await asyncio.to_thread(self._show, key)
-            else:
-                await asyncio.to_thread(_remove, staged)
+            try:
+                if key is not None and await self._keys.has(key):
+                    await asyncio.to_thread(self._show, key)
+                else:
+                    await asyncio.to_thread(_remove, staged)
+            except (OSError, CongvanError) as error:
+                log.warning("filedrop.unrecovered", folder=staged.name, reason=str(error))
 
     def _shown(self, key: DeliveryKey) -> Path:
         return self._folders.incoming / str(key)
@@ -74,7 +84,7 @@ class Inbox:
                 # The rename was made before, or the keys were lost, or restored from a backup older than the folder.
                 _remove(staged)
             elif staged.is_dir():
-                staged.rename(shown)
+                _rename(staged, shown)
             sync_folder(self._folders.incoming)
 
     async def _stage(self, delivery: Delivery) -> None:
@@ -121,7 +131,8 @@ class Inbox:
                 file.write(delivery.sealed)
             with self._new_file(folder / "summary.txt") as file:
                 file.write(summary(delivery, names).encode())
-            folder.chmod(self._folders.folder_mode)
+            with no_modes_on_some_shares():
+                folder.chmod(self._folders.folder_mode)
             for synced in (folder / ATTACHMENTS, folder, self._folders.incoming):
                 if synced.is_dir():
                     sync_folder(synced)
@@ -140,6 +151,15 @@ def _key_of(name: str) -> DeliveryKey | None:
         return DeliveryKey(message_id, AgencyCode.parse(code)) if is_sha256_hex(message_id) else None
     except MalformedCode:
         return None
+
+
+def _rename(staged: Path, shown: Path) -> None:
+    try:
+        staged.rename(shown)
+    except OSError:
+        # As when an item is put away: a server may have done what it answers an error to.
+        if os.path.lexists(staged):
+            raise
 
 
 def _stands(folder: Path) -> bool:

@@ -116,6 +116,7 @@ class Outbox:
             self._postpone(item, now, Unavailable("adapter-fault", f"The adapter failed: {error!r}."))
             return False
         self.retries.pop(item.name, None)
+        self._watcher.forget(item)
         self.waiting -= 1
         return True
 

@@ -9,14 +9,20 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterator
+import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePath
+from typing import Final
+
+import structlog
 
 from adapters.filedrop.opening import open_regular
 from runtime.files import storage_errors
 from schemas.errors import Rejected
+
+log = structlog.get_logger()
 
 METADATA_NAMES = ("meta.toml", "meta.json")
 _MESSAGE_EXTENSIONS = frozenset({".edxml", ".xml"})
@@ -25,6 +31,14 @@ _MESSAGE_EXTENSIONS = frozenset({".edxml", ".xml"})
 _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".crdownload", ".download")
 #: What file managers leave beside the files of people.
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
+
+#: So many items are looked at in one go, and then a pause of so many seconds.
+_AT_A_TIME: Final = 256
+_PAUSE: Final = 0.001
+#: For so many seconds an item is remembered that no listing names.
+_MEMORY: Final = 60.0
+#: A folder that is not filled, and seems to have the names that it had, is listed every so many seconds.
+_LISTED_AGAIN: Final = 30.0
 
 #: Bytes read at either end of a file to see whether it breaks off.
 _END = 4096
@@ -63,13 +77,27 @@ class View:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a folder holds: its state, the time of the last change in it, and whether it is filled."""
+
+    state: Hashable
+    changed_ns: int
+    is_filled: bool
+
+
 @dataclass(slots=True)
 class _Sighting:
-    """How an item looked, since when, and whether it ends as it should (None: nobody has read its end yet)."""
+    """How an item looked, since when, when last, and whether it ends as it should (None: nobody has read its end yet).
+
+    Of a folder that is not filled, `listed` is its own state, and the time, when its content was listed last.
+    """
 
     state: Hashable
     since: float
+    last: float
     ends_whole: bool | None = None
+    listed: tuple[Hashable, float] | None = None
 
 
 class Watcher:
@@ -82,58 +110,90 @@ class Watcher:
         self._sightings: dict[str, _Sighting] = {}
 
     def look(self, now: float) -> View:
-        """Look at the folder; `now` is of a clock that never goes back, in seconds."""
-        sightings: dict[str, _Sighting] = {}
-        ready = []
-        with storage_errors(self._folder):
-            for item in items_in(self._folder):
-                before = self._sightings.get(item.name)
-                if before is None or before.state != item.state:
-                    sightings[item.name] = _Sighting(item.state, now)
-                    continue
-                sightings[item.name] = before
-                if self._is_ready(item, before, now - before.since):
-                    ready.append(item)
-        self._sightings = sightings
-        ready.sort(key=lambda item: (item.changed_ns, item.name))
-        return View(tuple(ready), waiting=len(sightings) - len(ready))
+        """Look at the folder; `now` is of a clock that never goes back, in seconds.
 
-    def _is_ready(self, item: Item, sighting: _Sighting, unchanged_for: float) -> bool:
-        if unchanged_for < self._settle:
-            return False
+        The order is that in which changes were seen, for those of one look that of their times: the clocks of a
+        share's server and of whoever writes there may differ, and some tell whole seconds alone.
+        """
+        ready: list[tuple[float, Item]] = []
+        seen = 0
+        with storage_errors(self._folder), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if is_ignored(entry.name) or is_unfinished(entry.name):
+                    continue
+                seen += 1
+                if seen % _AT_A_TIME == 0:
+                    # A hundred thousand items are no reason for whoever shares the interpreter to wait.
+                    time.sleep(_PAUSE)
+                try:
+                    item = self._still(entry, now)
+                    if item is not None and self._is_ready(item, now):
+                        ready.append((self._sightings[entry.name].since, item))
+                except FileNotFoundError:
+                    seen -= 1  # taken back between the listing and here, or the listing is out of date
+                except OSError as error:
+                    # A share's answer about one item (stale, busy, broken) says nothing of the others.
+                    log.debug("filedrop.unseen", item=entry.name, reason=str(error))
+        # A listing of a share may leave a name out for once: what was seen of it is not forgotten at once.
+        self._sightings = {name: one for name, one in self._sightings.items() if now - one.last <= _MEMORY}
+        ready.sort(key=lambda one: (one[0], one[1].changed_ns, one[1].name))
+        return View(tuple(item for _, item in ready), waiting=seen - len(ready))
+
+    def forget(self, item: Item) -> None:
+        """`item` was put away: what bears its name from now on is another one."""
+        self._sightings.pop(item.name, None)
+
+    def _still(self, entry: os.DirEntry[str], now: float) -> Item | None:
+        """The item if it has looked the same for long enough; what is new or has changed is noted."""
+        facts = entry.stat(follow_symlinks=False)
+        sighting = self._sightings.get(entry.name)
+        content = None
+        if stat.S_ISDIR(facts.st_mode):
+            if sighting is not None and _needs_no_listing(sighting, facts, now):
+                sighting.last = now
+                return None
+            content = _content(Path(entry.path), facts)
+        state = content.state if content else file_state(facts)
+        if sighting is None or sighting.state != state:
+            sighting = self._sightings[entry.name] = _Sighting(state, now, now)
+            is_still = False
+        else:
+            sighting.last = now
+            is_still = now - sighting.since >= self._settle
+        if content is not None and not content.is_filled:
+            # Someone may be filling it by hand: without its metadata it waits for as long as they take.
+            sighting.listed = (file_state(facts), now)
+            return None
+        return _item(Path(entry.path), facts, content) if is_still else None
+
+    def _is_ready(self, item: Item, now: float) -> bool:
+        sighting = self._sightings[item.name]
+        is_late = now - sighting.since >= self._incomplete
         match item.kind:
             case ItemKind.MESSAGE_FILE:
                 if sighting.ends_whole is None:
                     sighting.ends_whole = _ends_whole(item.path)
-                return sighting.ends_whole or unchanged_for >= self._incomplete
-            case ItemKind.DOCUMENT_FOLDER:
-                # Someone may be filling it by hand: without its metadata it waits for as long as they take.
-                return _is_filled(item.path)
+                return sighting.ends_whole or is_late
             case ItemKind.UNKNOWN_FILE:
-                return unchanged_for >= self._incomplete
-            case ItemKind.NO_FILE:
+                return is_late
+            case ItemKind.DOCUMENT_FOLDER | ItemKind.NO_FILE:
                 return True
 
 
-def items_in(folder: Path) -> Iterator[Item]:
-    """Every item of out/; what is hidden, unfinished or litter is none."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if is_ignored(entry.name) or is_unfinished(entry.name):
-                continue
-            try:
-                yield _item(Path(entry.path), entry.stat(follow_symlinks=False))
-            except FileNotFoundError:
-                continue  # taken back between the listing and here
+def _needs_no_listing(sighting: _Sighting, facts: os.stat_result, now: float) -> bool:
+    """True for a folder without metadata that has the names that it had: a listing is a call to the server for each.
+
+    After a while it is listed all the same: a name that came within the same tick of a coarse clock changes no time.
+    """
+    if sighting.listed is None:
+        return False
+    state, at = sighting.listed
+    return state == file_state(facts) and now - at < _LISTED_AGAIN
 
 
-def _item(path: Path, facts: os.stat_result) -> Item:
-    if stat.S_ISDIR(facts.st_mode):
-        try:
-            state, changed = _folder_state(path)
-        except PermissionError:
-            state, changed = file_state(facts), facts.st_mtime_ns
-        return Item(path, ItemKind.DOCUMENT_FOLDER, state, changed)
+def _item(path: Path, facts: os.stat_result, content: _Content | None) -> Item:
+    if content is not None:
+        return Item(path, ItemKind.DOCUMENT_FOLDER, content.state, content.changed_ns)
     kind = ItemKind.NO_FILE
     if stat.S_ISREG(facts.st_mode):
         is_message = PurePath(path.name).suffix.lower() in _MESSAGE_EXTENSIONS
@@ -144,22 +204,31 @@ def _item(path: Path, facts: os.stat_result) -> Item:
 def is_changed(item: Item) -> bool:
     """True if what stands there now is not what `item` saw, or nothing stands there."""
     try:
-        return _item(item.path, item.path.stat(follow_symlinks=False)).state != item.state
+        facts = item.path.stat(follow_symlinks=False)
+        state = _content(item.path, facts).state if stat.S_ISDIR(facts.st_mode) else file_state(facts)
     except FileNotFoundError:
         return True
+    return state != item.state
 
 
 def file_state(facts: os.stat_result) -> Hashable:
     return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
-def _folder_state(folder: Path) -> tuple[Hashable, int]:
-    """The state of a folder's content, one level deep, and the time of its last change."""
-    with os.scandir(folder) as entries:
-        content = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries if not is_ignored(entry.name)]
-    changed = max((facts.st_mtime_ns for _, facts in content), default=0)
-    # A hash of the listing: a hundred thousand folders are remembered by a number each.
-    return hash(tuple(sorted((name, file_state(facts)) for name, facts in content))), changed
+def _content(folder: Path, facts: os.stat_result) -> _Content:
+    """What the folder holds, one level deep. One that may not be read is refused with its reason, not waited for."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(one.name, one.stat(follow_symlinks=False)) for one in entries if not is_ignored(one.name)]
+    except PermissionError:
+        return _Content(file_state(facts), facts.st_mtime_ns, is_filled=True)
+    names = [name for name, _ in found]
+    return _Content(
+        # A hash of the listing: a hundred thousand folders are remembered by a number each.
+        state=hash(tuple(sorted((name, file_state(one)) for name, one in found))),
+        changed_ns=max((one.st_mtime_ns for _, one in found), default=0),
+        is_filled=any(name in METADATA_NAMES for name in names) and not any(map(is_unfinished, names)),
+    )
 
 
 def is_ignored(name: str) -> bool:
@@ -171,17 +240,6 @@ def is_unfinished(name: str) -> bool:
     return name.lower().endswith(_UNFINISHED)
 
 
-def _is_filled(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries]
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return True  # refused with its reason, not waited for
-    return any(name in METADATA_NAMES for name in names) and not any(map(is_unfinished, names))
-
-
 def _ends_whole(path: Path) -> bool:
     """True if the file ends with the end tag of the element that it begins with."""
     try:
@@ -189,8 +247,6 @@ def _ends_whole(path: Path) -> bool:
             head = _plain(file.read(_END))
             file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
             tail = _plain(file.read(_END)).rstrip()
-    except FileNotFoundError:
-        return False
     except Rejected:
         return True  # as an unreadable folder
     root = _ROOT_TAG.search(head)
