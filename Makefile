@@ -14,8 +14,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 APT := DEBIAN_FRONTEND=noninteractive apt-get
-# What tests run from Debian: second opinions, witnesses, and the real database, broker and proxy of the distributed column.
-DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy docker-compose systemd
+# What tests run from Debian: second opinions, witnesses, and the real database, broker, proxy and virus scanner.
+DEBIAN_PACKAGES := xmlsec1 strace faketime postgresql rabbitmq-server haproxy docker-compose systemd clamav-daemon
 ARGS ?=
 UPGRADE ?=
 

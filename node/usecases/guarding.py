@@ -129,7 +129,7 @@ class Guards:
             )
             if isinstance(verdict, Passes):
                 if verdict.note:
-                    log.warning("guard.noted", guard=post.name, way=message.way, reason=verdict.note, **where)
+                    log.info("guard.noted", guard=post.name, way=message.way, reason=verdict.note, **where)
                 continue
             event = "guard.refused" if isinstance(verdict, Refuses) else "guard.waits"
             log.warning(event, guard=post.name, way=message.way, rule=code, reason=reason, **where)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from adapters.filedrop.settings import FiledropSettings
+from adapters.guards.clamav import ClamavSettings
 from adapters.guards.file_types import FileTypesSettings
 from adapters.guards.secrecy import SecrecySettings
 from hub.settings import HubSettings
@@ -42,7 +43,7 @@ def node_settings() -> NodeSettings:
         NodeSettings,
         {
             "hub": {"url": "https://hub.example.gov.vn:8443"},
-            "guards": {"secrecy": SecrecySettings(), "file-types": FileTypesSettings()},
+            "guards": {"secrecy": SecrecySettings(), "file-types": FileTypesSettings(), "clamav": ClamavSettings()},
             "adapters": {"filedrop": FiledropSettings()},
         },
         source="The example",
