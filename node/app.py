@@ -26,6 +26,7 @@ from node.store.migrate import MIGRATIONS
 from node.usecases.downloads import Downloads
 from node.usecases.health import expiries, is_needed, trials_of
 from node.usecases.intake import Intake
+from node.usecases.ownership import claim_database
 from node.usecases.push_contact import PushContact
 from node.workers.doorbell import doorbell_service
 from node.workers.services import ExchangeParts, exchange_services, intake_of
@@ -69,6 +70,7 @@ async def serve(
         before, after = await upgrade(node.database, MIGRATIONS)
         if before != after:
             log.info("database.migrated", before=before, after=after)
+        await claim_database(node.database, node.identity)
         await try_at_start(node.blobs, node.blobs_owner)
         certificates = await asyncio.to_thread(_expiries, node)
         for use, expiry in certificates.items():

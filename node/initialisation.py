@@ -16,6 +16,7 @@ from node.settings import NodeFolder, NodeSettings
 from node.store.migrate import MIGRATIONS
 from node.usecases.directory import DirectoryCopy
 from node.usecases.enrolment import HubAddress, KeyFiles, KeyType, enrol, open_identity
+from node.usecases.ownership import claim_database
 from runtime.clock import Clock
 from runtime.database import DatabasePlace, open_database
 from runtime.files import make_private_folder, storage_errors, sync_folder, write_file
@@ -133,4 +134,5 @@ async def _fill_database(place: DatabasePlace, files: KeyFiles, hub: HubAddress,
         open_hub_client(hub.url, tls, source_address=hub.source_address, connect_to=hub.connect_to) as client,
     ):
         await upgrade(database, MIGRATIONS)
+        await claim_database(database, identity)
         await DirectoryCopy(database, identity, clock).sync(client)

@@ -11,6 +11,7 @@ import typer
 
 from node.foundation import Foundation, open_foundation
 from node.settings import NodeFolder
+from node.usecases.ownership import require_own_database
 from runtime.wakeups import ring
 from schemas.codes import AgencyCode
 
@@ -41,6 +42,7 @@ def with_node(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T
 
     async def ask() -> T:
         async with open_foundation(NodeFolder(folder)) as foundation:
+            await require_own_database(foundation.database, foundation.identity)
             await foundation.directory.load()
             return await question(foundation)
 

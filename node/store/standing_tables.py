@@ -33,6 +33,15 @@ hub_standing = Table(
     Column("catching_up_from", Instant),
 )
 
+#: One row: the node whose record this is, by the name of its hub and its connection there.
+record_owner = Table(
+    "record_owner",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="only"), primary_key=True, autoincrement=False),
+    Column("hub", String(255), nullable=False),
+    Column("connection", String(64), nullable=False),
+)
+
 #: Epochs that the hub was in before: whatever still speaks of one is late.
 left_epochs = Table(
     "left_epochs",

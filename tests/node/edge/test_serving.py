@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import urllib.error
 import urllib.request
@@ -187,6 +188,17 @@ def test_one_folder_has_one_daemon(congvan: Congvan, new_node: Callable[..., Enr
     with served_node(node.root), pytest.raises(Unavailable) as error:
         asyncio.run(serve(NodeFolder(node.root), asyncio.Event()))
     assert error.value.code == "node-running"
+
+
+def test_another_nodes_database_is_refused(congvan: Congvan, new_node: Callable[..., EnrolledNode]) -> None:
+    """Two nodes that were given one database do not mix their records: daemon and command say whose it is."""
+    own, other = new_node(), new_node()
+    shutil.copy(other.root / "data" / "node.db", own.root / "data" / "node.db")
+    for order in (("serve",), ("outbox",)):
+        ran = congvan("node", *order, "--dir", own.root)
+        assert ran.status != 0
+        assert "database-taken" in ran.err
+        assert f"the node {other.code}" in ran.err
 
 
 @pytest.mark.parametrize(
