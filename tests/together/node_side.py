@@ -151,6 +151,7 @@ async def running_node(
             identity=foundation.identity,
             hub=client,
             route=lambda _code: Connected("software", software),
+            guards=foundation.guards,
             wakeups=foundation.wakeups,
             settings=foundation.settings.exchange,
             clock=clock,
