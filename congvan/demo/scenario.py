@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from congvan.demo.endpoints import open_endpoints
 from congvan.demo.paper import letter_pdf, table_csv
 from congvan.demo.programs import PATIENCE
 from congvan.demo.site import Member, Site
@@ -31,6 +32,9 @@ RECIPIENTS = (
     Member("H31", "UBND tỉnh Hưng Yên", ("000.00.00.H31",)),
 )
 ACCEPTING = RECIPIENTS[0].code
+
+#: Who has software of its own, with --adapters.
+OPENED = (SENDER.code, ACCEPTING)
 
 #: The folder is dropped whole, so nothing need settle: a demo is watched, and a second is long.
 QUICK = {
@@ -73,10 +77,11 @@ full_name = "Nguyễn Thị Lan"
 
 @dataclass(slots=True)
 class Demo:
-    """The demo in `folder`, told by `teller`."""
+    """The demo in `folder`, told by `teller`; with `adapters` G22 and H23 are open for their own software at its end."""
 
     folder: Path
     teller: Teller
+    adapters: bool = False
     site: Site = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +115,8 @@ class Demo:
                 await self._until_accepted(watches)
                 tally = await self._until_balanced()
             await self._show_table(watches[SENDER.code])
+        if self.adapters:
+            await self._open_endpoints()
         self._sum_up(tally)
 
     async def _set_up(self) -> None:
@@ -177,11 +184,28 @@ class Demo:
             ((one.code, one.name, one.written, one.delivery, one.status, one.status_text) for one in row.recipients),
         )
 
+    async def _open_endpoints(self) -> None:
+        """Start the nodes of G22 and H23 with APIs for software: what comes from now on is for the software."""
+        self.teller.headline("5  G22 and H23 open APIs for their own software")
+        endpoints = await open_endpoints(self.site, OPENED)
+        for one in endpoints:
+            sentence = f"{one.adapter} answers at {one.url}"
+            self.teller.tell(
+                "demo.endpoint", sentence, agency=one.agency, adapter=one.adapter, url=one.url, **one.access
+            )
+        if not self.teller.as_json:
+            rows = [
+                (one.agency, one.adapter, one.url, name, value)
+                for one in endpoints
+                for name, value in one.access.items()
+            ]
+            show_table("\nPoint software at these", ("agency", "adapter", "url", "give", "value"), rows)
+
     def _sum_up(self, tally: Tally) -> None:
         count = asdict(tally)
         ended = " + ".join(f"{name} {number}" for name, number in count.items() if name != "accepted")
         sentence = f"accepted {tally.accepted} = {ended}: the count of document and statuses balances"
-        self.teller.headline("5  The balance of the hub")
+        self.teller.headline(f"{6 if self.adapters else 5}  The balance of the hub")
         self.teller.tell("demo.summary", sentence, **count, seconds=round(self.teller.seconds, 2))
 
     def _invite(self) -> None:

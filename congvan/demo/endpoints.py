@@ -1,0 +1,66 @@
+"""The demo's agencies open for their own software: what their nodes' settings get, and where to connect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from congvan.demo.programs import free_port, listening
+from congvan.demo.site import Site
+from node.settings import SETTINGS_FILE
+from runtime.files import write_file
+
+_FILEDROP = "[adapters.filedrop]\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the software of `agency` connects, and by what it is known there: `access` are names and values to give."""
+
+    agency: str
+    adapter: str
+    url: str
+    access: Mapping[str, str] = field(repr=False)
+
+
+async def open_endpoints(site: Site, codes: Iterable[str]) -> list[Endpoint]:
+    """Have the nodes of `codes` answer software from now on; their folders out/ stay, their in/ get nothing more.
+
+    The nodes start again with other settings, as they would at an agency.
+    """
+    return [one for opened in await asyncio.gather(*(_open(site, code) for code in codes)) for one in opened]
+
+
+async def _open(site: Site, code: str) -> list[Endpoint]:
+    node = site.nodes[code]
+    await node.stop()
+    endpoints = await asyncio.to_thread(_set_up, site, code)
+    await node.start()
+    for endpoint in endpoints:
+        await listening(site.host, int(endpoint.url.rpartition(":")[2]))
+    return endpoints
+
+
+def _set_up(site: Site, code: str) -> list[Endpoint]:
+    folder = site.node_folder(code)
+    secret_file = (folder / "vxp-demo.secret").resolve()
+    system_id, secret = f"demo.{code.lower()}", secrets.token_hex(16)
+    write_file(secret_file, secret.encode() + b"\n")
+    vxp = f"{site.host}:{free_port(site.host)}"
+    tables = f"""
+[adapters.vxp]
+listen = {json.dumps(vxp)}
+
+[adapters.vxp.systems.demo]
+system_id = {json.dumps(system_id)}
+secret_file = {json.dumps(str(secret_file))}
+codes = [{json.dumps(code)}]
+"""
+    settings = folder / SETTINGS_FILE
+    # What comes is for the software alone: filedrop goes on sending and is handed over nothing.
+    text = settings.read_text(encoding="utf-8").replace(_FILEDROP, f"{_FILEDROP}codes = []\n", 1)
+    write_file(settings, (text + tables).encode())
+    return [Endpoint(code, "vxp", f"http://{vxp}", {"system_id": system_id, "secret": secret})]
