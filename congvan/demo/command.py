@@ -33,8 +33,8 @@ def demo(
     lives in a temporary folder and speaks over mutual TLS on 127.0.0.1. Then it stays up for you to try things,
     until Ctrl-C.
 
-    With --adapters existing software can be pointed at it: the nodes of G22 and H23 then answer the APIs of the adapters
-    rest and vxp on 127.0.0.1, each with access of its own, and keep what comes for the software to fetch.
+    With --adapters existing software can be pointed at it: when the story is told, the nodes of G22 and H23 answer the
+    APIs of the adapters rest and vxp on 127.0.0.1, and keep what comes for the software to fetch.
 
     Example: [bold]congvan demo --once[/bold]
     Example: [bold]congvan demo --adapters[/bold]

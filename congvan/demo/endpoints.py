@@ -7,13 +7,19 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 
+from adapters.rest.tokens import Scope, Tokens
 from congvan.demo.programs import free_port, listening
 from congvan.demo.site import Site
-from node.settings import SETTINGS_FILE
+from node.settings import SETTINGS_FILE, NodeFolder
+from runtime.clock import utc_now
 from runtime.files import write_file
+from schemas.codes import AgencyCode
 
-_FILEDROP = "[adapters.filedrop]\n"
+_FILEDROP: Final = "[adapters.filedrop]\n"
+_A_YEAR: Final = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,9 @@ def _set_up(site: Site, code: str) -> list[Endpoint]:
     secret_file = (folder / "vxp-demo.secret").resolve()
     system_id, secret = f"demo.{code.lower()}", secrets.token_hex(16)
     write_file(secret_file, secret.encode() + b"\n")
-    vxp = f"{site.host}:{free_port(site.host)}"
+    tokens = Tokens(NodeFolder(folder).adapter("rest"), utc_now)
+    token = tokens.add("demo", scopes=tuple(Scope), agencies=(AgencyCode(code),), expires_at=utc_now() + _A_YEAR)
+    vxp, rest = (f"{site.host}:{free_port(site.host)}" for _ in range(2))
     tables = f"""
 [adapters.vxp]
 listen = {json.dumps(vxp)}
@@ -58,9 +66,16 @@ listen = {json.dumps(vxp)}
 system_id = {json.dumps(system_id)}
 secret_file = {json.dumps(str(secret_file))}
 codes = [{json.dumps(code)}]
+
+[adapters.rest]
+listen = {json.dumps(rest)}
+desk = "vxp"
 """
     settings = folder / SETTINGS_FILE
     # What comes is for the software alone: filedrop goes on sending and is handed over nothing.
     text = settings.read_text(encoding="utf-8").replace(_FILEDROP, f"{_FILEDROP}codes = []\n", 1)
     write_file(settings, (text + tables).encode())
-    return [Endpoint(code, "vxp", f"http://{vxp}", {"system_id": system_id, "secret": secret})]
+    return [
+        Endpoint(code, "vxp", f"http://{vxp}", {"system_id": system_id, "secret": secret}),
+        Endpoint(code, "rest", f"http://{rest}", {"token": token.text}),
+    ]

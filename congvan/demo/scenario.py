@@ -44,6 +44,9 @@ QUICK = {
     "CONGVAN_HUB__HUB__UNITS__POLICY": "at-once",
 }
 
+#: Software that declares units need not wait for an operator.
+OPEN_UNITS = {"CONGVAN_HUB__HUB__UNITS__POLICY": "at-once"}
+
 _LETTER = (
     "VAN PHONG CHINH PHU",
     "So: 6101/VPCP-KSTT",
@@ -77,7 +80,7 @@ full_name = "Nguyễn Thị Lan"
 
 @dataclass(slots=True)
 class Demo:
-    """The demo in `folder`, told by `teller`; with `adapters` G22 and H23 are open for their own software at its end."""
+    """The demo in `folder`, told by `teller`; with `adapters` G22 and H23 are open for software at its end."""
 
     folder: Path
     teller: Teller
@@ -85,7 +88,8 @@ class Demo:
     site: Site = field(init=False)
 
     def __post_init__(self) -> None:
-        self.site = Site(self.folder, (SENDER, *RECIPIENTS), environment=QUICK)
+        environment = QUICK | (OPEN_UNITS if self.adapters else {})
+        self.site = Site(self.folder, (SENDER, *RECIPIENTS), environment=environment)
 
     async def run(self, stop: asyncio.Event, *, stay: bool) -> bool:
         """Play it through; `stay` until `stop` is set. Leaves nothing running; False if it was stopped half-way."""

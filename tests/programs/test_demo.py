@@ -8,9 +8,12 @@ import signal
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from congvan.demo.programs import COMMAND
+from tests.adapters.classic import classic
+from tests.adapters.vxp.client import SdkClient
 
 COUNTS = ("accepted", "delivered", "refused", "expired", "cancelled", "pending")
 
@@ -62,7 +65,7 @@ async def test_one_event_a_line_and_the_balance_last() -> None:
 
 @pytest.mark.programs
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_it_stays_up_until_stopped_and_leaves_nothing(number: signal.Signals) -> None:
     """Without --once it stays up after the balance; a signal ends its programs and removes its folder."""
     demo = await asyncio.create_subprocess_exec(
@@ -77,6 +80,55 @@ async def test_it_stays_up_until_stopped_and_leaves_nothing(number: signal.Signa
             break
     assert len(running_in(folder)) == 4
     demo.send_signal(number)
+    _, complaint = await demo.communicate()
+    assert (demo.returncode, complaint) == (0, b"")
+    assert running_in(folder) == []
+    assert not Path(folder).exists()
+
+
+async def inbox(endpoint: dict[str, str]) -> list[dict[str, str]]:
+    """What the software of a `rest` endpoint finds waiting."""
+    headers = {"Authorization": f"Bearer {endpoint['token']}"}
+    async with aiohttp.request("GET", f"{endpoint['url']}/v1/inbox", headers=headers) as answer:
+        assert answer.status == 200
+        messages: list[dict[str, str]] = (await answer.json())["messages"]
+        return messages
+
+
+@pytest.mark.programs
+@pytest.mark.timeout(300)
+async def test_with_adapters_software_can_be_pointed_at_it() -> None:
+    """--adapters tells four endpoints. What G22's software sends waits at both of H23's until one confirms it, and a
+    unit is declared at once; SIGTERM ends all of it."""
+    demo = await asyncio.create_subprocess_exec(
+        *COMMAND, "demo", "--adapters", "--json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert demo.stdout is not None
+    folder = ""
+    endpoints = {}
+    while line := await demo.stdout.readline():
+        event = json.loads(line)
+        folder = event.get("folder", folder).split("/node-")[0]
+        if event["event"] == "demo.endpoint":
+            endpoints[event["agency"], event["adapter"]] = event
+        if event["event"] == "demo.summary":
+            break
+    assert set(endpoints) == {(agency, adapter) for agency in ("G22", "H23") for adapter in ("vxp", "rest")}
+    g22, h23 = (
+        SdkClient(one["url"], one["system_id"], one["secret"])
+        for one in (endpoints[agency, "vxp"] for agency in ("G22", "H23"))
+    )
+    doc_id = (await g22.send(classic({"a.pdf": b"%PDF-1.4"}), **{"from": "G22"})).ok["DocId"]
+    rows: list[dict[str, str]] = []
+    while not rows:
+        rows = (await h23.post("getReceivedEdocList", servicetype="eDoc", messagetype="edoc")).ok["data"]
+        await asyncio.sleep(0.1)
+    assert [row["docId"] for row in rows] == [f"{doc_id}-H23"]
+    assert [row["message_id"] for row in await inbox(endpoints["H23", "rest"])] == [doc_id]
+    assert (await h23.post("updateStatus", b"{}", docid=rows[0]["docId"], status="done")).ok
+    assert await inbox(endpoints["H23", "rest"]) == []
+    assert (await h23.post("registerAgency", b'{"code": "H23.99", "name": "So moi"}')).ok
+    demo.send_signal(signal.SIGTERM)
     _, complaint = await demo.communicate()
     assert (demo.returncode, complaint) == (0, b"")
     assert running_in(folder) == []
