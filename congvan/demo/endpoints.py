@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from adapters.rest.tokens import Scope, Tokens
 from congvan.demo.programs import free_port, listening
@@ -24,12 +24,12 @@ _A_YEAR: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the software of `agency` connects, and by what it is known there: `access` are names and values to give."""
+    """Where the software of `agency` connects, and by what it is known there: `access` are texts to give, by name."""
 
     agency: str
     adapter: str
     url: str
-    access: Mapping[str, str] = field(repr=False)
+    access: Mapping[str, Any] = field(repr=False)
 
 
 async def open_endpoints(site: Site, codes: Iterable[str]) -> list[Endpoint]:
