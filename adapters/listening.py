@@ -41,7 +41,8 @@ def _address(text: str) -> str:
     return str(Address.parse(text))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine alone."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -75,7 +76,7 @@ class ListenSettings(Settings):
 
     @model_validator(mode="after")
     def _is_meant(self) -> Self:
-        if not self.network and not _is_loopback(self.address.host):
+        if not self.network and not is_loopback(self.address.host):
             raise ValueError(
                 f"listen: {self.listen} is no loopback address; other machines reach it: set network = true"
             )

@@ -22,6 +22,7 @@ _SHIPPED = (
     EntryPoint("filedrop", "adapters.filedrop:open_filedrop", GROUP),
     EntryPoint("rest", "adapters.rest:open_rest", GROUP),
     EntryPoint("vxp", "adapters.vxp:open_vxp", GROUP),
+    EntryPoint("webhook", "adapters.webhook:open_webhook", GROUP),
 )
 _SHIPPED_GUARDS = (
     EntryPoint("secrecy", "adapters.guards.secrecy:open_secrecy", GUARDS),

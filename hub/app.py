@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 from yarl import URL
 
+from certs.signed_posts import LEAST_SECRET
 from hub.foundation import Foundation, open_foundation
 from hub.http.agencies import agency_routes
 from hub.http.directory import directory_routes
@@ -41,7 +42,7 @@ from hub.usecases.health import BROKER, expiring, is_needed, trials_of
 from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
 from hub.usecases.restored import NewEpoch, begin_epoch
-from hub.usecases.webhook import LEAST_SECRET, Webhook, WebhookTerms
+from hub.usecases.webhook import Webhook, WebhookTerms
 from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_duties, exchange_services
 from hub.workers.webhook import webhook_service

@@ -19,7 +19,9 @@ from schemas.errors import Rejected
 PROBE_GROUP: Final = "congvan.adapter_probes"
 
 #: Known also where the project runs from a checkout and nothing is registered.
-_SHIPPED_PROBES: Final = (EntryPoint("filedrop", "adapters.filedrop.probe:open_probe", PROBE_GROUP),)
+_SHIPPED_PROBES: Final = tuple(
+    EntryPoint(name, f"adapters.{name}.probe:open_probe", PROBE_GROUP) for name in ("filedrop", "rest", "webhook")
+)
 
 
 def factory_named(target: str) -> AdapterFactory:

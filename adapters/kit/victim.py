@@ -23,6 +23,9 @@ from adapters.kit.stepping import Steps
 from adapters.kit.targets import factory_named
 from adapters.sdk import Accepted, AdapterFactory, Later, Never, Refused
 
+#: The descriptor that the kit reads.
+_told = 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -40,6 +43,10 @@ class _Request:
 
 
 def main() -> None:
+    # An adapter may print, and log to what it takes for its terminal: the kit's answers have a way of their own.
+    global _told  # noqa: PLW0603 - one process, one way
+    _told = os.dup(1)
+    os.dup2(2, 1)
     for line in sys.stdin:
         request = _Request(**json.loads(line))
         try:
@@ -88,7 +95,7 @@ async def _hand_over(make: AdapterFactory, request: _Request) -> None:
 
 def _tell(**facts: Any) -> None:
     # One write: the process may die right after.
-    os.write(1, json.dumps(facts).encode() + b"\n")
+    os.write(_told, json.dumps(facts).encode() + b"\n")
 
 
 if __name__ == "__main__":

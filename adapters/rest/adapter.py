@@ -11,11 +11,11 @@ from yarl import URL
 
 from adapters import spool
 from adapters.listening import listening
+from adapters.problems import fault_answer
 from adapters.rest.agencies import Agencies
 from adapters.rest.documents import Documents
 from adapters.rest.fetching import Fetching
 from adapters.rest.inbox import Inbox
-from adapters.rest.problems import fault_answer
 from adapters.rest.serving import rest_application
 from adapters.rest.settings import RestSettings
 from adapters.rest.statuses import Statuses
@@ -69,7 +69,7 @@ async def open_rest(context: AdapterContext) -> Rest:
     settings = settings_of(RestSettings, context.settings, source=f"[adapters.{context.name}]")
     spool_folder = context.folder / "spool"
     await asyncio.to_thread(spool.sweep, spool_folder)
-    tokens = Tokens(context.folder, context.clock)
+    tokens = Tokens(settings.tokens(context.folder), context.clock)
     await asyncio.to_thread(tokens.grants)
     operations = [
         *Documents(

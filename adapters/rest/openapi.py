@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from adapters import problems
 from adapters.message_json import CODE_PATTERN
-from adapters.rest import problems
+from adapters.problems import Problem
 from adapters.rest.operations import COMMON_PROBLEMS, JSON, Answer, Operation, Words
-from adapters.rest.problems import Problem
 from adapters.rest.tokens import Scope
 
 OpenApi: TypeAlias = dict[str, Any]

@@ -10,10 +10,10 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from adapters.problems import problem_answer
 from adapters.rest.documentation import DocumentationPage
 from adapters.rest.openapi import openapi_document
 from adapters.rest.operations import Answer, Call, Operation, Words, json_answer
-from adapters.rest.problems import problem_answer
 from adapters.rest.settings import RestSettings
 from adapters.rest.shapes import TokenJson
 from adapters.rest.tokens import Tokens, TokenUnknown

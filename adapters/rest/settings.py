@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from adapters.listening import ListenSettings
 from schemas.limits import DEFAULT_LIMITS, KIB, MIB, Limits
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"{path} is no absolute path")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute), BeforeValidator(lambda value: value or None)]
 
 
 class RestSettings(ListenSettings):
@@ -15,6 +25,8 @@ class RestSettings(ListenSettings):
 
     listen: str = "127.0.0.1:8465"
     """Where the software connects to, host:port."""
+    tokens_file: AbsolutePath | None = None
+    """The file with the tokens, an absolute path. Empty: tokens.json in the adapter's folder."""
     uploads: Annotated[int, Field(ge=1, le=256)] = 8
     """How many documents may be on their way in at once; others wait their turn."""
     classic_files: Annotated[int, Field(ge=1, le=64)] = 4
@@ -33,6 +45,10 @@ class RestSettings(ListenSettings):
     """The attachments of one message together, unwrapped."""
     attachments: Annotated[int, Field(gt=0)] = DEFAULT_LIMITS.attachments
     """How many attachments one message may have."""
+
+    def tokens(self, folder: Path) -> Path:
+        """Where the tokens are, for an adapter whose own folder is `folder`."""
+        return self.tokens_file or folder / "tokens.json"
 
     def limits(self) -> Limits:
         return Limits(

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from adapters.message_json import Code, DocumentCodeJson, JsonShape, MessageJson, StaffJson
+from adapters.delivery_json import AttachmentFactsJson, DeliveryJson, MessageId
+from adapters.message_json import Code, DocumentCodeJson, JsonShape, StaffJson
 from adapters.rest.tokens import Scope
 from adapters.sdk import DeliveryState, EventName, MessageKind, Standing, UnitStanding
 from schemas.message import StatusCode
 
-MessageId: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
 #: "15" and "16" answer a recall or an update, "13" takes a document of one's own back.
 ReportedStatus: TypeAlias = Literal["02", "03", "04", "05", "06", "13", "15", "16"]
@@ -178,38 +178,17 @@ class Confirmed(JsonShape):
     outcome: Literal["accepted", "refused", "failed"]
 
 
-class AttachmentJson(JsonShape):
+class AttachmentJson(AttachmentFactsJson):
     """A file that came with a document. `name` is as its sender wrote it: make it safe before it names a file."""
 
-    number: int
-    """1 for the first: the last part of its path."""
-    name: str
-    safe_name: str
-    """A name near to it that is safe on every system, and another one for each attachment of the message."""
-    content_type: str
-    description: str
-    size: int
-    sha256: str
     path: str
     """Where to fetch it, at this address."""
 
 
-class FetchedMessage(JsonShape):
+class FetchedMessage(DeliveryJson):
     """A message whole."""
 
-    message_id: MessageId
-    recipient: str
-    message: MessageJson
     attachments: tuple[AttachmentJson, ...]
-    about: tuple[str, ...]
-    """The message ids of which it speaks."""
-    missing: tuple[str, ...]
-    """Those among them that never came here for this agency."""
-    signer: str
-    """Whose certificate sealed it."""
-    signed_at: datetime
-    accepted_at: datetime
-    received_at: datetime
 
 
 class StatusRequest(JsonShape):

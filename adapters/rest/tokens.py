@@ -92,11 +92,10 @@ class TokenUnknown(Rejected):
 
 
 class Tokens:
-    """The tokens in `folder`. Commands change them beside a running adapter, which sees it at the next request."""
+    """The tokens in the file `path`. Commands change them beside a running adapter, which sees it at once."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder = folder
-        self._path = folder / "tokens.json"
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
         self._clock = clock
         self._seen: tuple[int, int, int] | None = None
         self._kept: dict[str, _Kept] = {}
@@ -175,9 +174,9 @@ class Tokens:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        make_private_folder(self._folder)
+        make_private_folder(self._path.parent)
         busy = Unavailable("tokens-busy", "Another command is changing the tokens.", mend="Try again in a moment.")
-        with exclusive(self._folder / ".tokens.lock", busy):
+        with exclusive(self._path.with_name(f".{self._path.name}.lock"), busy):
             self._refresh()
             yield
 

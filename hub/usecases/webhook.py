@@ -1,15 +1,12 @@
 """The webhook: alerts go to the operator's own monitoring, each until it was taken, so at least once.
 
-The signature is HMAC-SHA256 over the time of sending and the document, so that neither can be forged or sent again
-much later. What the address answers beside its status is not read, and it is sent nowhere else.
+Each is signed (`certs.signed_posts`). What the address answers beside its status is not read, and it is sent nowhere
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import os
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -20,6 +17,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from certs.signed_posts import error_words, signature_headers
 from hub.store import alerts
 from hub.store.alerts import QueuedAlert
 from hub.usecases.meters import Meters
@@ -29,12 +27,8 @@ from runtime.database import Database
 log = structlog.get_logger()
 
 ID_HEADER: Final = "Congvan-Alert"
-TIME_HEADER: Final = "Congvan-Timestamp"
-SIGNATURE_HEADER: Final = "Congvan-Signature"
 
 _FIRST_WAIT: Final = timedelta(seconds=5)
-#: Bytes that a secret has at least.
-LEAST_SECRET: Final = 16
 #: A try that ends with the process is made again so long after its timeout.
 _MARGIN: Final = timedelta(seconds=30)
 
@@ -102,12 +96,10 @@ class Webhook:
 
     async def _post(self, alert: QueuedAlert) -> str | None:
         """What went wrong, in words that hold nothing of the address; None if the alert was taken."""
-        timestamp = str(int(self._clock().timestamp()))
         headers = {
             "Content-Type": "application/json",
             ID_HEADER: alert.alert_id,
-            TIME_HEADER: timestamp,
-            SIGNATURE_HEADER: f"v1={signature(self._terms.secret, timestamp, alert.document)}",
+            **signature_headers(self._terms.secret, alert.document, self._clock()),
         }
         try:
             async with asyncio.timeout(self._terms.timeout.total_seconds()):
@@ -119,20 +111,8 @@ class Webhook:
         except TimeoutError:
             return f"no answer within {self._terms.timeout.total_seconds():g} s"
         except (aiohttp.ClientError, OSError) as error:
-            # The text of some of these errors holds the address, and with it a password.
-            return f"{type(error).__name__}{_number_of(error)}"
+            return error_words(error)
 
     def _wait_after(self, failures: int) -> timedelta:
         doubled = _FIRST_WAIT * 2.0 ** min(failures - 1, 20)
         return min(doubled, self._terms.longest) * self._chance.uniform(0.8, 1.2)
-
-
-def signature(secret: bytes, timestamp: str, document: bytes) -> str:
-    """HMAC-SHA256 in hex over `timestamp`, a full stop, and the document."""
-    return hmac.new(secret, timestamp.encode() + b"." + document, hashlib.sha256).hexdigest()
-
-
-def _number_of(error: Exception) -> str:
-    """The system's word for an error that has a number."""
-    number = getattr(error, "errno", None)
-    return f" ({os.strerror(number)})" if isinstance(number, int) and number > 0 else ""

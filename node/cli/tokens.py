@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from adapters.rest.settings import RestSettings
 from adapters.rest.tokens import Grant, Scope, Tokens
+from node.adapter_tables import Assignment
 from node.cli.options import Dir, Json
 from node.settings import NodeFolder
 from runtime.clock import utc_now
+from runtime.settings import settings_of
 from runtime.terminal import local_time, say, show_json, show_table
 from schemas.codes import AgencyCode
 from schemas.durations import parse_duration
@@ -105,19 +108,22 @@ def revoke(
 def _tokens(folder: Path, adapter: str | None) -> Tokens:
     """The tokens of the node's REST adapter, or of the one so called."""
     node = NodeFolder(folder)
-    names = [name for name, table in node.read_settings().adapters.items() if table.get("adapter", name) == "rest"]
-    if adapter is None and len(names) == 1:
-        adapter = names[0]
-    if adapter not in names:
+    adapters = node.read_settings().adapters
+    tables = {name: table for name, table in adapters.items() if table.get("adapter", name) == "rest"}
+    if adapter is None and len(tables) == 1:
+        [adapter] = tables
+    if adapter is None or adapter not in tables:
         raise Rejected(
             "adapter-unknown",
-            f"The node has {', '.join(names) or 'no REST adapter'}: which one is meant?"
-            if names
+            f"The node has the REST adapters {', '.join(tables)}: which one is meant?"
+            if tables
             else "The node's settings have no REST adapter.",
             element="adapters",
-            mend="Give --adapter NAME." if names else "Write a table [adapters.rest] into congvan.toml.",
+            mend="Give --adapter NAME." if tables else "Write a table [adapters.rest] into congvan.toml.",
         )
-    return Tokens(node.adapter(adapter), utc_now)
+    table = {key: value for key, value in tables[adapter].items() if key not in Assignment.model_fields}
+    settings = settings_of(RestSettings, table, source=f"[adapters.{adapter}]")
+    return Tokens(settings.tokens(node.adapter(adapter)), utc_now)
 
 
 def _shown(grant: Grant) -> dict[str, object]:

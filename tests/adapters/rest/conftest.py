@@ -141,7 +141,7 @@ async def opened_api(folder: Path, world: World, column: SqliteColumn, **setting
             await eventually(lambda: adapter.url is not None or running.done())
             assert adapter.url is not None
             async with aiohttp.ClientSession(adapter.url) as session:
-                api = Api(node, hub, adapter, Tokens(private, node.clock), session, "", private)
+                api = Api(node, hub, adapter, Tokens(private / "tokens.json", node.clock), session, "", private)
                 api.token = api.new_token(name="everything")
                 yield api
         finally:

@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def opened(folder: Path, now: datetime = NOW) -> Tokens:
-    return Tokens(folder, lambda: now)
+    return Tokens(folder / "tokens.json", lambda: now)
 
 
 def added(tokens: Tokens, name: str = "dms") -> str:
@@ -95,11 +95,11 @@ def test_the_command_makes_lists_and_revokes(tmp_path: Path) -> None:
     runner = CliRunner()
     arguments = ["token", "add", "dms", "--scope", "submit", "--agency", "H23", "--dir", str(tmp_path), "--json"]
     made = json.loads(runner.invoke(app, arguments).stdout)
-    assert Tokens(tmp_path / "api", lambda: datetime.now(UTC)).grant(made["token"]).name == "dms"
+    assert Tokens(tmp_path / "api" / "tokens.json", lambda: datetime.now(UTC)).grant(made["token"]).name == "dms"
     [listed] = json.loads(runner.invoke(app, ["token", "list", "--dir", str(tmp_path), "--json"]).stdout)
     assert (listed["name"], listed["agencies"], "token" in listed) == ("dms", ["H23"], False)
     assert runner.invoke(app, ["token", "revoke", "dms", "--dir", str(tmp_path)]).exit_code == 0
-    assert Tokens(tmp_path / "api", lambda: datetime.now(UTC)).grants() == []
+    assert Tokens(tmp_path / "api" / "tokens.json", lambda: datetime.now(UTC)).grants() == []
 
 
 async def test_an_operation_asks_for_its_scope(api: Api) -> None:

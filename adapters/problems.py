@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), each under the stable code of its rule."""
+"""Errors as problem documents (RFC 9457), each under the stable code of its rule: for adapters that listen."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ STATUSES: Final = {
     "unauthenticated": 401,
     "token-unknown": 401,
     "token-expired": 401,
+    "link-invalid": 403,
     "scope-missing": 403,
     "agency-not-granted": 403,
     "unit-not-below": 403,
@@ -39,6 +40,7 @@ STATUSES: Final = {
     "delivery-locked": 409,
     "lock-lapsed": 409,
     "status-transition": 409,
+    "link-expired": 410,
     "payload-purged": 410,
     "media-type": 415,
     "range": 416,

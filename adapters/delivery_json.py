@@ -1,0 +1,65 @@
+"""A delivery as JSON: the message with what the node knows of it, and what is said of its attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from adapters.message_json import JsonShape, MessageJson
+from adapters.sdk import Delivery, IncomingAttachment
+from schemas.names import safe_name
+
+MessageId: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class AttachmentFactsJson(JsonShape):
+    """A file that came with a document. `name` is as its sender wrote it: make it safe before it names a file."""
+
+    number: int
+    """1 for the first."""
+    name: str
+    safe_name: str
+    """A name near to it that is safe on every system, and another one for each attachment of the message."""
+    content_type: str
+    description: str
+    size: int
+    sha256: str
+
+
+class DeliveryJson(JsonShape):
+    """A message whole."""
+
+    message_id: MessageId
+    recipient: str
+    message: MessageJson
+    about: tuple[str, ...]
+    """The message ids of which it speaks."""
+    missing: tuple[str, ...]
+    """Those among them that never came here for this agency."""
+    signer: str
+    """Whose certificate sealed it."""
+    signed_at: datetime
+    accepted_at: datetime
+    received_at: datetime
+
+
+def attachment_facts(delivery: Delivery) -> Iterator[tuple[IncomingAttachment, AttachmentFactsJson]]:
+    """The attachments in their order, each with what is said of it."""
+    taken: list[str] = []
+    for number, attachment in enumerate(delivery.attachments, 1):
+        taken.append(safe_name(attachment.name, taken))
+        yield (
+            attachment,
+            AttachmentFactsJson(
+                number=number,
+                name=attachment.name,
+                safe_name=taken[-1],
+                content_type=attachment.content_type,
+                description=attachment.description,
+                size=attachment.size,
+                sha256=attachment.digest,
+            ),
+        )
