@@ -88,7 +88,7 @@ class _Content:
 
 @dataclass(slots=True)
 class _Sighting:
-    """How an item looked, since when, when last, and whether it ends as it should (None: nobody has read its end yet).
+    """How an item looked, since when, when last, and until when it waits if it stays as it is.
 
     Of a folder that is not filled, `listed` is its own state, and the time, when its content was listed last.
     """
@@ -96,7 +96,7 @@ class _Sighting:
     state: Hashable
     since: float
     last: float
-    ends_whole: bool | None = None
+    waits_until: float
     listed: tuple[Hashable, float] | None = None
 
 
@@ -154,30 +154,27 @@ class Watcher:
                 return None
             content = _content(Path(entry.path), facts)
         state = content.state if content else file_state(facts)
-        if sighting is None or sighting.state != state:
-            sighting = self._sightings[entry.name] = _Sighting(state, now, now)
-            is_still = False
-        else:
-            sighting.last = now
-            is_still = now - sighting.since >= self._settle
+        is_new = sighting is None or sighting.state != state
+        if sighting is None or is_new:
+            sighting = self._sightings[entry.name] = _Sighting(state, now, now, now + self._settle)
+        sighting.last = now
         if content is not None and not content.is_filled:
             # Someone may be filling it by hand: without its metadata it waits for as long as they take.
             sighting.listed = (file_state(facts), now)
             return None
-        return _item(Path(entry.path), facts, content) if is_still else None
+        return None if is_new or now < sighting.waits_until else _item(Path(entry.path), facts, content)
 
     def _is_ready(self, item: Item, now: float) -> bool:
         sighting = self._sightings[item.name]
-        is_late = now - sighting.since >= self._incomplete
-        match item.kind:
-            case ItemKind.MESSAGE_FILE:
-                if sighting.ends_whole is None:
-                    sighting.ends_whole = _ends_whole(item.path)
-                return sighting.ends_whole or is_late
-            case ItemKind.UNKNOWN_FILE:
-                return is_late
-            case ItemKind.DOCUMENT_FOLDER | ItemKind.NO_FILE:
-                return True
+        is_whole = (
+            item.kind in (ItemKind.DOCUMENT_FOLDER, ItemKind.NO_FILE)
+            or now - sighting.since >= self._incomplete
+            or (item.kind is ItemKind.MESSAGE_FILE and _ends_whole(item.path))
+        )
+        if not is_whole:
+            # Its end is not read again before it changes, or is late.
+            sighting.waits_until = sighting.since + self._incomplete
+        return is_whole
 
 
 def _needs_no_listing(sighting: _Sighting, facts: os.stat_result, now: float) -> bool:

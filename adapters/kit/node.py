@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapters.kit.contents import Content
 from adapters.kit.following import events_after
 from adapters.kit.messages import NAMES, NOW, OWN, OWN_UNIT, PEER, Case
 from adapters.kit.offering import Offering
@@ -73,6 +74,7 @@ class StandInNode:
         self.units: dict[AgencyCode, str] = {}
         self.opened = 0
         self._cases: dict[str, Case] = {}
+        self._contents: dict[Sha256Hex, Content] = {}
         self._offering = Offering(self.record, self._cases)
         self._sent: list[SentDocument] = []
 
@@ -81,7 +83,9 @@ class StandInNode:
 
     def know(self, cases: Iterable[Case]) -> None:
         """Have the messages of `cases`, and their attachments."""
-        self._cases.update((case.key, case) for case in cases)
+        for case in cases:
+            self._cases[case.key] = case
+            self._contents.update(case.contents)
 
     def context(self, folder: Path, settings: dict[str, object], *, name: str = "kit") -> AdapterContext:
         """What an adapter is made from, its folder being `folder`; the clock stands still."""
@@ -203,7 +207,7 @@ class StandInNode:
     @contextlib.asynccontextmanager
     async def open_attachment(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         self.opened += 1
-        content = next((case.contents[digest] for case in self._cases.values() if digest in case.contents), None)
+        content = self._contents.get(digest)
         if content is None or self.faults.refuse_attachments:
             raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.", mend="Try again.")
 

@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.measurement import Measurement
 from benchmarks.measures.attachment import LargeAttachment
 from benchmarks.measures.broadcast import Broadcast
+from benchmarks.measures.crowded import CrowdedFolder
 from benchmarks.measures.distributed import Distributed
 from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.express import Express
@@ -29,4 +30,5 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     WakingUp(),
     Express(),
     Growth(),
+    CrowdedFolder(),
 )
