@@ -28,6 +28,7 @@ _SHIPPED_GUARDS = (
     EntryPoint("secrecy", "adapters.guards.secrecy:open_secrecy", GUARDS),
     EntryPoint("file-types", "adapters.guards.file_types:open_file_types", GUARDS),
     EntryPoint("clamav", "adapters.guards.clamav:open_clamav", GUARDS),
+    EntryPoint("pdf-signatures", "adapters.guards.pdf:open_pdf_signatures", GUARDS),
 )
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from adapters.pdf_signatures import signature_words
 from adapters.sdk import Delivery, IncomingAttachment
 from schemas.message import BusinessType, Document, Organ, Priority, StatusMessage
 from schemas.status_order import STATUS_NAMES
@@ -71,6 +72,8 @@ def _attachment_lines(number: int, attachment: IncomingAttachment, name: str) ->
     if attachment.name != name:
         yield f"     Tên gốc / Sender's name: {_line(attachment.name)}"
     yield f"     SHA-256: {attachment.digest}"
+    for signature in attachment.signatures:
+        yield f"     Chữ ký số / Signature: {_line(signature_words(signature))}"
 
 
 def _status_lines(status: StatusMessage, delivery: Delivery) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from adapters.filedrop.settings import FiledropSettings
 from adapters.guards.clamav import ClamavSettings
 from adapters.guards.file_types import FileTypesSettings
+from adapters.guards.pdf import PdfSettings
 from adapters.guards.secrecy import SecrecySettings
 from hub.settings import HubSettings
 from node.settings import NodeSettings
@@ -43,7 +44,12 @@ def node_settings() -> NodeSettings:
         NodeSettings,
         {
             "hub": {"url": "https://hub.example.gov.vn:8443"},
-            "guards": {"secrecy": SecrecySettings(), "file-types": FileTypesSettings(), "clamav": ClamavSettings()},
+            "guards": {
+                "secrecy": SecrecySettings(),
+                "file-types": FileTypesSettings(),
+                "clamav": ClamavSettings(),
+                "pdf-signatures": PdfSettings(),
+            },
             "adapters": {"filedrop": FiledropSettings()},
         },
         source="The example",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adapters.guards.protocol import GuardedMessage, Passes, Refuses, Verdict, Waits, Way
-from adapters.sdk import Health
+from adapters.pdf_signatures import PdfSignature
+from adapters.sdk import Awaiting, Delivery, DeliveryKey, Health, Outcome
 from node.store.states import HandoverState
 from node.store.verdicts import GuardVerdict, VerdictKind
 from node.usecases.guarding import Post
@@ -19,7 +21,7 @@ from schemas.receipts import ReceiptEvent
 from tests.node.core.asking import handed, outbox_row, statuses_sent, verified
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
-from tests.node.core.world import G22, H23, World, document, envelope
+from tests.node.core.world import G22, H23, World, digest_of, document, envelope
 from tests.services.columns import DatabaseColumn
 
 BOTH = frozenset(Way)
@@ -168,6 +170,37 @@ async def test_what_comes_in_waits_for_a_guard_that_cannot_judge(
         row = await handed(guarded.node, sealed.message_id, HandoverState.HANDED_OVER)
     assert len(guarded.node.adapter.deliveries) == 1
     assert [verdict.verdict for verdict in row.verdicts] == [VerdictKind.PASSED, VerdictKind.PASSED]
+
+
+async def test_signatures_that_a_guard_finds_are_shown_to_the_software_and_kept(
+    guarded: Guarded, hub: HubSimulator, world: World
+) -> None:
+    """What was found in an attachment comes with it in every delivery, later ones too, and stands in the record."""
+    found = PdfSignature(
+        field="Chữ ký 1",
+        signer="Nguyễn Thị Lan",
+        signed_at=datetime(2026, 11, 21, 8, 0, tzinfo=UTC),
+        intact=True,
+        covers_whole_file=False,
+        modified=True,
+        trusted=False,
+        fault="Đã bị sửa",
+    )
+    guarded.first.says = Passes(signatures={digest_of(b"signed"): (found,)})
+    sealed = world.sealed(envelope(document(G22, H23), b"signed", b"other"))
+    hub.deliver(sealed.data, [H23], [b"signed", b"other"])
+
+    async def leave(_delivery: Delivery) -> Outcome:
+        return Awaiting()
+
+    guarded.node.adapter.answer = leave
+    async with guarded.node.running():
+        row = await handed(guarded.node, sealed.message_id, HandoverState.AWAITING)
+    (delivery,) = guarded.node.adapter.deliveries
+    assert [attachment.signatures for attachment in delivery.attachments] == [(found,), ()]
+    assert row.verdicts[0].signatures == {digest_of(b"signed"): (found,)}
+    again = await guarded.node.facade.delivery(DeliveryKey(sealed.message_id, H23))
+    assert again == delivery
 
 
 async def test_a_guard_watches_the_ways_that_it_is_set_to(
