@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from adapters.loading import load_adapter
+from adapters.process.isolated import ProcessTerms, open_isolated
 from adapters.sdk import Adapter, AdapterContext
 from node.foundation import Foundation
 from node.usecases.handover import Connected
@@ -17,6 +18,7 @@ from runtime.settings import Settings, settings_of
 from schemas.codes import AgencyCode
 from schemas.directory import prefix_covers
 from schemas.errors import MalformedCode, Rejected
+from schemas.limits import MIB
 
 
 def _code(text: object) -> AgencyCode:
@@ -36,6 +38,12 @@ class Assignment(Settings):
     desk: str | None = None
     """The table of another adapter whose software fetches its messages: this one offers the same messages, whichever
     confirms first, and is handed over none itself."""
+    process: bool = False
+    """Whether it runs in a process of its own, so that one which blocks, eats memory or exits harms nothing else."""
+    memory_mib: int | None = Field(None, ge=256)
+    """With `process`: how many MiB of address space it may have; libraries and threads take some 500 of them."""
+    patience_seconds: float = Field(30.0, gt=0)
+    """With `process`: how long it may answer nothing at all before it is killed and started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +80,32 @@ async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters
         own = {key: value for key, value in table.items() if key in Assignment.model_fields}
         assignments[name] = settings_of(Assignment, own, source=f"[adapters.{name}]")
         tables[name] = {key: value for key, value in table.items() if key not in own}
-    factories = {name: load_adapter(assignment.adapter or name) for name, assignment in assignments.items()}
+    # What runs in a process of its own is not even imported here.
+    factories = {
+        name: load_adapter(assignment.adapter or name)
+        for name, assignment in assignments.items()
+        if not assignment.process
+    }
     require_assignable(assignments)
     adapters: dict[str, Adapter] = {}
-    for name, make in factories.items():
+    for name, assignment in assignments.items():
         context = AdapterContext(
             name=name,
             settings=tables[name],
-            node=node.api(name, desk=assignments[name].desk),
+            node=node.api(name, desk=assignment.desk),
             folder=node.folder.adapter(name),
             clock=node.clock,
         )
-        adapters[name] = await make(context)
+        if assignment.process:
+            terms = ProcessTerms(
+                patience=assignment.patience_seconds,
+                memory=assignment.memory_mib and assignment.memory_mib * MIB,
+                log_format=node.settings.log.format,
+                log_level=node.settings.log.level,
+            )
+            adapters[name] = await open_isolated(assignment.adapter or name, context, terms)
+        else:
+            adapters[name] = await factories[name](context)
         stack.push_async_callback(adapters[name].close)
     return OpenAdapters(adapters, assignments)
 

@@ -112,13 +112,17 @@ class HandingOver:
 
 async def _outcome(adapter: Adapter, delivery: Delivery) -> Outcome:
     try:
-        return await adapter.deliver(delivery)
+        answer: object = await adapter.deliver(delivery)
     except CongvanError as error:
         return Later(str(error))
     except Exception as error:
         # Foreign code: whatever it raises, the message is kept and tried again.
         log.exception("adapter.failed", delivery=str(delivery.key))
         return Later(f"{type(error).__name__}: {error}")
+    if isinstance(answer, Outcome):
+        return answer
+    log.error("adapter.failed", delivery=str(delivery.key), answer=repr(answer)[:200])
+    return Later(f"The adapter answered with a {type(answer).__name__}, which is no outcome.")
 
 
 def recorded(
