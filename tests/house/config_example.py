@@ -13,10 +13,13 @@ from adapters.guards.clamav import ClamavSettings
 from adapters.guards.file_types import FileTypesSettings
 from adapters.guards.pdf import PdfSettings
 from adapters.guards.secrecy import SecrecySettings
+from adapters.rest.settings import RestSettings
+from adapters.vxp.settings import SystemSettings, VxpSettings
 from hub.settings import HubSettings
 from node.settings import NodeSettings
 from runtime.settings import settings_of
 from runtime.settings_file import settings_text
+from schemas.codes import AgencyCode
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
@@ -35,6 +38,11 @@ CONGVAN_NODE__HUB__URL above [hub] url of a node, and so on.
 ===== A hub's congvan.toml ====="""
 
 
+_SYSTEM = SystemSettings(
+    system_id="vxp.saas.03", secret_file=Path("/etc/congvan/dms.secret"), codes=(AgencyCode("H23"),)
+)
+
+
 def hub_settings() -> HubSettings:
     return settings_of(HubSettings, {"hub": {"name": "hub.example.gov.vn"}}, source="The example")
 
@@ -50,7 +58,11 @@ def node_settings() -> NodeSettings:
                 "clamav": ClamavSettings(),
                 "pdf-signatures": PdfSettings(),
             },
-            "adapters": {"filedrop": FiledropSettings()},
+            "adapters": {
+                "filedrop": FiledropSettings(),
+                "rest": RestSettings(),
+                "vxp": VxpSettings(systems={"dms": _SYSTEM}),
+            },
         },
         source="The example",
     )

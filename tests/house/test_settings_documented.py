@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from adapters.filedrop.settings import FiledropSettings
 from hub.settings import HubSettings
 from node.settings import NodeSettings
 from runtime.settings import Settings
@@ -67,7 +66,7 @@ def test_every_key_of_a_hub_is_explained(table: str, key: str, explanation: str)
 
 @pytest.mark.parametrize(("table", "key", "explanation"), NODE_KEYS, ids=named(NODE_KEYS))
 def test_every_key_of_a_node_is_explained(table: str, key: str, explanation: str) -> None:
-    """A key of the node's settings, the filedrop adapter's among them, stands in its table below its explanation."""
+    """A key of the node's settings, the adapters' among them, stands in its table below its explanation."""
     assert_explained(parts()[1], table, key, explanation)
 
 
@@ -75,9 +74,10 @@ def test_each_part_is_a_settings_file() -> None:
     """Either part, cut at the mark, is TOML that its program accepts, and means the defaults."""
     hub, node = (tomllib.loads(part) for part in parts())
     assert HubSettings.model_validate(hub) == hub_settings()
-    drop = FiledropSettings.model_validate(node["adapters"].pop("filedrop"))
+    models = {name: type(table) for name, table in node_settings().adapters.items()}
+    adapters = {name: models[name].model_validate(table) for name, table in node["adapters"].items()}
     guards = {name: type(node_settings().guards[name]).model_validate(table) for name, table in node["guards"].items()}
-    assert NodeSettings.model_validate(node | {"adapters": {"filedrop": drop}, "guards": guards}) == node_settings()
+    assert NodeSettings.model_validate(node | {"adapters": adapters, "guards": guards}) == node_settings()
 
 
 def test_the_commented_defaults_are_values_of_toml() -> None:
