@@ -69,6 +69,7 @@ def drop(
     to: Sequence[str] = ("H23",),
     content: bytes = b"%PDF-",
     recalls: bool = False,
+    priority: int = 0,
 ) -> None:
     """Put a document with one attachment into the sender's out/, whole in one rename; or the recall of it."""
     out = site.node_folder(sender) / "filedrop" / "out"
@@ -79,7 +80,7 @@ def drop(
     about = document_id(number, sender)
     metadata = (
         f'subject = "{subject}"\ncode = "{number}/{"RECALL" if recalls else "TEST"}"\nplace = "Hà Nội"\n'
-        f'to = [{recipients}]\nsigner = "Nguyễn Thị Lan"\n'
+        f'to = [{recipients}]\nsigner = "Nguyễn Thị Lan"\npriority = {priority}\n'
     )
     if recalls:
         metadata += f'[business]\ntype = "recall"\nreason = "Nhầm"\n[[response_for]]\ndocument_id = "{about}"\n'
