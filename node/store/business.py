@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 
 from node.store import deadlines, requests
 from node.store import messages as message_store
@@ -32,6 +32,14 @@ class StatusSaid:
     status: StatusCode
     message_id: Sha256Hex
     words: str | None
+
+
+# Asked for every message that is handed over: built once.
+_REPLACED = (
+    select(about.c.about)
+    .join(messages, messages.c.message_id == about.c.message_id)
+    .where(about.c.message_id == bindparam("of_message"), messages.c.business == BusinessType.REPLACE)
+)
 
 
 def enter_sent(
@@ -139,11 +147,7 @@ def enter_received(
 
 def enter_handed_over(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
     """The software of `code` has the message: what it replaces is work no more, its own deadline counts."""
-    replaced = transaction.scalars(
-        select(about.c.about)
-        .join(messages, messages.c.message_id == about.c.message_id)
-        .where(about.c.message_id == message_id, messages.c.business == BusinessType.REPLACE)
-    ).all()
+    replaced = transaction.scalars(_REPLACED, {"of_message": message_id}).all()
     if replaced:
         deadlines.settle(transaction, replaced, code)
 

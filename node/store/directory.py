@@ -86,16 +86,9 @@ def standing(transaction: Transaction, code: AgencyCode, version: int | None = N
     entry = agency(transaction, code, version)
     if entry is None:
         return None
-    connection_status = transaction.scalar(
-        select(directory_connections.c.status).where(
-            directory_connections.c.connection == entry.connection, holds(directory_connections, version)
-        )
-    )
-    certificates = transaction.execute(
-        select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
-            directory_certificates.c.connection == entry.connection, holds(directory_certificates, version)
-        )
-    )
+    status, known = (_STATUS_NOW, _CERTIFICATES_NOW) if version is None else (_status(version), _certificates(version))
+    connection_status = transaction.scalar(status, {"of_connection": entry.connection})
+    certificates = transaction.execute(known, {"of_connection": entry.connection})
     # Whose connection is suspended or unknown can neither send nor receive, whatever its own entry says.
     served = entry.status is not EntryStatus.ACTIVE or connection_status == EntryStatus.ACTIVE
     return Standing(
@@ -186,8 +179,22 @@ def _older_codes(version: int | None) -> Select[AgencyCode]:
     )
 
 
+def _status(version: int | None) -> Select[EntryStatus]:
+    return select(directory_connections.c.status).where(
+        directory_connections.c.connection == bindparam("of_connection"), holds(directory_connections, version)
+    )
+
+
+def _certificates(version: int | None) -> Select[str, bytes]:
+    return select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
+        directory_certificates.c.connection == bindparam("of_connection"), holds(directory_certificates, version)
+    )
+
+
 _ENTRY_NOW = _entry(None)
 _OLDER_CODES_NOW = _older_codes(None)
+_STATUS_NOW = _status(None)
+_CERTIFICATES_NOW = _certificates(None)
 _VERSION_AT = (
     select(directory_versions.c.number)
     .where(directory_versions.c.issued_at <= bindparam("at"))

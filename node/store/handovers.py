@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
 from adapters.sdk import EventName
 from node.store import events
@@ -57,6 +57,29 @@ _ADD = Upsert(
 )
 _LATEST_HOLD = select(func.max(handovers.c.due_at)).where(handovers.c.state == HandoverState.HELD)
 _NEXT_DUE = select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
+_READY = (
+    select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
+    .where(
+        handovers.c.state == HandoverState.READY, handovers.c.lane.between(bindparam("first"), bindparam("last"))
+    )
+    .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
+    .limit(bindparam("most"))
+)
+_FINISH = (
+    update(handovers)
+    .where(
+        handovers.c.message_id == bindparam("of_message"),
+        handovers.c.code == bindparam("of_code"),
+        handovers.c.state.in_(WAITING),
+    )
+    .values(
+        state=bindparam("as_state"),
+        since=bindparam("at"),
+        due_at=None,
+        attempts=handovers.c.attempts + 1,
+        **{name: bindparam(f"with_{name}") for name in NO_TROUBLE},
+    )
+)
 _RELEASE = (
     delete(handover_predecessors)
     .where(
@@ -178,16 +201,13 @@ def ready(
 
     Only in `lanes`; only those `of` some agencies (None: of any), and none of those `besides`.
     """
-    chosen = [handovers.c.lane.between(lanes.start, lanes.stop - 1)]
+    chosen: list[ColumnElement[bool]] = []
     if of is not None:
         chosen.append(handovers.c.code.in_(of))
     if besides:
         chosen.append(handovers.c.code.not_in(besides))
     rows = transaction.execute(
-        select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
-        .where(handovers.c.state == HandoverState.READY, *chosen)
-        .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
-        .limit(limit)
+        _READY.where(*chosen) if chosen else _READY, {"most": limit, "first": lanes.start, "last": lanes.stop - 1}
     )
     return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts) for row in rows)
 
@@ -347,23 +367,19 @@ def finish(
 
     No `verdicts`: those on record stay.
     """
-    changed = transaction.execute(
-        update(handovers)
-        .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
-        .values(
-            state=state,
-            since=at,
-            due_at=None,
-            attempts=handovers.c.attempts + 1,
-            **(trouble_values(trouble) if trouble else NO_TROUBLE),
-            **round_values(verdicts),
-        )
-    ).rowcount
+    finish = _FINISH.values(**round_values(verdicts)) if verdicts else _FINISH
+    ended = {"of_message": message_id, "of_code": code, "as_state": state, "at": at}
+    changed = transaction.execute(finish, ended | _noted(trouble)).rowcount
     if not changed:
         return False
     release(transaction, message_id, code)
     events.tell(transaction, _EVENTS[state], message_id, at=at, code=code, text=trouble.text if trouble else None)
     return True
+
+
+def _noted(trouble: Trouble | None) -> dict[str, object]:
+    values = trouble_values(trouble) if trouble else NO_TROUBLE
+    return {f"with_{name}": value for name, value in values.items()}
 
 
 def drive_again(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode | None, *, at: datetime) -> int:

@@ -46,6 +46,7 @@ _SEALED = select(envelopes.c.sealed).where(envelopes.c.message_id == bindparam("
 _ATTACHMENTS = (
     select(attachments).where(attachments.c.message_id == bindparam("of_message")).order_by(attachments.c.position)
 )
+_ABOUT = select(about.c.about).where(about.c.message_id == bindparam("of_message")).order_by(about.c.position)
 _LANES = select(messages.c.lane).where(messages.c.message_id.in_(bindparam("of_messages", expanding=True)))
 _RESTORED = (
     update(messages)
@@ -169,9 +170,7 @@ def attachments_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Att
 
 def about_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Sha256Hex, ...]:
     """The messages that `message_id` speaks of."""
-    return tuple(
-        transaction.scalars(select(about.c.about).where(about.c.message_id == message_id).order_by(about.c.position))
-    )
+    return tuple(transaction.scalars(_ABOUT, {"of_message": message_id}))
 
 
 def facts(transaction: Transaction, message_id: Sha256Hex) -> MessageFacts | None:

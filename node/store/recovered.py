@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from node.store import attachment_recoveries, business
 from node.store import messages as message_store
@@ -80,12 +80,15 @@ def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) 
     return True
 
 
+# Asked for every submission: built once.
+_WITHOUT_KEY: Final = select(outbox.c.message_id).where(
+    outbox.c.submission_id == bindparam("of_submission"), outbox.c.adapter == RECOVERED
+)
+
+
 def is_claimable(transaction: Transaction, submission_id: str) -> bool:
     """Whether a recovered message with that submission id waits for its key."""
-    found = transaction.scalar(
-        select(outbox.c.message_id).where(outbox.c.submission_id == submission_id, outbox.c.adapter == RECOVERED)
-    )
-    return found is not None
+    return transaction.scalar(_WITHOUT_KEY, {"of_submission": submission_id}) is not None
 
 
 def claim(
@@ -95,9 +98,7 @@ def claim(
 
     What it was handed in with is not known any more: the first who names the key is taken at his word.
     """
-    message_id: Sha256Hex | None = transaction.scalar(
-        select(outbox.c.message_id).where(outbox.c.submission_id == submission_id, outbox.c.adapter == RECOVERED)
-    )
+    message_id: Sha256Hex | None = transaction.scalar(_WITHOUT_KEY, {"of_submission": submission_id})
     if message_id is not None:
         transaction.execute(
             update(outbox)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, String, and_, exists, insert, or_, select, type_coerce
+from sqlalchemy import ColumnElement, String, and_, bindparam, insert, or_, select, type_coerce
 
 from node.store.directory import agency, holds
 from node.store.directory_tables import (
@@ -29,6 +29,23 @@ _TOGETHER: Final = 500
 _AFTER_DOT: Final = "/"
 
 
+# Asked for every message of ours and for each of its receipts: built once.
+_SELECTORS = (
+    select(outbox_selectors.c.kind, outbox_selectors.c.value)
+    .where(outbox_selectors.c.message_id == bindparam("of_message"))
+    .order_by(outbox_selectors.c.position)
+)
+_UNDECIDED = (
+    select(outbox_selectors.c.message_id)
+    .join(outbox, outbox.c.message_id == outbox_selectors.c.message_id)
+    .where(
+        outbox_selectors.c.message_id.in_(bindparam("of_messages", expanding=True)),
+        outbox.c.state != OutboxState.ACCEPTED,
+    )
+    .distinct()
+)
+
+
 def add_selectors(transaction: Transaction, message_id: Sha256Hex, selectors: Sequence[Selector]) -> None:
     """Note by which rules a message of ours names recipients."""
     if selectors:
@@ -43,21 +60,13 @@ def add_selectors(transaction: Transaction, message_id: Sha256Hex, selectors: Se
 
 def selectors_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Selector, ...]:
     """The selectors of a message of ours, in the order written; none for most."""
-    columns = outbox_selectors.c
-    rows = transaction.execute(
-        select(columns.kind, columns.value).where(columns.message_id == message_id).order_by(columns.position)
-    )
+    rows = transaction.execute(_SELECTORS, {"of_message": message_id})
     return tuple(Selector(SelectorKind(row.kind), row.value) for row in rows)
 
 
-def is_undecided(transaction: Transaction, message_id: Sha256Hex) -> bool:
-    """Whether a message of ours has selectors, and no acceptance on record that says whom they stand for."""
-    undecided = exists().where(
-        outbox_selectors.c.message_id == message_id,
-        outbox.c.message_id == outbox_selectors.c.message_id,
-        outbox.c.state != OutboxState.ACCEPTED,
-    )
-    return bool(transaction.scalar(select(undecided)))
+def undecided(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> set[Sha256Hex]:
+    """Those messages of ours that have selectors, and no acceptance on record that says whom they stand for."""
+    return set(transaction.scalars(_UNDECIDED, {"of_messages": list(message_ids)}))
 
 
 def group(transaction: Transaction, name: str, version: int | None = None) -> GroupEntry | None:

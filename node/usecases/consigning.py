@@ -102,8 +102,10 @@ class Consigning:
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
-        for work in (Work.REPORTING, Work.HANDOVER, Work.SENDING, Work.HOLDS, Work.EVENTS):
+        for work in (Work.REPORTING, Work.HANDOVER, Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)
+        if any(each.status for each in made.values()):
+            self._wakeups.wake(Work.SENDING)
         for arrival in arrivals:
             log.info(
                 "message.arrived" if arrival.message.new else "message.repeated",

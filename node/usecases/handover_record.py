@@ -72,8 +72,11 @@ class HandoverRecord:
                 failures += 1
                 log.error("handover.not-recorded", count=len(attempts), rule=error.code, reason=error.message)
                 await asyncio.sleep(wait_after(failures, self._backoff, self._chance))
-        for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER, Work.EVENTS):
+        # The workers of hand-overs look again by themselves when one of them is done.
+        for work in (Work.REPORTING, Work.EVENTS):
             self._wakeups.wake(work)
+        if any(isinstance(attempt.outcome, Refused) for attempt in attempts):
+            self._wakeups.wake(Work.SENDING)
         for attempt in attempts:
             log_attempt(attempt)
 

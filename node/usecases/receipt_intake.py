@@ -130,7 +130,7 @@ def _after_acceptance(
 ) -> list[HeldReceipt | Rejected | Unavailable]:
     """Put off what comes before the acceptance is noted that tells whom selectors stand for: who is it from?"""
     held = {each.receipt.message_id for each in verified if isinstance(each, HeldReceipt)}
-    open_ones = {message_id for message_id in held if selection.is_undecided(transaction, message_id)}
+    open_ones = selection.undecided(transaction, held)
     return [
         _not_yet() if isinstance(each, HeldReceipt) and each.receipt.message_id in open_ones else each
         for each in verified

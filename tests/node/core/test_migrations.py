@@ -159,7 +159,7 @@ async def test_a_filled_node_of_the_release_before_goes_on_after_the_upgrade(
             ("G22", None, False),
         ]
         assert await database.read(lambda connection: selection.selectors_of(connection, _id(1))) == ()
-        assert not await database.read(lambda connection: selection.is_undecided(connection, _id(1)))
+        assert not await database.read(lambda connection: selection.undecided(connection, [_id(1)]))
         found = await database.read(lambda connection: agency_search.search(connection, "hai duong", limit=5))
         assert [(entry.code.value, entry.name) for entry in found] == [("H23", "UBND tỉnh Hải Dương")]
         assert await database.read(lambda connection: transfers.to_come(connection, at=at)) == 0
