@@ -46,8 +46,8 @@ class BackoffSettings(Settings):
 class SenderSettings(Settings):
     """How messages go to the hub."""
 
-    parallel: int = Field(8, ge=2, le=64)
-    """How many submissions are under way at once."""
+    parallel: int = Field(16, ge=2, le=64)
+    """How many messages are under way at once; those that are light go together in one request."""
     express_reserve: int = Field(2, ge=1)
     """How many of them are kept for express documents."""
     inline_bytes: int = Field(1 * MIB, ge=0, le=16 * MIB)

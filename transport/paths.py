@@ -22,6 +22,8 @@ READINESS: Final = "/readyz"
 METRICS: Final = "/metrics"
 
 ENVELOPE_TYPE: Final = "application/xml"
+#: Several submissions in one request (`transport.batches`).
+BATCH_TYPE: Final = "application/vnd.congvan.submissions"
 JSON_TYPE: Final = "application/json"
 PROBLEM_TYPE: Final = "application/problem+json"
 #: tus 1.0.0 prescribes this type for the body of a PATCH.

@@ -103,6 +103,11 @@ def error_of(status: int, body: bytes) -> CongvanError:
                 mend="Check the hub's address.",
             )
         return Unavailable("hub-failed", f"The hub, or a proxy before it, answered with status {status}.")
+    return error_in(problem)
+
+
+def error_in(problem: Problem) -> CongvanError:
+    """The error that a problem document tells of."""
     family = Unavailable if problem.retryable else Rejected
     error = family(problem.code, problem.detail, element=problem.element, line=problem.line, mend=problem.mend)
     if isinstance(error, Rejected) and problem.receipt is not None and problem.proof is not None:

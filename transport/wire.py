@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import Rejected
+from transport.problems import Problem
 
 WireT = TypeVar("WireT", bound="Wire")
 
@@ -112,6 +113,25 @@ class SubmissionAnswer(Wire):
     acknowledgement: Acknowledgement | None = None
     uploads: tuple[UploadNeeded, ...] = ()
     left_out: tuple[str, ...] = ()
+
+
+class SubmissionResult(Wire):
+    """What became of one submission among several: its answer, or the problem that it would have had by itself.
+
+    The answer leaves its acknowledgement to `acknowledgement`; `retry_after` is what the header of that name would say.
+    """
+
+    answer: SubmissionAnswer | None = None
+    acknowledgement: ReceiptRef | None = None
+    problem: Problem | None = None
+    retry_after: float | None = None
+
+
+class SubmissionsAnswer(Wire):
+    """`POST /v1/envelopes` with several submissions (200): one result for each, in the order of the request."""
+
+    results: tuple[SubmissionResult, ...]
+    proofs: dict[Token, bytes] = Field(default_factory=dict)
 
 
 class EnvelopeEntry(Wire):

@@ -1,16 +1,15 @@
 """The hub's processor time for a document that it accepts, against the floor of what accepting is.
 
 A hub runs as a process of its own. A sender's node brings documents that were sealed before, over mutual TLS, as many
-at once as a connection may; the recipient's node is away. What the hub used meanwhile, divided by the documents, is
+to a request as a node sends; the recipient's node is away. What the hub used meanwhile, divided by the documents, is
 the figure: TLS, HTTP, judgement, the acknowledgement's signature, the commit and the first deliveries are all in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +23,9 @@ from certs.sealing_key import SealingKey
 from congvan.demo.site import Site
 from node.foundation import open_foundation
 from node.settings import NodeFolder
+from node.settings_exchange import SenderSettings
+from schemas.errors import CongvanError
+from transport.batches import BroughtSubmission
 from transport.client import HubClient
 
 ACCEPT = Row(
@@ -34,10 +36,9 @@ ACCEPT = Row(
     at_most(8),
 )
 
-#: As many submissions at once as the hub takes of one connection.
-_PARALLEL = 16
-
-Submission = tuple[bytes, Mapping[str, bytes]]
+#: As many documents as a node has under way at once go together in a request, and the next ones are there meanwhile.
+_TOGETHER = SenderSettings().parallel
+_PARALLEL = 2
 
 
 class HubProcessor:
@@ -64,7 +65,7 @@ async def _pairs(run: Run, site: Site, folder: Path, documents: int) -> list[Pai
             run.tell(f"{ACCEPT.name}: {repeat} of {run.repeats}")
             first = repeat * documents
             submissions = [_submission(number, key) for number in range(first, first + documents)]
-            floors = Floors(submissions[0][0], key.private_key, folder).measure()  # type: ignore[arg-type]  # RSA
+            floors = Floors(submissions[0].envelope, key.private_key, folder).measure()  # type: ignore[arg-type]  # RSA
             before = processor_seconds(site.hub.pid)
             await _submit(client, submissions)
             used = (processor_seconds(site.hub.pid) - before) / documents
@@ -73,18 +74,18 @@ async def _pairs(run: Run, site: Site, folder: Path, documents: int) -> list[Pai
     return pairs
 
 
-def _submission(number: int, key: SealingKey) -> Submission:
+def _submission(number: int, key: SealingKey) -> BroughtSubmission:
     attachment = os.urandom(SIZE)
-    return sealed(number, key, attachment), {hashlib.sha256(attachment).hexdigest(): attachment}
+    return BroughtSubmission(sealed(number, key, attachment), (attachment,))
 
 
-async def _submit(client: HubClient, submissions: Sequence[Submission]) -> None:
-    waiting = iter(submissions)
+async def _submit(client: HubClient, submissions: Sequence[BroughtSubmission]) -> None:
+    waiting = iter([submissions[at : at + _TOGETHER] for at in range(0, len(submissions), _TOGETHER)])
 
     async def one_after_the_other() -> None:
-        for envelope, attachments in waiting:
-            answer = await client.submit(envelope, attachments)
-            if answer.uploads:
-                raise ValueError("the hub wants more than the document brought")
+        for batch in waiting:
+            answers = await client.submit_all(batch)
+            if any(isinstance(answer, CongvanError) or answer.uploads for answer in answers):
+                raise ValueError("the hub did not accept a document")
 
     await asyncio.gather(*(one_after_the_other() for _ in range(_PARALLEL)))

@@ -1,7 +1,8 @@
-"""`POST /v1/envelopes`: a submission, as an envelope alone or as multipart with attachments behind it."""
+"""`POST /v1/envelopes`: an envelope alone, as multipart with attachments behind it, or several that are whole."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +11,25 @@ from aiohttp import BodyPartReader, MultipartReader, web
 
 from hub.http.bodies import gathered, multipart_errors, next_part, pieces_of, pieces_of_part, read_within
 from hub.http.peer import peer_of
+from hub.http.problems import result_problem
 from hub.settings_exchange import SubmissionSettings
 from hub.usecases.acceptance import Accepted
 from hub.usecases.judgement import too_large
 from hub.usecases.places import Places
 from hub.usecases.submit import Incomplete, Submissions, Submitted
 from schemas.envelope import is_sha256_hex
-from schemas.errors import Rejected
+from schemas.errors import LimitExceeded, Rejected
 from transport import paths
-from transport.wire import Acknowledgement, SubmissionAnswer, SubmissionState, UploadNeeded
+from transport.batches import BATCH_BYTES, read_batch
+from transport.wire import (
+    Acknowledgement,
+    ReceiptRef,
+    SubmissionAnswer,
+    SubmissionResult,
+    SubmissionsAnswer,
+    SubmissionState,
+    UploadNeeded,
+)
 
 _XML_TYPES = frozenset({paths.ENVELOPE_TYPE, "text/xml"})
 
@@ -38,6 +49,9 @@ class EnvelopeCalls:
             if request.content_type in _XML_TYPES:
                 data = await self._envelope(pieces_of(request, silence=self.settings.silence_seconds))
                 return self._answer(await self._submit(peer.connection, data, None))
+            if request.content_type == paths.BATCH_TYPE:
+                pieces = pieces_of(request, silence=self.settings.silence_seconds)
+                return await self._submit_all(request.path, peer.connection, pieces)
             if request.content_type.startswith("multipart/"):
                 with multipart_errors():
                     parts = await request.multipart()
@@ -61,6 +75,29 @@ class EnvelopeCalls:
                 await intake.take(digest, gathered(pieces_of_part(part, silence=self.settings.silence_seconds)))
             return await self.submissions.end(judged, intake)
 
+    async def _submit_all(self, path: str, connection: str, pieces: AsyncIterator[bytes]) -> web.Response:
+        brought = read_batch(await read_within(pieces, BATCH_BYTES, _batch_too_large))
+        submitted = await self.submissions.submit_all(connection, brought)
+        proofs: dict[str, bytes] = {}
+        results = tuple(self._result(path, each, proofs) for each in submitted)
+        answer = SubmissionsAnswer(results=results, proofs=proofs)
+        return web.Response(body=answer.encode(), content_type=paths.JSON_TYPE)
+
+    def _result(self, path: str, submitted: Submitted | Exception, proofs: dict[str, bytes]) -> SubmissionResult:
+        """One of several; those that were signed for together name one proof."""
+        if isinstance(submitted, Exception):
+            problem, wait = result_problem(path, submitted)
+            return SubmissionResult(problem=problem, retry_after=wait)
+        answer = self._answer_of(submitted)
+        if answer.acknowledgement is None:
+            return SubmissionResult(answer=answer)
+        proof = hashlib.sha256(answer.acknowledgement.proof).hexdigest()
+        proofs[proof] = answer.acknowledgement.proof
+        return SubmissionResult(
+            answer=answer.model_copy(update={"acknowledgement": None}),
+            acknowledgement=ReceiptRef(receipt=answer.acknowledgement.receipt, proof=proof),
+        )
+
     async def _envelope(self, pieces: AsyncIterator[bytes]) -> bytes:
         limit = self.settings.envelope_bytes
         return await read_within(pieces, limit, partial(too_large, limit))
@@ -75,18 +112,22 @@ class EnvelopeCalls:
         return pieces_of_part(part, silence=self.settings.silence_seconds)
 
     def _answer(self, submitted: Submitted) -> web.Response:
+        status = 202 if isinstance(submitted, Incomplete) else 200 if submitted.repeated else 201
+        body = self._answer_of(submitted).encode()
+        return web.Response(body=body, status=status, content_type=paths.JSON_TYPE)
+
+    def _answer_of(self, submitted: Submitted) -> SubmissionAnswer:
         match submitted:
-            case Accepted(message_id, acknowledgement, left_out, repeated):
-                answer = SubmissionAnswer(
+            case Accepted(message_id, acknowledgement, left_out):
+                return SubmissionAnswer(
                     state=SubmissionState.ACCEPTED,
                     message_id=message_id,
                     epoch=self.epoch,
                     acknowledgement=Acknowledgement(receipt=acknowledgement.receipt, proof=acknowledgement.proof),
                     left_out=left_out,
                 )
-                status = 200 if repeated else 201
             case Incomplete(message_id, lacking, left_out):
-                answer = SubmissionAnswer(
+                return SubmissionAnswer(
                     state=SubmissionState.INCOMPLETE,
                     message_id=message_id,
                     epoch=self.epoch,
@@ -101,14 +142,20 @@ class EnvelopeCalls:
                     ),
                     left_out=left_out,
                 )
-                status = 202
-        return web.Response(body=answer.encode(), status=status, content_type=paths.JSON_TYPE)
 
 
 def envelope_routes(submissions: Submissions, settings: SubmissionSettings, epoch: str) -> list[web.RouteDef]:
     """The routes of this module."""
     calls = EnvelopeCalls(submissions, settings, epoch, Places(settings.parallel, "submissions"))
     return [web.post(paths.ENVELOPES, calls.submit)]
+
+
+def _batch_too_large() -> LimitExceeded:
+    return LimitExceeded(
+        "too-large",
+        f"Submissions that come together have {BATCH_BYTES} bytes at most.",
+        mend="Bring fewer at a time; what is larger by itself goes alone.",
+    )
 
 
 def _misnamed(part: BodyPartReader | None) -> Rejected:

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from schemas.errors import CongvanError, Rejected, Unavailable
 from transport import paths
-from transport.problems import problem_of
+from transport.problems import Problem, problem_of
 
 log = structlog.get_logger()
 
@@ -24,6 +24,8 @@ _WAITS: Final = {429: 2.0, 503: 4.0, 507: 6.0}
 #: Middleware belongs to the process, not to a use case; tests of the spread bring their own.
 _CHANCE: Final = Random()
 
+_FAILED: Final = Unavailable("internal", "The hub failed to answer.", mend="Try again later.")
+
 #: aiohttp's own answers, and what they are in our words.
 _WORDS: Final = {
     404: ("not-found", "There is nothing at this address."),
@@ -31,6 +33,16 @@ _WORDS: Final = {
     413: ("too-large", "The request's body is longer than this call takes."),
     415: ("media-type", "This call does not take that media type."),
 }
+
+
+def result_problem(path: str, error: Exception) -> tuple[Problem, int | None]:
+    """The problem of one item among several that were brought to `path`, and the seconds to wait, if any."""
+    if not isinstance(error, CongvanError):
+        log.error("request.failed", path=path, exc_info=error)
+        error = _FAILED
+    told = for_peers(path, error)
+    problem = problem_of(told)
+    return problem, retry_after(told, problem.status, _CHANCE)
 
 
 def retry_after(error: CongvanError, status: int, chance: Random) -> int | None:
@@ -70,7 +82,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except CongvanError as error:
-        return _answer(request, _for_peers(request, error))
+        return _answer(request, for_peers(request.path, error))
     except web.HTTPException as error:
         code, sentence = _WORDS.get(error.status, ("request-malformed", "The request is malformed."))
         return _answer(request, Rejected(code, sentence))
@@ -82,14 +94,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return web.Response(status=400)
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
-        return _answer(request, Unavailable("internal", "The hub failed to answer.", mend="Try again later."))
+        return _answer(request, _FAILED)
 
 
-def _for_peers(request: web.Request, error: CongvanError) -> CongvanError:
+def for_peers(path: str, error: CongvanError) -> CongvanError:
     """Where the attachments are kept is the operator's affair: the log names it, a peer is told to come again."""
     if not error.code.startswith("blob-store-"):
         return error
-    log.error("blobs.unavailable", path=request.path, rule=error.code, reason=error.message, mend=error.mend)
+    log.error("blobs.unavailable", path=path, rule=error.code, reason=error.message, mend=error.mend)
     return Unavailable(
         "attachments-unavailable",
         "The hub cannot reach its attachments now.",

@@ -39,13 +39,7 @@ class Intake:
             Rejected: `attachment-unexpected`, `attachment-digest`, `attachment-too-large`.
             Unavailable: `storage-full`.
         """
-        size = self._sizes.get(digest)
-        if size is None or digest in self.taken:
-            raise Rejected(
-                "attachment-unexpected",
-                f"The envelope does not name the attachment {digest}, or it came twice.",
-                mend="Send each attachment that the envelope names once, and no other.",
-            )
+        size = self._expected(digest)
         name = secrets.token_hex(16)
         content = None
         if size <= SHORT:
@@ -56,6 +50,34 @@ class Intake:
                 await self._blobs.append(name, 0, chunks, limit=size)
                 await self._blobs.check(name, digest, size)
         self.taken[digest] = Upload(name, digest, size, file=name, complete=True, content=content)
+
+    def take_short(self, content: bytes) -> None:
+        """Take a short attachment that is here whole; which one it is, its digest says.
+
+        Raises Rejected: `attachment-unexpected`, `attachment-too-large`.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        size = self._expected(digest)
+        if size > SHORT:
+            raise Rejected(
+                "attachment-too-large",
+                f"The attachment {digest} has {size} bytes; beside other submissions {SHORT} are taken.",
+                mend="Submit its envelope by itself, and upload it.",
+            )
+        require_digest(content, digest, size)
+        name = secrets.token_hex(16)
+        self.taken[digest] = Upload(name, digest, size, file=name, complete=True, content=content)
+
+    def _expected(self, digest: Sha256Hex) -> int:
+        """The size of an attachment that the envelope names and that has not come yet."""
+        size = self._sizes.get(digest)
+        if size is None or digest in self.taken:
+            raise Rejected(
+                "attachment-unexpected",
+                f"The envelope does not name the attachment {digest}, or it came twice.",
+                mend="Send each attachment that the envelope names once, and no other.",
+            )
+        return size
 
     def keep(self, files: Collection[str]) -> None:
         """Those of the files belong to a submission or a message from now on."""

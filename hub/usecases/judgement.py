@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from certs.trust import SignerBinding, TrustAnchor
 from certs.unsealing import OpenedSeal, claimed_identity, open_seal
@@ -21,7 +22,7 @@ from hub.usecases.routing import Route, route
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Envelope
-from schemas.errors import LimitExceeded, Rejected, Unavailable
+from schemas.errors import CongvanError, LimitExceeded, Rejected, Unavailable
 from schemas.limits import Limits
 
 _SENDER: Final = "MessageHeader/From/OrganId"
@@ -68,6 +69,10 @@ class Broken:
     reason: Rejected
 
 
+#: What becomes of an envelope.
+Verdict: TypeAlias = Judged | Repeated | Refused | Broken
+
+
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """What the hub knows of a sender (its code of today, if it has another), and of the message, if it was accepted."""
@@ -88,19 +93,49 @@ class Judge:
         self._limits = limits
         self._clock = clock
 
-    async def judge(self, connection: str, data: bytes) -> Judged | Repeated | Refused | Broken:
+    async def judge(self, connection: str, data: bytes) -> Verdict:
         """What becomes of the envelope `data`, submitted by `connection`.
 
         Raises:
             Rejected: `data` is no sealed envelope at all, or of a sender that the connection does not serve.
         """
         # 1. The seal holds: from here on the message has an identity.
-        try:
-            opened = await self._open(data)
-        except Rejected as error:
-            return await self._broken(connection, data, error)
+        opened = await asyncio.to_thread(self._opened, data)
+        if isinstance(opened, Rejected):
+            return await self._broken(connection, data, opened)
         # All that the store has to say is asked in one snapshot.
         return await self._database.read(partial(self._judged, connection, opened))
+
+    async def judge_all(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | CongvanError]:
+        """The same of several envelopes that came together, in their order; what `judge` would raise stands instead.
+
+        One hop to a thread, and one snapshot, for all of them.
+        """
+        opened = await asyncio.to_thread(lambda: [self._opened(data) for data in envelopes])
+        found = await self._database.read(
+            lambda transaction: [
+                each if isinstance(each, Rejected) else self._verdict(connection, each, transaction) for each in opened
+            ]
+        )
+        verdicts: list[Verdict | CongvanError] = []
+        for data, faulty, verdict in zip(envelopes, opened, found, strict=True):
+            if isinstance(faulty, Rejected):
+                verdicts.append(await self._broken_or(connection, data, faulty))
+            else:
+                verdicts.append(verdict)
+        return verdicts
+
+    def _verdict(self, connection: str, opened: OpenedSeal, transaction: Transaction) -> Verdict | CongvanError:
+        try:
+            return self._judged(connection, opened, transaction)
+        except CongvanError as error:
+            return error
+
+    async def _broken_or(self, connection: str, data: bytes, reason: Rejected) -> Broken | CongvanError:
+        try:
+            return await self._broken(connection, data, reason)
+        except CongvanError as error:
+            return error
 
     def _judged(self, connection: str, opened: OpenedSeal, transaction: Transaction) -> Judged | Repeated | Refused:
         key = SubmissionKey(connection, opened.sender.value, opened.message_id)
@@ -150,13 +185,12 @@ class Judge:
             raise reason
         return Broken(key, reason)
 
-    async def _open(self, data: bytes) -> OpenedSeal:
+    def _opened(self, data: bytes) -> OpenedSeal | Rejected:
+        """Work for a thread."""
         try:
-            return await asyncio.to_thread(open_seal, data, self._limits)
-        except LimitExceeded as error:
-            if error.code == "message-too-large":
-                raise too_large(self._limits.envelope_bytes) from error
-            raise
+            return open_seal(data, self._limits)
+        except Rejected as error:
+            return too_large(self._limits.envelope_bytes) if error.code == "message-too-large" else error
 
     def _standing(self, opened: OpenedSeal, transaction: Transaction) -> _Standing:
         code = opened.sender.value

@@ -5,6 +5,7 @@ Nothing is answered before that transaction, and what it names, is on the disk. 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from hub.store.metadata import Transaction
 from hub.store.submissions import SubmissionKey, Upload
 from hub.usecases.acceptance import Acceptances, Accepted
 from hub.usecases.intake import Intake
-from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated
+from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated, Verdict
 from hub.usecases.meters import Meters
 from hub.usecases.rejections import Rejections
 from hub.usecases.space import Room
@@ -28,7 +29,8 @@ from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
-from schemas.errors import Rejected, Unavailable
+from schemas.errors import CongvanError, Rejected, Unavailable
+from transport.batches import BroughtSubmission
 
 log = structlog.get_logger()
 
@@ -90,13 +92,39 @@ class Submissions:
             Unavailable: `storage-full`, `database-…`: the refusal cannot be kept now.
         """
         try:
-            return await self._judged(connection, data)
+            return await self._settled(await self._judge.judge(connection, data))
         except Rejected as error:
             self._meters.refused.labels(error.code).inc()
             raise
 
-    async def _judged(self, connection: str, data: bytes) -> Judged | Accepted:
-        match await self._judge.judge(connection, data):
+    async def submit_all(self, connection: str, brought: Sequence[BroughtSubmission]) -> list[Submitted | Exception]:
+        """Take submissions that came together, whole or not; of each what `end` gives, or what any step of it raised.
+
+        They are judged together, signed for together and committed together; none suffers for another.
+        """
+        verdicts = await self._judge.judge_all(connection, [each.envelope for each in brought])
+        return await asyncio.gather(
+            *(self._taken(verdict, each.attachments) for verdict, each in zip(verdicts, brought, strict=True))
+        )
+
+    async def _taken(self, verdict: Verdict | CongvanError, attachments: Sequence[bytes]) -> Submitted | Exception:
+        try:
+            if isinstance(verdict, CongvanError):
+                raise verdict
+            judged = await self._settled(verdict)
+            if isinstance(judged, Accepted):
+                return judged
+            async with self.intake(judged) as intake:
+                for content in attachments:
+                    intake.take_short(content)
+                return await self.end(judged, intake)
+        except Exception as error:  # noqa: BLE001 - every error belongs to one submission; it is told as the problem of that
+            if isinstance(error, Rejected):
+                self._meters.refused.labels(error.code).inc()
+            return error
+
+    async def _settled(self, verdict: Verdict) -> Judged | Accepted:
+        match verdict:
             case Refused(key, reason, is_served):
                 await self._drop(key)
                 _log_refusal(key, reason)

@@ -59,9 +59,7 @@ _LATEST_HOLD = select(func.max(handovers.c.due_at)).where(handovers.c.state == H
 _NEXT_DUE = select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
 _READY = (
     select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
-    .where(
-        handovers.c.state == HandoverState.READY, handovers.c.lane.between(bindparam("first"), bindparam("last"))
-    )
+    .where(handovers.c.state == HandoverState.READY, handovers.c.lane.between(bindparam("first"), bindparam("last")))
     .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
     .limit(bindparam("most"))
 )

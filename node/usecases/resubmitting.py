@@ -60,7 +60,7 @@ class Resubmitting:
         Raises Unavailable if the trouble is the hub's or our own standing there: then others wait as well.
         """
         try:
-            brought = await self._sending.bring(message.message_id)
+            brought = await self._sending.bring(message)
         except CongvanError as error:
             await self._note_failure(message, error)
             return

@@ -6,7 +6,6 @@ step begins this anew after its restart, and uploads go on where they stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -31,8 +30,8 @@ from node.usecases.backoff import wait_after
 from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import is_the_hubs
 from node.usecases.receipts import ReceiptVerifier
-from node.usecases.retention import sealed_bytes
 from node.usecases.selection import follow_acceptance
+from node.usecases.shipping import Outgoing, Shipping
 from node.usecases.transfers import Journey, Moving, Transfers
 from node.usecases.work import Work
 from runtime.clock import Clock
@@ -40,7 +39,7 @@ from runtime.database import Database
 from runtime.wakeups import Wakeups
 from schemas.envelope import Sha256Hex
 from schemas.errors import CongvanError, Rejected, Unavailable
-from schemas.receipts import Receipt, SignedReceipt
+from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from transport.client import HubClient
 from transport.wire import SubmissionAnswer, SubmissionState, UploadNeeded
 
@@ -56,16 +55,6 @@ _BEGIN_ANEW: Final = frozenset({"upload-unknown", "upload-offset", "submission-c
 #: Refusals that can pass when the hub was restored: what the message speaks of, or the agency that it goes to, is still
 #: to be brought again.
 _WHEN_RESTORED: Final = frozenset({"about-unknown", "recipient-unknown"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """A message with all that goes along: its attachments, each content once, and the bytes of the short ones."""
-
-    message_id: Sha256Hex
-    sealed: bytes
-    attachments: Mapping[Sha256Hex, int]
-    short: Mapping[Sha256Hex, bytes]
 
 
 #: A verified receipt, and what proves it.
@@ -106,6 +95,7 @@ class Sending:
         self._directory = directory
         self._wakeups = wakeups
         self._transfers = transfers
+        self._shipping = Shipping(database, hub, verifier, inline_bytes=settings.inline_bytes)
         self._settings = settings
         self._window = window
         self._clock = clock
@@ -117,7 +107,7 @@ class Sending:
         Raises Unavailable if the trouble is the hub's or our own standing there: then others wait as well.
         """
         try:
-            brought = await self.bring(message.message_id)
+            brought = await self.bring(message)
         except CongvanError as error:
             await self._note_failure(message, error)
             return
@@ -125,15 +115,20 @@ class Sending:
         self._wakeups.wake(Work.EVENTS)
         log.info("message.accepted", message=message.message_id, attempts=message.attempts + 1)
 
-    async def bring(self, message_id: Sha256Hex) -> Brought:
+    async def bring(self, message: ReadyMessage) -> Brought:
         """Bring a message to the hub, with all that goes along. Raises whatever keeps it from being accepted."""
-        answer = await self._submit(message_id)
-        signed, receipt = await self._acknowledged(message_id, answer)
+        shipment = await self._shipping.ship(message.message_id, message.lane)
+        answer, verified = shipment.answer, shipment.verified
+        if not isinstance(answer, SubmissionAnswer) or answer.state is SubmissionState.INCOMPLETE:
+            assert isinstance(shipment.outgoing, Outgoing)  # noqa: S101 - what could not be read was raised
+            answer, verified = await self._submit(shipment.outgoing), None
+        signed, receipt = await self._acknowledged(message.message_id, answer, verified)
         await self._reach(receipt)
         return Brought(signed, receipt, answer.epoch)
 
-    async def _submit(self, message_id: Sha256Hex) -> SubmissionAnswer:
-        outgoing = await self._database.read(lambda transaction: self._outgoing(transaction, message_id))
+    async def _submit(self, outgoing: Outgoing) -> SubmissionAnswer:
+        """Submit a message by itself, and upload what the hub lacks of it."""
+        message_id = outgoing.message_id
         answer = await self._hub.submit(outgoing.sealed, outgoing.short)
         before: tuple[UploadNeeded, ...] = ()
         stalled = 0
@@ -151,17 +146,6 @@ class Sending:
             # The short ones came with the first request; if the hub did not keep them, it asks for them as well.
             answer = await self._hub.submit(outgoing.sealed, {})
         return answer
-
-    def _outgoing(self, transaction: Transaction, message_id: Sha256Hex) -> _Outgoing:
-        sealed = sealed_bytes(transaction, message_id)
-        sizes = {row.digest: row.size for row in message_store.attachments_of(transaction, message_id)}
-        short: dict[Sha256Hex, bytes] = {}
-        room = self._settings.inline_bytes
-        for digest, size in sizes.items():
-            if size <= min(room, SMALL) and (content := message_store.small_blob(transaction, digest)) is not None:
-                short[digest] = content
-                room -= size
-        return _Outgoing(message_id, sealed, sizes, short)
 
     async def _upload(self, message_id: Sha256Hex, needed: UploadNeeded) -> None:
         journey = Journey(Direction.UPLOAD, needed.size, needed.offset, message_id, needed.digest)
@@ -188,13 +172,19 @@ class Sending:
                 raise Unavailable("hub-answer", f"The hub takes no byte of the attachment {needed.digest}.")
             offset = reached
 
-    async def _acknowledged(self, message_id: Sha256Hex, answer: SubmissionAnswer) -> tuple[SignedReceipt, Receipt]:
-        """The acknowledgement, if it proves that the hub accepted this very message."""
+    async def _acknowledged(
+        self, message_id: Sha256Hex, answer: SubmissionAnswer, verified: Verified[Receipt] | Rejected | None
+    ) -> tuple[SignedReceipt, Receipt]:
+        """The acknowledgement, if it proves that the hub accepted this very message; `verified` if that was done."""
         if answer.acknowledgement is None:
             raise Unavailable("hub-answer", f"The hub says that it accepted {message_id}, and brings no receipt of it.")
         signed = SignedReceipt(answer.acknowledgement.receipt, answer.acknowledgement.proof)
         try:
-            verified: Verified[Receipt] = await self._verifier.verify_acceptance(signed, message_id)
+            if verified is None:
+                verified = await self._verifier.verify(signed)
+            if isinstance(verified, Rejected):
+                raise verified
+            self._verifier.require_submission(verified.value, ReceiptEvent.SUBMISSION_ACCEPTANCE, message_id)
         except Rejected as error:
             # The hub is at fault, not the message: it waits until an acknowledgement comes that holds.
             log.error("acknowledgement.refused", message=message_id, rule=error.code, reason=error.message)

@@ -31,6 +31,8 @@ class Together(Generic[T]):
             return
         self._busy = True
         try:
+            # What others hand in at this same moment goes along.
+            await asyncio.sleep(0)
             while self._waiting:
                 batch, self._waiting = self._waiting, []
                 await self._run(batch)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
@@ -35,6 +35,7 @@ from tests.node.core.hub_parts import (
 from tests.node.core.hub_replays import Remembered
 from tests.node.core.world import HUB, World, digest_of
 from transport import paths
+from transport.batches import BroughtSubmission, read_batch
 from transport.problems import problem_of
 from transport.wire import (
     Acknowledgement,
@@ -50,6 +51,8 @@ from transport.wire import (
     ReceiptEntry,
     ReceiptRef,
     SubmissionAnswer,
+    SubmissionResult,
+    SubmissionsAnswer,
     SubmissionState,
     UploadNeeded,
     decode,
@@ -73,6 +76,8 @@ class HubSimulator:
         self.order: list[str] = []
         self.tries: list[str] = []
         self.brought_along: list[int] = []
+        #: How many submissions came together in each request of that form.
+        self.batches: list[int] = []
         self.uploaded: list[tuple[int, int]] = []
         self.blob_reads: list[tuple[int, str]] = []
         self.reports: list[OutcomesRequest] = []
@@ -233,7 +238,31 @@ class HubSimulator:
             )
 
     async def _submit(self, request: web.Request) -> web.Response:
-        data, attachments = await submission_in(request)
+        if request.content_type == paths.BATCH_TYPE:
+            return await self._submit_all(read_batch(await request.read()))
+        answer = await self._taken(*await submission_in(request))
+        return json_answer(answer, 202 if answer.state is SubmissionState.INCOMPLETE else 201)
+
+    async def _submit_all(self, brought: Sequence[BroughtSubmission]) -> web.Response:
+        self.batches.append(len(brought))
+        proofs: dict[str, bytes] = {}
+
+        async def result(each: BroughtSubmission) -> SubmissionResult:
+            try:
+                answer = await self._taken(each.envelope, {digest_of(content): content for content in each.attachments})
+            except CongvanError as error:
+                return SubmissionResult(problem=problem_of(error), retry_after=getattr(error, "retry_after", None))
+            if answer.acknowledgement is None:
+                return SubmissionResult(answer=answer)
+            proof = answer.acknowledgement.proof
+            proofs[digest_of(proof)] = proof
+            named = ReceiptRef(receipt=answer.acknowledgement.receipt, proof=digest_of(proof))
+            return SubmissionResult(answer=answer.model_copy(update={"acknowledgement": None}), acknowledgement=named)
+
+        results = await asyncio.gather(*map(result, brought))
+        return json_answer(SubmissionsAnswer(results=tuple(results), proofs=proofs), 200)
+
+    async def _taken(self, data: bytes, attachments: Mapping[str, bytes]) -> SubmissionAnswer:
         opened = open_seal(data)
         name = opened.message_id
         self.tries.append(name)
@@ -252,11 +281,8 @@ class HubSimulator:
             pending.brought.update(attachments)
             needed = [self._needed(name, digest) for digest in pending.wanted if not self._is_whole(pending, digest)]
             if needed:
-                return json_answer(
-                    SubmissionAnswer(
-                        state=SubmissionState.INCOMPLETE, message_id=name, epoch=self.epoch, uploads=tuple(needed)
-                    ),
-                    202,
+                return SubmissionAnswer(
+                    state=SubmissionState.INCOMPLETE, message_id=name, epoch=self.epoch, uploads=tuple(needed)
                 )
             for digest, content in pending.brought.items():
                 assert digest_of(content) == digest
@@ -271,14 +297,11 @@ class HubSimulator:
                 opened.sender,
                 key=self.faults.acknowledge_with,
             )
-        return json_answer(
-            SubmissionAnswer(
-                state=SubmissionState.ACCEPTED,
-                message_id=name,
-                epoch=self.epoch,
-                acknowledgement=Acknowledgement(receipt=signed.receipt, proof=signed.proof),
-            ),
-            201,
+        return SubmissionAnswer(
+            state=SubmissionState.ACCEPTED,
+            message_id=name,
+            epoch=self.epoch,
+            acknowledgement=Acknowledgement(receipt=signed.receipt, proof=signed.proof),
         )
 
     def _is_whole(self, pending: Submission, digest: str) -> bool:

@@ -1,0 +1,97 @@
+"""Submissions that come several in one request: each stands for itself, and what can be shared is shared."""
+
+from __future__ import annotations
+
+import pytest
+from yarl import URL
+
+from schemas.errors import CongvanError
+from tests.hub.exchange.conftest import World
+from tests.hub.exchange.documents import document
+from tests.hub.exchange.nodes import Node
+from transport import paths
+from transport.batches import BATCH_BYTES, MOST, BroughtSubmission, write_batch
+from transport.wire import Acknowledgement, SubmissionAnswer, SubmissionState
+
+
+def _acknowledged(answer: SubmissionAnswer | CongvanError) -> Acknowledgement:
+    assert isinstance(answer, SubmissionAnswer), answer
+    assert answer.acknowledgement is not None
+    return answer.acknowledgement
+
+
+def _refused(answer: SubmissionAnswer | CongvanError) -> str:
+    assert isinstance(answer, CongvanError), answer
+    return answer.code
+
+
+async def test_what_comes_together_is_accepted_under_one_signature(world: World, g22: Node, h23: Node) -> None:
+    """Each submission gets its own receipt, all under one proof, and the recipient each with its attachment."""
+    contents = [f"Nội dung {number}".encode() for number in range(5)]
+    sealed = [g22.seal(document("G22", "H23", attachments=[content])) for content in contents]
+    brought = [BroughtSubmission(each.data, [content]) for each, content in zip(sealed, contents, strict=True)]
+    acknowledgements = [_acknowledged(answer) for answer in await g22.client.submit_all(brought)]
+    assert len({each.proof for each in acknowledgements}) == 1
+    assert len({each.receipt for each in acknowledgements}) == 5
+    entries = await h23.envelopes()
+    assert sorted(entry.envelope for entry in entries) == sorted(each.data for each in sealed)
+    assert sorted(content for entry in entries for content in entry.attachments.values()) == sorted(contents)
+
+
+async def test_none_suffers_for_another(world: World, g22: Node, h23: Node) -> None:
+    """Beside one that is accepted: one to nobody, one of another's agency, one broken, one that lacks an attachment,
+    one with an attachment that it does not name. Each is answered as it would be by itself."""
+    lacking, wrong = document("G22", "H23", attachments=[b"1"]), document("G22", "H23", attachments=[b"2"])
+    answers = await g22.client.submit_all([
+        BroughtSubmission(g22.seal(document("G22", "H99")).data),
+        BroughtSubmission(h23.seal(document("H23", "G22")).data),
+        BroughtSubmission(b"<edXML/>"),
+        BroughtSubmission(g22.seal(lacking).data),
+        BroughtSubmission(g22.seal(wrong).data, [b"3"]),
+        BroughtSubmission(g22.seal(document("G22", "H23")).data),
+    ])  # fmt: skip
+    codes = [_refused(answers[place]) for place in (0, 1, 4)]
+    assert codes == ["recipient-unknown", "sender-not-served", "attachment-unexpected"]
+    assert isinstance(answers[2], CongvanError)
+    assert isinstance(answers[3], SubmissionAnswer)
+    assert answers[3].state is SubmissionState.INCOMPLETE
+    assert len(answers[3].uploads) == 1
+    _acknowledged(answers[5])
+    assert await world.count("messages") == 1
+
+
+async def test_one_that_was_accepted_before_is_answered_as_before(world: World, g22: Node, h23: Node) -> None:
+    """Twice in one request, and again in another: one message, one acknowledgement."""
+    brought = BroughtSubmission(g22.seal(document("G22", "H23")).data)
+    first, second = await g22.client.submit_all([brought, brought])
+    world.clock.advance(hours=1)
+    (third,) = await g22.client.submit_all([brought])
+    assert _acknowledged(first) == _acknowledged(second) == _acknowledged(third)
+    assert (await world.count("messages"), await world.count("deliveries")) == (1, 1)
+
+
+async def test_a_refusal_among_others_is_signed(g22: Node) -> None:
+    """Whoever is refused in company has the hub's word for it all the same."""
+    (answer,) = await g22.client.submit_all([BroughtSubmission(g22.seal(document("G22", "H99")).data)])
+    assert getattr(answer, "receipt", None) is not None
+
+
+@pytest.mark.parametrize("cut", [1, 4, 7, 20])
+async def test_a_request_that_ends_in_the_middle_is_refused_whole(world: World, g22: Node, cut: int) -> None:
+    """What cannot be told apart is not taken in part."""
+    body = write_batch([BroughtSubmission(g22.seal(document("G22", "H23")).data)])
+    headers = {"Content-Type": paths.BATCH_TYPE}
+    async with g22.session.post(world.url.join(URL(paths.ENVELOPES)), data=body[:-cut], headers=headers) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (400, "request-malformed")
+    assert await world.count("messages") == 0
+
+
+async def test_more_than_a_request_may_bring_is_refused(world: World, g22: Node) -> None:
+    """Neither more submissions than `MOST`, nor more bytes than `BATCH_BYTES`, are read."""
+    with pytest.raises(CongvanError) as many:
+        await g22.client.submit_all([BroughtSubmission(b"<a/>")] * (MOST + 1))
+    assert many.value.code == "request-malformed"
+    with pytest.raises(CongvanError) as long:
+        await g22.client.submit_all([BroughtSubmission(b"<a/>", [bytes(BATCH_BYTES)])])
+    assert long.value.code == "too-large"
+    assert await world.count("messages") == 0
