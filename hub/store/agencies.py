@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, insert, literal, or_, select, update
 
 from certs.trust import SignerBinding
 from hub.store.directory_tables import agencies, connections, older_codes, seal_certificates
 from hub.store.metadata import Transaction
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
+
+#: Up to so many codes are asked for one by one, by a statement that is prepared.
+_FEW = 4
 
 #: How many codes one statement asks for; SQLite takes 32,766 parameters, short statements are compiled faster.
 _LOOKUP = 500
@@ -42,11 +47,18 @@ def resolve(transaction: Transaction, codes: Iterable[str]) -> dict[str, Resolve
     found: dict[str, ResolvedAgency] = {}
     for start in range(0, len(wanted), _LOOKUP):
         batch = wanted[start : start + _LOOKUP]
+        if len(batch) <= _FEW:
+            found.update((row.asked, _resolved(row)) for code in batch for row in _named(transaction, code))
+            continue
         found.update((row.asked, _resolved(row)) for row in transaction.execute(_BY_CODE, {"codes": batch}))
         rest = [code for code in batch if code not in found]
         if rest:
             found.update((row.asked, _resolved(row)) for row in transaction.execute(_BY_OLDER_CODE, {"codes": rest}))
     return found
+
+
+def _named(transaction: Transaction, code: str) -> Sequence[Any]:
+    return _OF_CODE.all(transaction, {"of_code": code}) or _OF_OLDER_CODE.all(transaction, {"of_code": code})
 
 
 def below(transaction: Transaction, prefix: str) -> Iterator[ResolvedAgency]:
@@ -63,7 +75,7 @@ def signer_binding(transaction: Transaction, code: AgencyCode) -> SignerBinding 
 
 def signer_binding_of(transaction: Transaction, agency: ResolvedAgency) -> SignerBinding:
     """Which certificates may seal for an agency that was looked up already."""
-    seals = transaction.scalars(_SEALS, {"of_connection": agency.connection})
+    seals = _SEALS.scalars(transaction, {"of_connection": agency.connection})
     return SignerBinding(AgencyCode(agency.code), agency.reach, frozenset(seals))
 
 
@@ -151,7 +163,15 @@ _BY_OLDER_CODE = (
     .join(older_codes, older_codes.c.code == agencies.c.code)
     .where(older_codes.c.older_code.in_(bindparam("codes", expanding=True)))
 )
-_SEALS = select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == bindparam("of_connection"))
+_OF_CODE = Prepared(_resolving(agencies.c.code).where(agencies.c.code == bindparam("of_code")))
+_OF_OLDER_CODE = Prepared(
+    _resolving(older_codes.c.older_code)
+    .join(older_codes, older_codes.c.code == agencies.c.code)
+    .where(older_codes.c.older_code == bindparam("of_code"))
+)
+_SEALS = Prepared(
+    select(seal_certificates.c.fingerprint).where(seal_certificates.c.connection == bindparam("of_connection"))
+)
 
 
 def _resolved(row: Row[str, str, str, str, str]) -> ResolvedAgency:

@@ -13,6 +13,7 @@ from hub.store.metadata import Transaction
 from hub.store.reading import reads
 from hub.store.retention import naming_message
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
 
@@ -33,28 +34,25 @@ class NamedBlob:
     inline: bool
 
 
-_ADD = Upsert(
-    blobs,
-    lambda adding: adding.on_conflict_do_update(
-        index_elements=[blobs.c.digest],
-        set_={"content": adding.excluded.content},
-        where=blobs.c.content.is_(None) & adding.excluded.content.is_not(None),
-    ),
+_ADD = Prepared(
+    Upsert(
+        blobs,
+        lambda adding: adding.on_conflict_do_update(
+            index_elements=[blobs.c.digest],
+            set_={"content": adding.excluded.content},
+            where=blobs.c.content.is_(None) & adding.excluded.content.is_not(None),
+        ),
+    )
 )
-_NAME = insert(message_blobs)
+_NAME = Prepared(insert(message_blobs))
 
 
 def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> None:
     """Note the attachments of a message; one that is held already stays as it is, one whose bytes went comes back."""
-    if not named:
-        return
-    transaction.execute(
-        _ADD.on(transaction),
-        [{"digest": each.blob.digest, "size": each.blob.size, "content": each.blob.content} for each in named],
-    )
-    transaction.execute(
-        _NAME, [{"message": message, "digest": each.blob.digest, "inline": each.inline} for each in named]
-    )
+    for each in named:
+        blob = each.blob
+        _ADD.run(transaction, {"digest": blob.digest, "size": blob.size, "content": blob.content})
+        _NAME.run(transaction, {"message": message, "digest": blob.digest, "inline": each.inline})
 
 
 def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:

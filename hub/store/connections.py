@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from hub.store.directory_tables import client_certificates, connections, seal_certificates
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
+from runtime.prepared import Prepared
 from schemas.directory import ConnectionEntry, EntryStatus
 from schemas.envelope import Sha256Hex
 
@@ -82,7 +83,7 @@ def entry(transaction: Transaction, connection: str) -> ConnectionEntry:
 
 
 # Asked at every request: built once.
-_CLIENT = (
+_CLIENT = Prepared(
     select(client_certificates.c.connection, client_certificates.c.not_after, connections.c.status)
     .join_from(client_certificates, connections, connections.c.connection == client_certificates.c.connection)
     .where(client_certificates.c.fingerprint == bindparam("of_fingerprint"))
@@ -91,7 +92,7 @@ _CLIENT = (
 
 def identify_client(transaction: Transaction, fingerprint: Sha256Hex) -> ClientIdentity | None:
     """Whose the TLS certificate of `fingerprint` is; None for one that is not, or no longer, let in."""
-    row = transaction.execute(_CLIENT, {"of_fingerprint": fingerprint}).one_or_none()
+    row = _CLIENT.first(transaction, {"of_fingerprint": fingerprint})
     return None if row is None else ClientIdentity(row.connection, row.not_after, EntryStatus(row.status))
 
 

@@ -12,6 +12,7 @@ from certs.trust import TrustAnchor
 from hub.store.directory_tables import directory_versions, trust_anchors
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
 
@@ -56,12 +57,12 @@ def forget(transaction: Transaction) -> None:
     transaction.execute(delete(directory_versions))
 
 
-_NEWEST = select(func.max(directory_versions.c.number))
+_NEWEST = Prepared(select(func.max(directory_versions.c.number)))
 
 
 def directory_version(transaction: Transaction) -> int:
     """The number of the newest version, 0 before the first."""
-    return transaction.scalar(_NEWEST) or 0
+    return _NEWEST.scalar(transaction, {}) or 0
 
 
 def head(transaction: Transaction) -> VersionHead | None:

@@ -16,12 +16,26 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import JSON, ColumnElement, FromClause, cast, delete, func, insert, literal, select, true, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    FromClause,
+    Insert,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from hub.store.deliveries import DeliveryState, Target
 from hub.store.exchange_tables import deliveries, fanout_batches, mailbox_entries, messages
 from hub.store.metadata import Transaction
 from runtime.columns import Instant
+from runtime.prepared import Prepared
 
 _batches = fanout_batches.c
 
@@ -56,6 +70,8 @@ class _Batch:
 # Written for every message: built once.
 _ADD = insert(deliveries)
 _ADD_ENTRY = insert(mailbox_entries)
+_ADD_ONE = Prepared(_ADD)
+_ADD_ONE_ENTRY = Prepared(_ADD_ENTRY)
 
 
 def begin(
@@ -174,8 +190,8 @@ def _batches_of(targets: Sequence[tuple[str, str]], size: int) -> Iterator[_Batc
 
 def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *, at: datetime) -> None:
     """Write a batch as it stands here: most messages have this one, of a recipient or two."""
-    transaction.execute(
-        _ADD,
+    _add(
+        transaction,
         [
             {
                 "message": consignment.message,
@@ -186,10 +202,12 @@ def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *,
             }
             for connection, recipient in batch.targets
         ],
+        one=_ADD_ONE,
+        many=_ADD,
     )
     if batch.entries:
-        transaction.execute(
-            _ADD_ENTRY,
+        _add(
+            transaction,
             [
                 {
                     "connection": connection,
@@ -205,7 +223,16 @@ def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *,
                 }
                 for connection, codes in batch.entries
             ],
+            one=_ADD_ONE_ENTRY,
+            many=_ADD_ENTRY,
         )
+
+
+def _add(transaction: Transaction, rows: Sequence[dict[str, object]], *, one: Prepared, many: Insert) -> None:
+    if len(rows) == 1:
+        one.run(transaction, rows[0])
+    else:
+        transaction.execute(many, rows)
 
 
 def _write_noted(transaction: Transaction, message: int, batch: int, *, at: datetime) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from sqlalchemy import Select, bindparam, insert, or_, select, update
 
 from hub.store.exchange_tables import mailbox_entries
 from hub.store.metadata import Transaction
+from runtime.prepared import Prepared
 
 _entries = mailbox_entries.c
 
@@ -107,8 +108,8 @@ def _available() -> Select[int, int, int, str]:
 
 
 # What every request of a node needs is built once: to build a statement costs four times what it costs to run it.
-_AVAILABLE = _available().order_by(_entries.lane, _entries.entry).limit(bindparam("most"))
-_ANY_AVAILABLE = _available().with_only_columns(_entries.entry).limit(1)
+_AVAILABLE = Prepared(_available().order_by(_entries.lane, _entries.entry).limit(bindparam("most")))
+_ANY_AVAILABLE = Prepared(_available().with_only_columns(_entries.entry).limit(1))
 _LEASE = (
     update(mailbox_entries)
     .where(_entries.entry.in_(bindparam("picked", expanding=True)))
@@ -123,10 +124,12 @@ _FOUND = select(
     _entries.lease,
     _entries.attempts,
 ).where(_entries.entry.in_(bindparam("entries", expanding=True)), _entries.connection == bindparam("of_connection"))
-_HELD = select(_entries.entry).where(
-    _entries.message == bindparam("of_message"),
-    _entries.connection == bindparam("of_connection"),
-    _entries.receipt.is_(None),
+_HELD = Prepared(
+    select(_entries.entry).where(
+        _entries.message == bindparam("of_message"),
+        _entries.connection == bindparam("of_connection"),
+        _entries.receipt.is_(None),
+    )
 )
 _CLOSED: dict[str, object] = {"open": False, "lease": None, "replayed": False, "closed_at": bindparam("at")}
 _CLOSE = update(mailbox_entries).where(_entries.entry.in_(bindparam("entries", expanding=True))).values(**_CLOSED)
@@ -136,7 +139,7 @@ _FORWARD = insert(mailbox_entries)
 
 def waits(transaction: Transaction, connection: str, *, at: datetime, furthest: timedelta) -> bool:
     """True if `lease` would find something."""
-    return transaction.scalar(_ANY_AVAILABLE, _asked(connection, at, furthest)) is not None
+    return _ANY_AVAILABLE.scalar(transaction, _asked(connection, at, furthest)) is not None
 
 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
@@ -145,7 +148,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
     length, lapses, lapsed = terms.length, 0, 0
     weight = terms.weight
     asked = _asked(connection, terms.at, terms.furthest) | {"most": terms.entries}
-    for row in transaction.execute(_AVAILABLE, asked).all():
+    for row in _AVAILABLE.all(transaction, asked):
         times_lapsed = row.lapses + (row.lease is not None)
         weight -= row.weight
         if picked and (times_lapsed or weight < 0):
@@ -203,7 +206,7 @@ def find(transaction: Transaction, connection: str, entries: Collection[int]) ->
 
 def holds(transaction: Transaction, connection: str, message: int) -> bool:
     """True if `connection` was handed the message, or is going to be."""
-    return transaction.scalar(_HELD, {"of_message": message, "of_connection": connection}) is not None
+    return _HELD.scalar(transaction, {"of_message": message, "of_connection": connection}) is not None
 
 
 def entries_of(transaction: Transaction, message: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 from hub.store.mark_tables import connection_marks
 from hub.store.metadata import Transaction
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
 _marks = connection_marks.c
@@ -22,33 +23,39 @@ class Marks:
     newest_message: Sha256Hex | None
 
 
-_OF_CONNECTION = select(_marks.reported, _marks.newest_message).where(_marks.connection == bindparam("of_connection"))
-_RAISE = Upsert(
-    connection_marks,
-    lambda adding: adding.on_conflict_do_update(
-        index_elements=[_marks.connection],
-        set_={"reported": adding.excluded.reported},
-        where=_marks.reported < adding.excluded.reported,
-    ),
+_OF_CONNECTION = Prepared(
+    select(_marks.reported, _marks.newest_message).where(_marks.connection == bindparam("of_connection"))
 )
-_NOTE = Upsert(
-    connection_marks,
-    lambda adding: adding.on_conflict_do_update(
-        index_elements=[_marks.connection], set_={"newest_message": adding.excluded.newest_message}
-    ),
+_RAISE = Prepared(
+    Upsert(
+        connection_marks,
+        lambda adding: adding.on_conflict_do_update(
+            index_elements=[_marks.connection],
+            set_={"reported": adding.excluded.reported},
+            where=_marks.reported < adding.excluded.reported,
+        ),
+    )
+)
+_NOTE = Prepared(
+    Upsert(
+        connection_marks,
+        lambda adding: adding.on_conflict_do_update(
+            index_elements=[_marks.connection], set_={"newest_message": adding.excluded.newest_message}
+        ),
+    )
 )
 
 
 def of_connection(transaction: Transaction, connection: str) -> Marks:
-    row = transaction.execute(_OF_CONNECTION, {"of_connection": connection}).one_or_none()
+    row = _OF_CONNECTION.first(transaction, {"of_connection": connection})
     return Marks(0, None) if row is None else Marks(row.reported, row.newest_message)
 
 
 def raise_reported(transaction: Transaction, connection: str, mark: int) -> None:
     """Note that a report bore `mark`; a lower one than is known changes nothing."""
-    transaction.execute(_RAISE.on(transaction), {"connection": connection, "reported": mark})
+    _RAISE.run(transaction, {"connection": connection, "reported": mark})
 
 
 def note_accepted(transaction: Transaction, connection: str, message_id: Sha256Hex) -> None:
     """`message_id` is what `connection` submitted last."""
-    transaction.execute(_NOTE.on(transaction), {"connection": connection, "reported": 0, "newest_message": message_id})
+    _NOTE.run(transaction, {"connection": connection, "reported": 0, "newest_message": message_id})

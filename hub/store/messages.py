@@ -12,6 +12,7 @@ from sqlalchemy import Row, bindparam, insert, select
 from hub.store.exchange_tables import envelopes, messages, messages_about, proofs, receipts
 from hub.store.metadata import Transaction
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent, SignedReceipt
 
@@ -77,7 +78,7 @@ class KnownMessage:
 _KNOWN = tuple(messages.c[field.name] for field in fields(KnownMessage))
 
 # Built once: a submission asks this before anything else.
-_ACCEPTANCE = (
+_ACCEPTANCE = Prepared(
     select(receipts.c.body, proofs.c.body.label("proof"), messages.c.left_out)
     .join_from(messages, receipts, receipts.c.message == messages.c.message)
     .join(proofs, proofs.c.digest == receipts.c.proof)
@@ -90,8 +91,8 @@ _ACCEPTANCE = (
 )
 
 
-_ADD = Upsert(messages, lambda adding: adding.on_conflict_do_nothing().returning(messages.c.message))
-_ADD_ENVELOPE = insert(envelopes)
+_ADD = Prepared(Upsert(messages, lambda adding: adding.on_conflict_do_nothing().returning(messages.c.message)))
+_ADD_ENVELOPE = Prepared(insert(envelopes))
 _ADD_ABOUT = insert(messages_about)
 _OF_IDS = select(*_KNOWN).where(messages.c.message_id.in_(bindparam("ids", expanding=True)))
 _COLUMNS = tuple(field.name for field in fields(NewMessage) if field.name != "envelope")
@@ -102,9 +103,9 @@ def add(transaction: Transaction, new: NewMessage) -> int | None:
     values = {name: getattr(new, name) for name in _COLUMNS}
     values["left_out"] = "\n".join(new.left_out) or None
     values["kept_from"] = new.accepted_at
-    number: int | None = transaction.scalar(_ADD.on(transaction), values)
+    number: int | None = _ADD.scalar(transaction, values)
     if number is not None:
-        transaction.execute(_ADD_ENVELOPE, {"message": number, "body": new.envelope})
+        _ADD_ENVELOPE.run(transaction, {"message": number, "body": new.envelope})
     return number
 
 
@@ -117,7 +118,7 @@ def add_about(transaction: Transaction, message: int, about: Sequence[int]) -> N
 def acceptance(transaction: Transaction, message_id: Sha256Hex, from_code: str) -> StoredAcceptance | None:
     """The stored answer to the submission of a message; None if there is no such message."""
     asked = {"of_message_id": message_id, "of_from_code": from_code}
-    row = transaction.execute(_ACCEPTANCE, asked).one_or_none()
+    row = _ACCEPTANCE.first(transaction, asked)
     if row is None:
         return None
     return StoredAcceptance(SignedReceipt(row.body, row.proof), tuple(row.left_out.split("\n")) if row.left_out else ())

@@ -13,6 +13,7 @@ from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import proofs, receipts
 from hub.store.metadata import Transaction
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent, SignedReceipt
 
@@ -43,7 +44,8 @@ def proof_digest(proof: bytes) -> Sha256Hex:
     return hashlib.sha256(proof).hexdigest()
 
 
-_ADD_PROOF = Upsert(proofs, lambda adding: adding.on_conflict_do_nothing())
+_ADD_PROOF = Prepared(Upsert(proofs, lambda adding: adding.on_conflict_do_nothing()))
+_ADD_ONE = Prepared(insert(receipts).returning(receipts.c.receipt))
 _ADD = insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True)
 _STORED = select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
     receipts.c.message.in_(bindparam("numbers", expanding=True)),
@@ -55,9 +57,8 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
     """Store receipts of which none is there yet; gives their numbers in the same order."""
     # Many share a proof: each is digested once.
     digests = {proof: proof_digest(proof) for proof in {receipt.signed.proof for receipt in new}}
-    transaction.execute(
-        _ADD_PROOF.on(transaction), [{"digest": digest, "body": body} for body, digest in digests.items()]
-    )
+    for body, digest in digests.items():
+        _ADD_PROOF.run(transaction, {"digest": digest, "body": body})
     rows = [
         {
             "message": receipt.message,
@@ -70,6 +71,8 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
         }
         for receipt in new
     ]
+    if len(rows) == 1:
+        return _ADD_ONE.scalars(transaction, rows[0])
     return list(transaction.scalars(_ADD, rows))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, insert, se
 from hub.store.exchange_tables import submissions, uploads
 from hub.store.metadata import Transaction
 from runtime.columns import insert_or
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
 
@@ -46,7 +47,7 @@ def pin(
     An upload that is pinned already stays, unless `wanted` brings its complete bytes. None, and nothing changes, if
     `most` submissions of the connection wait already.
     """
-    submission = transaction.scalar(_NUMBERS, _named(key))
+    submission = _HELD.scalar(transaction, _named(key))
     if submission is None:
         waiting = select(submissions.c.submission).where(submissions.c.connection == key.connection)
         if transaction.scalar(waiting.limit(1).offset(most - 1)) is not None:
@@ -148,7 +149,7 @@ def lose(transaction: Transaction, upload: str) -> None:
 
 def drop(transaction: Transaction, key: SubmissionKey) -> tuple[str, ...]:
     """Forget a submission; gives the files that its uploads may have left."""
-    return _drop(transaction, list(transaction.scalars(_NUMBERS, _named(key))))
+    return _drop(transaction, _HELD.scalars(transaction, _named(key)))
 
 
 def drop_untouched(transaction: Transaction, *, since: datetime, spared: Collection[str], most: int) -> tuple[str, ...]:
@@ -212,4 +213,5 @@ _NUMBERS = select(submissions.c.submission).where(
     submissions.c.message_id == bindparam("of_message_id"),
     submissions.c.from_code == bindparam("of_from_code"),
 )
+_HELD = Prepared(_NUMBERS)
 _PINNED = _uploads().where(uploads.c.submission.in_(_NUMBERS))

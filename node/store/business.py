@@ -16,6 +16,7 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import RequestRow
 from node.store.states import CompanionRole, HandoverState, OutboxState, RequestState
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType, Document, StatusCode, StatusMessage
@@ -35,7 +36,7 @@ class StatusSaid:
 
 
 # Asked for every message that is handed over: built once.
-_REPLACED = (
+_REPLACED = Prepared(
     select(about.c.about)
     .join(messages, messages.c.message_id == about.c.message_id)
     .where(about.c.message_id == bindparam("of_message"), messages.c.business == BusinessType.REPLACE)
@@ -147,7 +148,7 @@ def enter_received(
 
 def enter_handed_over(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
     """The software of `code` has the message: what it replaces is work no more, its own deadline counts."""
-    replaced = transaction.scalars(_REPLACED, {"of_message": message_id}).all()
+    replaced = _REPLACED.scalars(transaction, {"of_message": message_id})
     if replaced:
         deadlines.settle(transaction, replaced, code)
 

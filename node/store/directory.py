@@ -20,6 +20,7 @@ from node.store.directory_tables import (
 )
 from node.store.metadata import Transaction
 from node.store.records import DirectoryState
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, AnchorEntry, EntryStatus
 from schemas.envelope import Sha256Hex
@@ -195,7 +196,7 @@ _ENTRY_NOW = _entry(None)
 _OLDER_CODES_NOW = _older_codes(None)
 _STATUS_NOW = _status(None)
 _CERTIFICATES_NOW = _certificates(None)
-_VERSION_AT = (
+_VERSION_AT = Prepared(
     select(directory_versions.c.number)
     .where(directory_versions.c.issued_at <= bindparam("at"))
     .order_by(directory_versions.c.number.desc())
@@ -205,5 +206,5 @@ _VERSION_AT = (
 
 def version_at(transaction: Transaction, at: datetime) -> int | None:
     """The version that was the newest at the time `at`; None if there was none yet."""
-    number: int | None = transaction.scalar(_VERSION_AT, {"at": at})
+    number: int | None = _VERSION_AT.scalar(transaction, {"at": at})
     return number

@@ -24,6 +24,7 @@ from node.store.states import HandoverState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from node.store.verdicts import GuardVerdict, round_values
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
@@ -49,20 +50,25 @@ class ReadyHandover:
 
 
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
-_ADD = Upsert(
-    handovers,
-    lambda adding: adding.on_conflict_do_nothing(index_elements=[handovers.c.message_id, handovers.c.code]).returning(
-        handovers.c.message_id
-    ),
+_ADD = Prepared(
+    Upsert(
+        handovers,
+        lambda adding: adding.on_conflict_do_nothing(
+            index_elements=[handovers.c.message_id, handovers.c.code]
+        ).returning(handovers.c.message_id),
+    )
 )
-_LATEST_HOLD = select(func.max(handovers.c.due_at)).where(handovers.c.state == HandoverState.HELD)
-_NEXT_DUE = select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
+_LATEST_HOLD = Prepared(select(func.max(handovers.c.due_at)).where(handovers.c.state == HandoverState.HELD))
+_NEXT_DUE = Prepared(
+    select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
+)
 _READY = (
     select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
     .where(handovers.c.state == HandoverState.READY, handovers.c.lane.between(bindparam("first"), bindparam("last")))
     .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
     .limit(bindparam("most"))
 )
+_READY_OF_ALL = Prepared(_READY)
 _FINISH = (
     update(handovers)
     .where(
@@ -78,7 +84,7 @@ _FINISH = (
         **{name: bindparam(f"with_{name}") for name in NO_TROUBLE},
     )
 )
-_RELEASE = (
+_RELEASE = Prepared(
     delete(handover_predecessors)
     .where(
         handover_predecessors.c.predecessor == bindparam("of_message"),
@@ -99,8 +105,8 @@ def add(
 ) -> bool:
     """Queue the hand-over of `message` to `code`; False if it was queued before."""
     predecessors = _predecessors(transaction, message, code)
-    added = transaction.scalar(
-        _ADD.on(transaction),
+    added = _ADD.scalar(
+        transaction,
         {
             "message_id": message.message_id,
             "code": code,
@@ -199,23 +205,24 @@ def ready(
 
     Only in `lanes`; only those `of` some agencies (None: of any), and none of those `besides`.
     """
+    asked = {"most": limit, "first": lanes.start, "last": lanes.stop - 1}
+    if of is None and not besides:
+        return tuple(ReadyHandover(*row) for row in _READY_OF_ALL.all(transaction, asked))
     chosen: list[ColumnElement[bool]] = []
     if of is not None:
         chosen.append(handovers.c.code.in_(of))
     if besides:
         chosen.append(handovers.c.code.not_in(besides))
-    rows = transaction.execute(
-        _READY.where(*chosen) if chosen else _READY, {"most": limit, "first": lanes.start, "last": lanes.stop - 1}
-    )
+    rows = transaction.execute(_READY.where(*chosen), asked)
     return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts) for row in rows)
 
 
 def next_due(transaction: Transaction, now: datetime, *, hold: timedelta) -> datetime | None:
     """When the first resting hand-over is to be tried again, or the first hold ends; `now` if one lasts too long."""
-    latest = transaction.scalar(_LATEST_HOLD)
+    latest = _LATEST_HOLD.scalar(transaction, {})
     if latest is not None and latest > now + hold:
         return now
-    due_times = transaction.scalars(_NEXT_DUE)
+    due_times = _NEXT_DUE.scalars(transaction, {})
     return min((due_at for due_at in due_times if due_at is not None), default=None)
 
 
@@ -264,7 +271,7 @@ def _end_hold(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode)
 
 def release(transaction: Transaction, predecessor: Sha256Hex, code: AgencyCode) -> int:
     """`predecessor` will never be handed over to `code`: what waited for it goes on at once; gives how many did."""
-    successors = transaction.scalars(_RELEASE, {"of_message": predecessor, "of_code": code}).all()
+    successors = _RELEASE.scalars(transaction, {"of_message": predecessor, "of_code": code})
     _free(transaction, successors, code)
     return len(successors)
 

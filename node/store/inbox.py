@@ -17,6 +17,7 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import AttachmentRow
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import Document, StatusMessage
@@ -58,17 +59,19 @@ class StoredMessage:
 
 
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
-_ADD = Upsert(inbox, lambda adding: adding.on_conflict_do_nothing(index_elements=[inbox.c.message_id]))
-_KEEP_AGAIN = (
+_ADD = Prepared(Upsert(inbox, lambda adding: adding.on_conflict_do_nothing(index_elements=[inbox.c.message_id])))
+_KEEP_AGAIN = Prepared(
     update(inbox)
     .where(inbox.c.message_id == bindparam("of_message"), inbox.c.kept_from.is_(None))
     .values(kept_from=bindparam("since"))
 )
-_CODES = select(handover_table.c.code).where(handover_table.c.message_id == bindparam("of_message"))
-_DESCRIBED = select(messages.c.sender, messages.c.document_id, messages.c.lane).where(
-    messages.c.message_id == bindparam("of_message")
+_CODES = Prepared(select(handover_table.c.code).where(handover_table.c.message_id == bindparam("of_message")))
+_DESCRIBED = Prepared(
+    select(messages.c.sender, messages.c.document_id, messages.c.lane).where(
+        messages.c.message_id == bindparam("of_message")
+    )
 )
-_STORED = (
+_STORED = Prepared(
     select(inbox, envelopes.c.sealed)
     .join(envelopes, envelopes.c.message_id == inbox.c.message_id)
     .where(inbox.c.message_id == bindparam("of_message"))
@@ -78,8 +81,8 @@ _STORED = (
 def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> tuple[AgencyCode, ...]:
     """Record the message and its hand-overs; gives the codes for which it had not come before."""
     sequence = message_store.add(transaction, received.message)
-    transaction.execute(
-        _ADD.on(transaction),
+    _ADD.run(
+        transaction,
         {
             "message_id": received.message.message_id,
             "sequence": sequence,
@@ -101,7 +104,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
     if added:
         message_store.restore_payload(transaction, received.message)
         kept = {"of_message": received.message.message_id, "since": received.received_at}
-        transaction.execute(_KEEP_AGAIN, kept)
+        _KEEP_AGAIN.run(transaction, kept)
     business.enter_received(transaction, received.message, added, at=received.received_at)
     match received.message.envelope.message:
         case StatusMessage(description=text):
@@ -115,7 +118,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
 
 def codes_known(transaction: Transaction, message_id: Sha256Hex) -> frozenset[AgencyCode]:
     """The codes for which the message has come already; none if it has not come at all."""
-    return frozenset(transaction.scalars(_CODES, {"of_message": message_id}))
+    return frozenset(_CODES.scalars(transaction, {"of_message": message_id}))
 
 
 def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | None:
@@ -130,13 +133,13 @@ def sender_of(transaction: Transaction, message_id: Sha256Hex) -> AgencyCode | N
 
 def described(transaction: Transaction, message_id: Sha256Hex) -> DescribedMessage | None:
     """What is known of a message even when its bytes are not here; None if nothing is."""
-    row = transaction.execute(_DESCRIBED, {"of_message": message_id}).one_or_none()
+    row = _DESCRIBED.first(transaction, {"of_message": message_id})
     return None if row is None else DescribedMessage(row.sender, row.document_id, row.lane)
 
 
 def stored(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
     """A received message whole; None if its bytes are not here."""
-    row = transaction.execute(_STORED, {"of_message": message_id}).one_or_none()
+    row = _STORED.first(transaction, {"of_message": message_id})
     if row is None:
         return None
     return StoredMessage(

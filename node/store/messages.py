@@ -13,6 +13,7 @@ from node.store.metadata import Transaction
 from node.store.records import AttachmentRow, MessageFacts
 from node.store.states import MessageKind
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import CONTENT_ID_PREFIX, Envelope, Sha256Hex
 from schemas.message import BusinessType, Document, DocumentCode, Priority, StatusCode
@@ -33,22 +34,26 @@ class RecordedMessage:
 
 
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
-_ADD = Upsert(
-    messages,
-    lambda adding: adding.on_conflict_do_nothing(index_elements=[messages.c.message_id]).returning(messages.c.sequence),
+_ADD = Prepared(
+    Upsert(
+        messages,
+        lambda adding: adding.on_conflict_do_nothing(index_elements=[messages.c.message_id]).returning(
+            messages.c.sequence
+        ),
+    )
 )
-_ADD_ENVELOPE = insert(envelopes)
-_ADD_ABOUT = insert(about)
+_ADD_ENVELOPE = Prepared(insert(envelopes))
+_ADD_ABOUT = Prepared(insert(about))
 _ADD_ATTACHMENT = insert(attachments)
 _ADD_SMALL_BLOB = Upsert(small_blobs, lambda adding: adding.on_conflict_do_nothing())
-_SMALL_BLOB = select(small_blobs.c.content).where(small_blobs.c.digest == bindparam("of_digest"))
-_SEALED = select(envelopes.c.sealed).where(envelopes.c.message_id == bindparam("of_message"))
-_ATTACHMENTS = (
+_SMALL_BLOB = Prepared(select(small_blobs.c.content).where(small_blobs.c.digest == bindparam("of_digest")))
+_SEALED = Prepared(select(envelopes.c.sealed).where(envelopes.c.message_id == bindparam("of_message")))
+_ATTACHMENTS = Prepared(
     select(attachments).where(attachments.c.message_id == bindparam("of_message")).order_by(attachments.c.position)
 )
-_ABOUT = select(about.c.about).where(about.c.message_id == bindparam("of_message")).order_by(about.c.position)
+_ABOUT = Prepared(select(about.c.about).where(about.c.message_id == bindparam("of_message")).order_by(about.c.position))
 _LANES = select(messages.c.lane).where(messages.c.message_id.in_(bindparam("of_messages", expanding=True)))
-_RESTORED = (
+_RESTORED = Prepared(
     update(messages)
     .where(messages.c.message_id == bindparam("of_message"), messages.c.purged_at.is_not(None))
     .values(purged_at=None)
@@ -57,16 +62,16 @@ _RESTORED = (
 
 def add(transaction: Transaction, message: RecordedMessage) -> int:
     """Record `message` if it is new; gives its number in the record either way."""
-    sequence: int | None = transaction.scalar(_ADD.on(transaction), _values(message))
+    sequence: int | None = _ADD.scalar(transaction, _values(message))
     if sequence is None:
         known: int = transaction.execute(
             select(messages.c.sequence).where(messages.c.message_id == message.message_id)
         ).scalar_one()
         return known
-    transaction.execute(_ADD_ENVELOPE, {"message_id": message.message_id, "sealed": message.data})
+    _ADD_ENVELOPE.run(transaction, {"message_id": message.message_id, "sealed": message.data})
     for position, digest in enumerate(dict.fromkeys(message.envelope.extension.about)):
-        transaction.execute(
-            _ADD_ABOUT,
+        _ADD_ABOUT.run(
+            transaction,
             {"message_id": message.message_id, "about": digest, "position": position, "sender": message.sender},
         )
     if rows := _attachment_values(message):
@@ -76,8 +81,7 @@ def add(transaction: Transaction, message: RecordedMessage) -> int:
 
 def restore_payload(transaction: Transaction, message: RecordedMessage) -> None:
     """If the payload was dropped, the message has come anew, for another agency: keep its bytes again."""
-    dropped = transaction.execute(_RESTORED, {"of_message": message.message_id})
-    if dropped.rowcount:
+    if _RESTORED.run(transaction, {"of_message": message.message_id}):
         transaction.execute(insert(envelopes), {"message_id": message.message_id, "sealed": message.data})
         transaction.execute(
             update(attachments).where(attachments.c.message_id == message.message_id).values(purged_at=None)
@@ -142,7 +146,7 @@ def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes
 
 
 def small_blob(transaction: Transaction, digest: Sha256Hex) -> bytes | None:
-    return transaction.scalar(_SMALL_BLOB, {"of_digest": digest})
+    return _SMALL_BLOB.scalar(transaction, {"of_digest": digest})
 
 
 def named_files(transaction: Transaction) -> Iterator[Sha256Hex]:
@@ -154,12 +158,12 @@ def named_files(transaction: Transaction) -> Iterator[Sha256Hex]:
 
 def sealed(transaction: Transaction, message_id: Sha256Hex) -> bytes | None:
     """The envelope as it was signed; None if the message is not known."""
-    return transaction.scalar(_SEALED, {"of_message": message_id})
+    return _SEALED.scalar(transaction, {"of_message": message_id})
 
 
 def attachments_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[AttachmentRow, ...]:
     """In the order of the manifest."""
-    rows = transaction.execute(_ATTACHMENTS, {"of_message": message_id})
+    rows = _ATTACHMENTS.all(transaction, {"of_message": message_id})
     return tuple(
         AttachmentRow(
             name=row.name, content_type=row.content_type, description=row.description, digest=row.digest, size=row.size
@@ -170,7 +174,7 @@ def attachments_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Att
 
 def about_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Sha256Hex, ...]:
     """The messages that `message_id` speaks of."""
-    return tuple(transaction.scalars(_ABOUT, {"of_message": message_id}))
+    return tuple(_ABOUT.scalars(transaction, {"of_message": message_id}))
 
 
 def facts(transaction: Transaction, message_id: Sha256Hex) -> MessageFacts | None:

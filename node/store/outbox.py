@@ -24,6 +24,7 @@ from node.store.states import DeliveryState, MessageKind, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from node.store.verdicts import GuardVerdict
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Selector, Sha256Hex
 
@@ -74,20 +75,24 @@ class OwnMessage:
 
 
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
-_KNOWN_KEY = select(outbox.c.message_id, outbox.c.fingerprint).where(
-    outbox.c.adapter == bindparam("of_adapter"),
-    outbox.c.sender == bindparam("of_sender"),
-    outbox.c.key == bindparam("of_key"),
+_KNOWN_KEY = Prepared(
+    select(outbox.c.message_id, outbox.c.fingerprint).where(
+        outbox.c.adapter == bindparam("of_adapter"),
+        outbox.c.sender == bindparam("of_sender"),
+        outbox.c.key == bindparam("of_key"),
+    )
 )
-_STANDING = select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == bindparam("of_message"))
-_ADD = Upsert(
-    outbox,
-    lambda adding: adding.on_conflict_do_nothing(
-        index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key]
-    ).returning(outbox.c.message_id),
+_STANDING = Prepared(select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == bindparam("of_message")))
+_ADD = Prepared(
+    Upsert(
+        outbox,
+        lambda adding: adding.on_conflict_do_nothing(
+            index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key]
+        ).returning(outbox.c.message_id),
+    )
 )
 _ADD_RECIPIENT = insert(outbox_recipients)
-_ACCEPT = (
+_ACCEPT = Prepared(
     update(outbox)
     .where(outbox.c.message_id == bindparam("of_message"), outbox.c.state != OutboxState.ACCEPTED)
     .values(
@@ -100,7 +105,7 @@ _ACCEPT = (
         **NO_TROUBLE,
     )
 )
-_ACCEPT_DELIVERIES = (
+_ACCEPT_DELIVERIES = Prepared(
     update(outbox_recipients)
     .where(
         outbox_recipients.c.message_id == bindparam("of_message"),
@@ -108,7 +113,7 @@ _ACCEPT_DELIVERIES = (
     )
     .values(delivery=DeliveryState.ACCEPTED, since=bindparam("accepted"))
 )
-_RELEASE_SUCCESSORS = (
+_RELEASE_SUCCESSORS = Prepared(
     delete(outbox_predecessors)
     .where(outbox_predecessors.c.predecessor == bindparam("of_message"))
     .returning(outbox_predecessors.c.message_id)
@@ -117,13 +122,13 @@ _RELEASE_SUCCESSORS = (
 
 def known_key(transaction: Transaction, adapter: str, sender: AgencyCode, key: str) -> KnownKey | None:
     asked = {"of_adapter": adapter, "of_sender": sender, "of_key": key}
-    row = transaction.execute(_KNOWN_KEY, asked).one_or_none()
+    row = _KNOWN_KEY.first(transaction, asked)
     return None if row is None else KnownKey(row.message_id, row.fingerprint)
 
 
 def standing_of(transaction: Transaction, message_id: Sha256Hex) -> OwnMessage | None:
     """None if the message is not one of ours."""
-    row = transaction.execute(_STANDING, {"of_message": message_id}).one_or_none()
+    row = _STANDING.first(transaction, {"of_message": message_id})
     return None if row is None else OwnMessage(row.sender, OutboxState(row.state))
 
 
@@ -197,8 +202,8 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     message = entry.message
     sequence = message_store.add(transaction, message)
     waits_for = _waiting_predecessors(transaction, entry)
-    added = transaction.scalar(
-        _ADD.on(transaction),
+    added = _ADD.scalar(
+        transaction,
         {
             "message_id": message.message_id,
             "sequence": sequence,
@@ -271,10 +276,10 @@ def lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], lane: int) 
 def accept(transaction: Transaction, message_id: Sha256Hex, *, accepted_at: datetime, epoch: str, at: datetime) -> bool:
     """The hub has the message since `accepted_at`, by its clock. False if that was known."""
     told = {"of_message": message_id, "accepted": accepted_at, "in_epoch": epoch, "at": at}
-    changed = transaction.execute(_ACCEPT, told).rowcount
+    changed = _ACCEPT.run(transaction, told)
     if not changed:
         return False
-    transaction.execute(_ACCEPT_DELIVERIES, {"of_message": message_id, "accepted": accepted_at})
+    _ACCEPT_DELIVERIES.run(transaction, {"of_message": message_id, "accepted": accepted_at})
     _free(transaction, _release_successors(transaction, message_id))
     events.tell(transaction, EventName.DELIVERY_ACCEPTED, message_id, at=at, kinds=(MessageKind.DOCUMENT,))
     return True
@@ -318,7 +323,7 @@ def _refuse_one(transaction: Transaction, message_id: Sha256Hex, trouble: Troubl
 
 def _release_successors(transaction: Transaction, message_id: Sha256Hex) -> Sequence[Sha256Hex]:
     """Those that wait for `message_id` no longer do."""
-    return transaction.scalars(_RELEASE_SUCCESSORS, {"of_message": message_id}).all()
+    return _RELEASE_SUCCESSORS.scalars(transaction, {"of_message": message_id})
 
 
 def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex]) -> None:

@@ -14,6 +14,7 @@ from node.store.metadata import Transaction
 from node.store.receipt_tables import proofs, receipts
 from node.store.records import ReceiptRow, Trouble
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.receipts import Issuer, IssuerKind, Receipt, ReceiptEvent, SignedReceipt
@@ -26,12 +27,14 @@ _ROUNDS: Final = {ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE: 32}
 
 
 # What each receipt needs is built once: to build a statement costs four times what it costs to run it.
-_ADD_PROOF: Final = Upsert(proofs, lambda adding: adding.on_conflict_do_nothing())
-_ADD: Final = insert(receipts).returning(receipts.c.receipt)
-_OF_EVENT: Final = select(receipts.c.receipt_id, receipts.c.receipt).where(
-    receipts.c.message_id == bindparam("of_message"),
-    receipts.c.event == bindparam("of_event"),
-    receipts.c.party == bindparam("of_party"),
+_ADD_PROOF: Final = Prepared(Upsert(proofs, lambda adding: adding.on_conflict_do_nothing()))
+_ADD: Final = Prepared(insert(receipts).returning(receipts.c.receipt))
+_OF_EVENT: Final = Prepared(
+    select(receipts.c.receipt_id, receipts.c.receipt).where(
+        receipts.c.message_id == bindparam("of_message"),
+        receipts.c.event == bindparam("of_event"),
+        receipts.c.party == bindparam("of_party"),
+    )
 )
 _SIGNED: Final = (
     select(receipts.c.receipt, receipts.c.body, proofs.c.body.label("proof_body"))
@@ -50,9 +53,8 @@ def add(
     """
     by_digest = {hashlib.sha256(signed.proof).hexdigest(): signed.proof for _, signed in receipts_signed}
     names = {proof: digest for digest, proof in by_digest.items()}
-    if by_digest:
-        rows = [{"digest": digest, "body": proof} for digest, proof in by_digest.items()]
-        transaction.execute(_ADD_PROOF.on(transaction), rows)
+    for digest, proof in by_digest.items():
+        _ADD_PROOF.run(transaction, {"digest": digest, "body": proof})
     return [_add(transaction, receipt, signed, names[signed.proof], at) for receipt, signed in receipts_signed]
 
 
@@ -62,8 +64,8 @@ def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proo
         return known[receipt.receipt_id]
     if len(known) >= _ROUNDS.get(receipt.event, 1):
         return min(known.values())
-    added: int = transaction.execute(
-        _ADD,
+    added: int | None = _ADD.scalar(
+        transaction,
         {
             "message_id": receipt.message_id,
             "event": receipt.event,
@@ -80,7 +82,8 @@ def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proo
             "proof": proof,
             "round": len(known),
         },
-    ).scalar_one()
+    )
+    assert added is not None  # noqa: S101 - nothing stands in its way
     return added
 
 
@@ -88,7 +91,7 @@ def _known(transaction: Transaction, receipt: Receipt) -> dict[str, int]:
     """The receipts of that event from that party, by their own ids."""
     party = _party(receipt.issuer, receipt.recipient)
     asked = {"of_message": receipt.message_id, "of_event": receipt.event, "of_party": party}
-    rows = transaction.execute(_OF_EVENT, asked)
+    rows = _OF_EVENT.all(transaction, asked)
     return {row.receipt_id: row.receipt for row in rows}
 
 
@@ -101,7 +104,7 @@ def number_of(
 ) -> int | None:
     """Where the receipt of that event is kept; None if there is none."""
     asked = {"of_message": message_id, "of_event": event, "of_party": _party(issuer, recipient)}
-    row = transaction.execute(_OF_EVENT, asked).first()
+    row = _OF_EVENT.first(transaction, asked)
     return None if row is None else row.receipt
 
 

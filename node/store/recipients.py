@@ -13,6 +13,7 @@ from node.store.message_tables import outbox_recipients
 from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.states import DeliveryState, MessageKind
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import StatusCode
@@ -64,6 +65,12 @@ _AMONG = (
     .limit(1)
 )
 
+_IS_RECIPIENT = Prepared(
+    select(outbox_recipients.c.code).where(
+        outbox_recipients.c.message_id == bindparam("of_message"), outbox_recipients.c.code == bindparam("of_code")
+    )
+)
+
 
 def _advancing(delivery: DeliveryState) -> Update:
     columns = outbox_recipients.c
@@ -82,13 +89,16 @@ def _advancing(delivery: DeliveryState) -> Update:
     )
 
 
-_ADVANCE = {delivery: _advancing(delivery) for delivery in _FOLLOWS}
+_ADVANCE = {delivery: Prepared(_advancing(delivery)) for delivery in _FOLLOWS}
 
 
 def recipient_among(
     transaction: Transaction, message_id: Sha256Hex, codes: Collection[AgencyCode]
 ) -> AgencyCode | None:
     """Under which of `codes` (one agency's, today's and older) a message of ours has that agency as a recipient."""
+    if len(codes) == 1:
+        (only,) = codes
+        return _IS_RECIPIENT.scalar(transaction, {"of_message": message_id, "of_code": only})
     code: AgencyCode | None = transaction.scalar(_AMONG, {"of_message": message_id, "codes": list(codes)})
     return code
 
@@ -103,8 +113,8 @@ def advance(
     trouble: Trouble | None,
 ) -> None:
     """Note that a delivery has come to `delivery`, unless it is known to be further."""
-    changed = transaction.execute(
-        _ADVANCE[delivery],
+    changed = _ADVANCE[delivery].run(
+        transaction,
         {
             "of_message": message_id,
             "of_code": code,
@@ -112,7 +122,7 @@ def advance(
             "code_of": trouble.code if trouble else None,
             "text_of": trouble.text if trouble else None,
         },
-    ).rowcount
+    )
     if changed:
         text = trouble.text if trouble else None
         # That a status of ours came to its reader is news to nobody.

@@ -16,6 +16,7 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.states import DeliveryState, OutboxState
 from runtime.columns import insert_or
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
@@ -81,14 +82,16 @@ def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) 
 
 
 # Asked for every submission: built once.
-_WITHOUT_KEY: Final = select(outbox.c.message_id).where(
-    outbox.c.submission_id == bindparam("of_submission"), outbox.c.adapter == RECOVERED
+_WITHOUT_KEY: Final = Prepared(
+    select(outbox.c.message_id).where(
+        outbox.c.submission_id == bindparam("of_submission"), outbox.c.adapter == RECOVERED
+    )
 )
 
 
 def is_claimable(transaction: Transaction, submission_id: str) -> bool:
     """Whether a recovered message with that submission id waits for its key."""
-    return transaction.scalar(_WITHOUT_KEY, {"of_submission": submission_id}) is not None
+    return _WITHOUT_KEY.scalar(transaction, {"of_submission": submission_id}) is not None
 
 
 def claim(
@@ -98,7 +101,7 @@ def claim(
 
     What it was handed in with is not known any more: the first who names the key is taken at his word.
     """
-    message_id: Sha256Hex | None = transaction.scalar(_WITHOUT_KEY, {"of_submission": submission_id})
+    message_id: Sha256Hex | None = _WITHOUT_KEY.scalar(transaction, {"of_submission": submission_id})
     if message_id is not None:
         transaction.execute(
             update(outbox)

@@ -13,6 +13,7 @@ from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
 from node.store.receipt_tables import report_receipts, reports
 from runtime.columns import Upsert
+from runtime.prepared import Prepared
 from schemas.receipts import SignedReceipt
 
 
@@ -28,13 +29,15 @@ class Report:
 
 
 # What each report needs is built once: to build a statement costs four times what it costs to run it.
-_ADD_OUTCOME = Upsert(
-    reports,
-    lambda adding: adding.on_conflict_do_nothing(index_elements=[reports.c.entry]).returning(reports.c.report),
+_ADD_OUTCOME = Prepared(
+    Upsert(
+        reports,
+        lambda adding: adding.on_conflict_do_nothing(index_elements=[reports.c.entry]).returning(reports.c.report),
+    )
 )
-_ADD = insert(reports).returning(reports.c.report)
-_LINK = insert(report_receipts)
-_FIRST = select(reports).order_by(reports.c.lane, reports.c.report).limit(bindparam("most"))
+_ADD = Prepared(insert(reports).returning(reports.c.report))
+_LINK = Prepared(insert(report_receipts))
+_FIRST = Prepared(select(reports).order_by(reports.c.lane, reports.c.report).limit(bindparam("most")))
 _LINKS = (
     select(report_receipts.c.report, report_receipts.c.receipt)
     .where(report_receipts.c.report.in_(bindparam("numbers", expanding=True)))
@@ -55,8 +58,8 @@ def add_outcome(
     receipts: Sequence[int],
 ) -> None:
     """Queue what became of an entry. A later word on the same entry replaces an earlier one that was not sent yet."""
-    number: int | None = transaction.scalar(
-        _ADD_OUTCOME.on(transaction),
+    number: int | None = _ADD_OUTCOME.scalar(
+        transaction,
         {"entry": entry, "lease": lease, "outcome": outcome, "lane": lane},
     )
     if number is None:
@@ -67,21 +70,20 @@ def add_outcome(
             .returning(reports.c.report)
         ).scalar_one()
         transaction.execute(delete(report_receipts).where(report_receipts.c.report == number))
-    if receipts:
-        links = [{"report": number, "receipt": receipt} for receipt in dict.fromkeys(receipts)]
-        transaction.execute(_LINK, links)
+    for receipt in dict.fromkeys(receipts):
+        _LINK.run(transaction, {"report": number, "receipt": receipt})
 
 
 def add_receipts(transaction: Transaction, receipts: Sequence[int], *, lane: int) -> None:
     """Queue receipts, each by itself."""
     for receipt in receipts:
-        number: int = transaction.execute(_ADD, {"lane": lane}).scalar_one()
-        transaction.execute(_LINK, {"report": number, "receipt": receipt})
+        number = _ADD.scalar(transaction, {"lane": lane})
+        _LINK.run(transaction, {"report": number, "receipt": receipt})
 
 
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
     """The most urgent reports, with at most `receipts` receipts in all (one report may have more by itself)."""
-    rows = transaction.execute(_FIRST, {"most": receipts}).all()
+    rows = _FIRST.all(transaction, {"most": receipts})
     if not rows:
         return ()
     numbers: defaultdict[int, list[int]] = defaultdict(list)

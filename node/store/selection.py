@@ -17,6 +17,7 @@ from node.store.directory_tables import (
 from node.store.message_tables import outbox, outbox_selectors
 from node.store.metadata import Transaction
 from node.store.states import OutboxState
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus, GroupEntry, prefix_covers
 from schemas.envelope import Selector, SelectorKind, Sha256Hex
@@ -30,7 +31,7 @@ _AFTER_DOT: Final = "/"
 
 
 # Asked for every message of ours and for each of its receipts: built once.
-_SELECTORS = (
+_SELECTORS = Prepared(
     select(outbox_selectors.c.kind, outbox_selectors.c.value)
     .where(outbox_selectors.c.message_id == bindparam("of_message"))
     .order_by(outbox_selectors.c.position)
@@ -60,7 +61,7 @@ def add_selectors(transaction: Transaction, message_id: Sha256Hex, selectors: Se
 
 def selectors_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Selector, ...]:
     """The selectors of a message of ours, in the order written; none for most."""
-    rows = transaction.execute(_SELECTORS, {"of_message": message_id})
+    rows = _SELECTORS.all(transaction, {"of_message": message_id})
     return tuple(Selector(SelectorKind(row.kind), row.value) for row in rows)
 
 

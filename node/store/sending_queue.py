@@ -13,6 +13,7 @@ from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.states import OutboxState
 from node.store.troubles import trouble_values
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
 WAITING = tuple(state for state in OutboxState if state.is_waiting)
@@ -28,24 +29,24 @@ class ReadyMessage:
 
 
 # Looked at after every message: built once.
-_READY = (
+_READY = Prepared(
     select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
     .where(outbox.c.state == OutboxState.READY)
     .order_by(outbox.c.lane, outbox.c.sequence)
     .limit(bindparam("most"))
 )
-_NEXT_DUE = select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING)
+_NEXT_DUE = Prepared(select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING))
 
 
 def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
     """What may be sent now: the most urgent lane first, in it the oldest first."""
-    rows = transaction.execute(_READY, {"most": limit})
+    rows = _READY.all(transaction, {"most": limit})
     return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
 
 
 def next_due(transaction: Transaction) -> datetime | None:
     """When the first resting message is to be tried again."""
-    due_at: datetime | None = transaction.scalar(_NEXT_DUE)
+    due_at: datetime | None = _NEXT_DUE.scalar(transaction, {})
     return due_at
 
 

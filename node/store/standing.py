@@ -10,6 +10,7 @@ from sqlalchemy import case, exists, select
 from node.store.metadata import Transaction
 from node.store.standing_tables import hub_standing, left_epochs
 from runtime.columns import Upsert, insert_or
+from runtime.prepared import Prepared
 
 _columns = hub_standing.c
 
@@ -25,17 +26,19 @@ class HubStanding:
     catching_up_from: datetime | None
 
 
-_OF_HUB = select(
-    _columns.mark, _columns.epoch, _columns.restored_at, _columns.directory_epoch, _columns.catching_up_from
+_OF_HUB = Prepared(
+    select(_columns.mark, _columns.epoch, _columns.restored_at, _columns.directory_epoch, _columns.catching_up_from)
 )
-_RAISE = Upsert(
-    hub_standing,
-    lambda adding: adding.on_conflict_do_update(index_elements=[_columns.id], set_={"mark": _columns.mark + 1}),
+_RAISE = Prepared(
+    Upsert(
+        hub_standing,
+        lambda adding: adding.on_conflict_do_update(index_elements=[_columns.id], set_={"mark": _columns.mark + 1}),
+    )
 )
 
 
 def of_hub(transaction: Transaction) -> HubStanding:
-    row = transaction.execute(_OF_HUB).one_or_none()
+    row = _OF_HUB.first(transaction, {})
     return HubStanding(0, None, None, None, None) if row is None else HubStanding(*row)
 
 
@@ -44,7 +47,7 @@ def raise_mark(transaction: Transaction) -> None:
 
     A report bears the mark as it stood with all that it speaks of; so a record with that mark holds all of it.
     """
-    transaction.execute(_RAISE.on(transaction), {"id": 1, "mark": 1})
+    _RAISE.run(transaction, {"id": 1, "mark": 1})
 
 
 def begin_catching_up(transaction: Transaction, since: datetime) -> datetime:

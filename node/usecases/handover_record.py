@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from adapters.sdk import Awaiting, DeliveryKey, Later
+from adapters.sdk import Awaiting, DeliveryKey, Later, Refused
 from node.settings_exchange import BackoffSettings
 from node.store import awaiting, handovers
 from node.store.handovers import ReadyHandover

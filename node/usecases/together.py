@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Together(Generic[T]):
-    """Calls `work` with every item handed in: at once when idle, with all that wait when busy.
+    """Calls `work` with every item handed in: with those of the same moment when idle, with all that wait when busy.
 
     Whoever finds nothing under way does the work for all, so that there is no task to look after.
     """

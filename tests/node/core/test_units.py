@@ -82,7 +82,7 @@ def test_express_has_the_first_lane() -> None:
 
 
 async def test_what_comes_while_work_is_under_way_is_done_together() -> None:
-    """The first item is worked on at once, and all that come meanwhile in one go after it; each caller gets its end."""
+    """What comes at one moment is one batch, all that comes meanwhile the next; each caller gets its end."""
     batches: list[list[int]] = []
     gate = asyncio.Event()
 
@@ -91,23 +91,34 @@ async def test_what_comes_while_work_is_under_way_is_done_together() -> None:
         await gate.wait()
 
     together = Together(work)
-    calls = [asyncio.create_task(together(number)) for number in range(5)]
+    calls = [asyncio.create_task(together(number)) for number in range(2)]
     await eventually(lambda: len(batches) == 1)
+    calls += [asyncio.create_task(together(number)) for number in range(2, 5)]
+    await asyncio.sleep(0)
     assert not any(call.done() for call in calls)
     gate.set()
     await asyncio.gather(*calls)
-    assert batches == [[0], [1, 2, 3, 4]]
+    assert batches == [[0, 1], [2, 3, 4]]
 
 
 async def test_a_failing_batch_fails_its_callers_alone() -> None:
     """An error goes to those whose batch it was; the next batch is worked on."""
 
+    gate = asyncio.Event()
+
     async def work(items: list[str]) -> None:
+        await gate.wait()
         if "bad" in items:
             raise ValueError("bad")
 
     together = Together(work)
-    results = await asyncio.gather(together("bad"), together("good"), return_exceptions=True)
+    failing = asyncio.create_task(together("bad"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    following = asyncio.create_task(together("good"))
+    await asyncio.sleep(0)
+    gate.set()
+    results = await asyncio.gather(failing, following, return_exceptions=True)
     assert isinstance(results[0], ValueError)
     assert results[1] is None
 

@@ -1,0 +1,164 @@
+"""Statements that every document needs, prepared once: on SQLite they go to the driver as they are.
+
+SQLAlchemy's way from a statement that was built before to SQLite's driver and back takes 24 to 31 µs for a row, the
+driver and SQLite 1.5 µs (docs/performance.md). So a `Prepared` has its statement compiled once and then hands text and
+values over by itself; values and results pass through the types of the columns as they do in SQLAlchemy. On PostgreSQL,
+whose driver is not for this thread to call, SQLAlchemy runs the same statement.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import Connection, Dialect, Executable, Select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+
+from runtime.columns import Upsert
+
+Values: TypeAlias = Mapping[str, Any]
+_Converter: TypeAlias = Callable[[Any], Any] | None
+
+
+class Prepared:
+    """A statement, or one for each dialect. Its values have names; a list of values (`IN`) stands in it as a constant.
+
+    Rows have their columns as attributes, in either dialect.
+    """
+
+    def __init__(self, statement: Executable | Upsert) -> None:
+        self._statement = statement
+        # By the names of the values: an INSERT is another one for other columns. Compiled twice by two threads at once,
+        # it is the same twice.
+        self._compiled: dict[tuple[str, ...], _Compiled] = {}
+
+    def all(self, transaction: Connection, values: Values) -> Sequence[Any]:
+        """Every row that the statement gives."""
+        if transaction.dialect.name != "sqlite":
+            return transaction.execute(self._of(transaction), dict(values)).all()
+        compiled = self._for(transaction, values)
+        return compiled.rows(compiled.run(transaction, values).fetchall())
+
+    def first(self, transaction: Connection, values: Values) -> Any | None:
+        """The first row, None if there is none."""
+        return next(iter(self.all(transaction, values)), None)
+
+    def scalars(self, transaction: Connection, values: Values) -> list[Any]:
+        """The first column of every row."""
+        return [row[0] for row in self.all(transaction, values)]
+
+    def scalar(self, transaction: Connection, values: Values) -> Any | None:
+        """The first column of the first row, None if there is none."""
+        row = self.first(transaction, values)
+        return None if row is None else row[0]
+
+    def run(self, transaction: Connection, values: Values) -> int:
+        """Run a statement that gives no row; how many rows it changed."""
+        if transaction.dialect.name != "sqlite":
+            return transaction.execute(self._of(transaction), dict(values)).rowcount
+        return self._for(transaction, values).run(transaction, values).rowcount
+
+    def _of(self, transaction: Connection) -> Executable:
+        return self._statement.on(transaction) if isinstance(self._statement, Upsert) else self._statement
+
+    def _for(self, transaction: Connection, values: Values) -> _Compiled:
+        names = tuple(values)
+        compiled = self._compiled.get(names)
+        if compiled is None:
+            compiled = self._compiled[names] = _Compiled.of(self._of(transaction), names, transaction.dialect)
+        return compiled
+
+
+class _Bind(NamedTuple):
+    """What stands at a mark: the value of that name, converted; or a constant."""
+
+    name: str | None
+    convert: _Converter
+    constant: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement as SQLite's driver takes it, what stands at each of its marks, and what becomes of the rows."""
+
+    text: str
+    binds: tuple[_Bind, ...]
+    row: Callable[[Sequence[Any]], Any]
+    converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+    @classmethod
+    def of(cls, statement: Executable, names: Sequence[str], dialect: Dialect) -> _Compiled:
+        assert isinstance(statement, ClauseElement)  # noqa: S101 - every statement of ours is
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - as above
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            raise TypeError(f"SQLAlchemy would make values of its own for {compiled}")
+        text = str(compiled)
+        binds: list[_Bind] = []
+        for name in compiled.positiontup or ():
+            bind = compiled.binds[name]
+            convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+            if name in names:
+                if bind.expanding:
+                    raise TypeError(f"a list of values is prepared as a constant alone, and {name} is none")
+                binds.append(_Bind(name, convert))
+            else:
+                constant: Any = bind.effective_value
+                members = constant if bind.expanding else [constant]
+                text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({', '.join('?' * len(members))})")
+                binds += [_Bind(None, None, member if convert is None else convert(member)) for member in members]
+        if "POSTCOMPILE" in text:
+            raise TypeError(f"SQLAlchemy would finish this when it is run: {text}")
+        columns = _columns_of(statement)
+        names_of: Any = [column.key for column in columns]
+        row: Any = namedtuple("Row", names_of, rename=True)  # type: ignore[misc]  # the statement names them
+        return cls(
+            text,
+            tuple(binds),
+            row._make,
+            tuple(
+                (place, convert)
+                for place, column in enumerate(columns)
+                if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            ),
+        )
+
+    def run(self, transaction: Connection, values: Values) -> sqlite3.Cursor:
+        if not transaction.in_transaction():
+            transaction.begin()
+        bound = [
+            constant if name is None else values[name] if convert is None else convert(values[name])
+            for name, convert, constant in self.binds
+        ]
+        driver: Any = transaction.connection.dbapi_connection
+        try:
+            cursor: sqlite3.Cursor = driver.execute(self.text, bound)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(
+                self.text, bound, error, sqlite3.Error, hide_parameters=True, dialect=transaction.dialect
+            ) from error
+        return cursor
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        if not self.converters:
+            return [self.row(row) for row in found]
+        rows = []
+        for each in found:
+            row = list(each)
+            for place, convert in self.converters:
+                row[place] = convert(row[place])
+            rows.append(self.row(row))
+        return rows
+
+
+def _columns_of(statement: ClauseElement) -> Sequence[Any]:
+    """The columns of the rows that `statement` gives."""
+    if isinstance(statement, Select):
+        return list(statement.selected_columns)
+    return list(statement.exported_columns) if isinstance(statement, UpdateBase) else []

@@ -1,0 +1,116 @@
+"""Prepared statements mean on SQLite's driver what SQLAlchemy means by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from runtime.columns import Instant, Upsert
+from runtime.database_sqlite import others_kept_out
+from runtime.prepared import Prepared
+
+_NOW = datetime(2026, 11, 22, 8, 30, 0, 123456, tzinfo=UTC)
+_TABLE = Table(
+    "things",
+    MetaData(),
+    Column("thing", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("content", LargeBinary),
+    Column("at", Instant),
+)
+_ADD = Prepared(insert(_TABLE))
+_ADD_NUMBERED = Prepared(insert(_TABLE).returning(_TABLE.c.thing))
+_NAMED = Prepared(select(_TABLE).where(_TABLE.c.name == bindparam("of_name")))
+_AMONG = Prepared(
+    select(_TABLE.c.name)
+    .where(_TABLE.c.name.in_(["một", "hai"]), _TABLE.c.at >= bindparam("since"))
+    .order_by(_TABLE.c.name)
+)
+_MOVE = Prepared(update(_TABLE).where(_TABLE.c.name == bindparam("of_name")).values(at=bindparam("moved_to")))
+
+
+@pytest.fixture
+def transaction(tmp_path: Path) -> Iterator[Connection]:
+    with others_kept_out(tmp_path / "prepared.db") as connection:
+        _TABLE.metadata.create_all(connection)
+        yield connection
+
+
+def _thing(name: str, at: datetime = _NOW) -> dict[str, object]:
+    return {"name": name, "content": name.encode(), "at": at}
+
+
+def test_a_row_is_what_sqlalchemy_reads(transaction: Connection) -> None:
+    """Values and results pass through the types of their columns, in whatever order the values are named."""
+    _ADD.run(transaction, _thing("một"))
+    _ADD.run(transaction, dict(reversed(_thing("hai").items())))
+    for name in ("một", "hai"):
+        (expected,) = transaction.execute(select(_TABLE).where(_TABLE.c.name == name))
+        row = _NAMED.first(transaction, {"of_name": name})
+        assert tuple(row) == tuple(expected)
+        assert (row.name, row.content, row.at) == (name, name.encode(), _NOW)
+    assert _NAMED.first(transaction, {"of_name": "ba"}) is None
+    assert _NAMED.scalar(transaction, {"of_name": "ba"}) is None
+
+
+def test_constants_stand_in_the_statement(transaction: Connection) -> None:
+    """A list of values that the statement brings along, beside a value that it is given."""
+    for name, hours in (("một", 0), ("hai", 1), ("ba", 1)):
+        _ADD.run(transaction, _thing(name, _NOW + timedelta(hours=hours)))
+    assert _AMONG.scalars(transaction, {"since": _NOW}) == ["hai", "một"]
+    assert _AMONG.scalars(transaction, {"since": _NOW + timedelta(minutes=1)}) == ["hai"]
+
+
+def test_a_change_tells_how_many_rows_it_met(transaction: Connection) -> None:
+    """And a row that is added gives its number."""
+    assert _ADD_NUMBERED.scalar(transaction, _thing("một")) == 1
+    assert _ADD_NUMBERED.scalar(transaction, _thing("hai")) == 2
+    assert _MOVE.run(transaction, {"of_name": "hai", "moved_to": _NOW + timedelta(days=1)}) == 1
+    assert _MOVE.run(transaction, {"of_name": "ba", "moved_to": _NOW}) == 0
+    assert _NAMED.first(transaction, {"of_name": "hai"}).at == _NOW + timedelta(days=1)
+
+
+def test_an_upsert_is_that_of_the_dialect(transaction: Connection) -> None:
+    """What stands in conflict is left, and gives no number."""
+    add = Prepared(Upsert(_TABLE, lambda adding: adding.on_conflict_do_nothing().returning(_TABLE.c.thing)))
+    assert add.scalar(transaction, _thing("một")) == 1
+    assert add.scalar(transaction, _thing("một")) is None
+
+
+def test_errors_are_those_of_sqlalchemy(transaction: Connection) -> None:
+    """Whoever catches a broken constraint, or translates what a driver says, finds the same errors."""
+    _ADD.run(transaction, _thing("một"))
+    with pytest.raises(IntegrityError):
+        _ADD.run(transaction, _thing("một"))
+    _TABLE.drop(transaction)
+    with pytest.raises(OperationalError):
+        _NAMED.first(transaction, {"of_name": "một"})
+
+
+def test_what_cannot_be_prepared_is_refused(transaction: Connection) -> None:
+    """A list of values that changes, and values that SQLAlchemy would make itself, need SQLAlchemy."""
+    listed = Prepared(select(_TABLE).where(_TABLE.c.name.in_(bindparam("names", expanding=True))))
+    with pytest.raises(TypeError, match="names"):
+        listed.all(transaction, {"names": ["một"]})
+    made = Table(
+        "made", MetaData(), Column("thing", Integer, primary_key=True), Column("at", Instant, default=lambda: _NOW)
+    )
+    with pytest.raises(TypeError, match="of its own"):
+        Prepared(insert(made)).run(transaction, {"thing": 1})
