@@ -20,7 +20,8 @@ PROBE_GROUP: Final = "congvan.adapter_probes"
 
 #: Known also where the project runs from a checkout and nothing is registered.
 _SHIPPED_PROBES: Final = tuple(
-    EntryPoint(name, f"adapters.{name}.probe:open_probe", PROBE_GROUP) for name in ("filedrop", "rest", "webhook")
+    EntryPoint(name, f"adapters.{name}.probe:open_probe", PROBE_GROUP)
+    for name in ("filedrop", "rest", "vxp", "webhook")
 )
 
 

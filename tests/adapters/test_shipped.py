@@ -9,7 +9,9 @@ import pytest
 from adapters.kit import Trial, Verdict, check_adapter, factory_named, probe_named
 
 
-@pytest.mark.parametrize(("name", "not_checked"), [("filedrop", []), ("rest", []), ("webhook", ["source"])])
+@pytest.mark.parametrize(
+    ("name", "not_checked"), [("filedrop", []), ("rest", []), ("vxp", []), ("webhook", ["source"])]
+)
 async def test_a_shipped_adapter_passes_the_kit(name: str, not_checked: list[str], tmp_path: Path) -> None:
     """No check finds anything, and every check is made; what is no source is not checked as one."""
     probe = probe_named(None, adapter=name)
