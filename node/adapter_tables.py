@@ -11,12 +11,13 @@ from pydantic import Field, PlainValidator
 
 from adapters.loading import load_adapter
 from adapters.process.isolated import ProcessTerms, open_isolated
-from adapters.sdk import Adapter, AdapterContext
+from adapters.sdk import Adapter, AdapterContext, MessageKind
 from node.foundation import Foundation
-from node.usecases.handover import Connected
+from node.routing import Rules, closest, require_decided
+from node.usecases.adapter_calls import Connected
+from node.usecases.handover import Addressed
 from runtime.settings import Settings, settings_of
 from schemas.codes import AgencyCode
-from schemas.directory import prefix_covers
 from schemas.errors import MalformedCode, Rejected
 from schemas.limits import MIB
 
@@ -35,6 +36,12 @@ class Assignment(Settings):
     """Which adapter it is, where that is not the name of the table."""
     codes: tuple[Annotated[AgencyCode, PlainValidator(_code)], ...] | None = None
     """The agencies, and all below them, that it hands over to. Absent: all that no other adapter has."""
+    senders: tuple[Annotated[AgencyCode, PlainValidator(_code)], ...] | None = None
+    """The agencies, and all below them, whose messages it hands over. Absent: anybody's."""
+    document_types: tuple[str, ...] | None = None
+    """The types of document that it hands over, by name (`Công văn`), in any letters. Absent: any, and statuses."""
+    kinds: tuple[MessageKind, ...] | None = None
+    """`document`, `status`, or both. Absent: both."""
     desk: str | None = None
     """The table of another adapter whose software fetches its messages: this one offers the same messages, whichever
     confirms first, and is handed over none itself."""
@@ -45,6 +52,10 @@ class Assignment(Settings):
     patience_seconds: float = Field(30.0, gt=0)
     """With `process`: how long it may answer nothing at all before it is killed and started again."""
 
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.codes, self.senders, self.document_types, self.kinds)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAdapters:
@@ -53,19 +64,14 @@ class OpenAdapters:
     adapters: Mapping[str, Adapter]
     assignments: Mapping[str, Assignment]
 
-    def route(self, code: AgencyCode) -> Connected | None:
-        """The adapter that hands over to `code`: the one assigned most closely, else the one for all others."""
-        closest = max(
-            (
-                (len(prefix.value), name)
-                for name, assignment in self.assignments.items()
-                for prefix in assignment.codes or ()
-                if prefix_covers(prefix.value, code)
-            ),
-            default=None,
-        )
-        rest = (name for name, one in self.assignments.items() if one.codes is None and one.desk is None)
-        name = closest[1] if closest else next(rest, None)
+    @property
+    def splits(self) -> bool:
+        """Whether the messages of one agency may go to several adapters."""
+        return any(one.rules.splits for one in self.assignments.values())
+
+    def route(self, to: Addressed) -> Connected | None:
+        """The adapter that a message goes to (`node.routing`); None if there is none."""
+        name = closest(_rules(self.assignments), to)
         return None if name is None else Connected(name, self.adapters[name])
 
 
@@ -112,24 +118,13 @@ async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters
 
 def require_assignable(assignments: Mapping[str, Assignment]) -> None:
     """Pass if it is clear which table hands over to whom. Raises `adapters-overlap`, `desk-unknown`."""
-    _require_one_for_each(assignments)
+    require_decided(_rules(assignments))
     _require_desks(assignments)
 
 
-def _require_one_for_each(assignments: Mapping[str, Assignment]) -> None:
-    owners: dict[str, str] = {}
-    for name, assignment in assignments.items():
-        if assignment.desk is not None:
-            continue
-        whose = ["every other agency"] if assignment.codes is None else [code.value for code in assignment.codes]
-        for whom in whose:
-            if (other := owners.setdefault(whom, name)) != name:
-                raise Rejected(
-                    "adapters-overlap",
-                    f"The adapters {other} and {name} both hand over to {whom}.",
-                    element=f"adapters.{name}.codes",
-                    mend="Give each adapter its own `codes`; one of them may be without.",
-                )
+def _rules(assignments: Mapping[str, Assignment]) -> Mapping[str, Rules]:
+    """The tables that are handed over messages."""
+    return {name: one.rules for name, one in assignments.items() if one.desk is None}
 
 
 def _require_desks(assignments: Mapping[str, Assignment]) -> None:
@@ -137,10 +132,11 @@ def _require_desks(assignments: Mapping[str, Assignment]) -> None:
         if assignment.desk is None:
             continue
         desk = assignments.get(assignment.desk)
-        if desk is None or desk.desk is not None or assignment.codes is not None:
+        if desk is None or desk.desk is not None or assignment.rules != Rules():
             raise Rejected(
                 "desk-unknown",
                 f"The adapter {name} is to offer what awaits {assignment.desk}.",
                 element=f"adapters.{name}.desk",
-                mend="Name the table of an adapter that is handed over messages itself, and give this one no `codes`.",
+                mend="Name the table of an adapter that is handed over messages itself, and give this one no rules"
+                " (`codes`, …).",
             )

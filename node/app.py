@@ -17,12 +17,13 @@ from certs.keys import read_certificates
 from certs.tls import push_server_context
 from node.adapter_tables import OpenAdapters, open_adapters
 from node.foundation import Foundation, open_foundation
-from node.http.gauges import NodeGauges
+from node.http.gauges import AdapterGauges, NodeGauges
 from node.http.listening import listening
 from node.http.operations import operations_application
 from node.http.push import PushIntake, push_application
 from node.settings import NodeFolder
 from node.store.migrate import MIGRATIONS
+from node.usecases.adapter_calls import AdapterCalls
 from node.usecases.downloads import Downloads
 from node.usecases.health import expiries, is_needed, trials_of
 from node.usecases.intake import Intake
@@ -105,6 +106,9 @@ async def _work(
 def _services(
     node: Foundation, hub: HubClient, adapters: OpenAdapters, certificates: Mapping[str, datetime]
 ) -> dict[str, Service]:
+    handover = node.settings.exchange.handover
+    # Where adapters share an agency's messages, one of them leaves the others a place.
+    calls = AdapterCalls(max(1, handover.parallel - 1) if adapters.splits else None)
     parts = ExchangeParts(
         database=node.database,
         blobs=node.blobs,
@@ -115,6 +119,7 @@ def _services(
         identity=node.identity,
         hub=hub,
         route=adapters.route,
+        calls=calls,
         guards=node.guards,
         wakeups=node.wakeups,
         settings=node.settings.exchange,
@@ -136,6 +141,9 @@ def _services(
     supervisor = Supervisor(restarts, Random())
     # Adapters answer for themselves: a part of readiness asks each.
     foreign = Supervisor(restarts, Random())
+    registry.register(
+        AdapterGauges(calls, {name: partial(foreign.is_well, f"adapter {name}") for name in adapters.adapters})
+    )
     services = {
         **{name: supervisor.keep(name, run) for name, run in exchange_services(parts, intake, contact).items()},
         "doorbell": supervisor.keep("doorbell", doorbell_service(node.folder.doorbell, node.wakeups)),

@@ -88,6 +88,10 @@ class Supervisor:
                 mend="It is started again by itself; the log has the traceback, for a report.",
             )
 
+    def is_well(self, name: str) -> bool:
+        """Whether a service has not failed, or has run for a while since it did."""
+        return name not in self._faults or self._has_settled(name)
+
     def _has_settled(self, name: str) -> bool:
         started = self._started.get(name)
         return started is not None and asyncio.get_running_loop().time() - started >= self._terms.settled

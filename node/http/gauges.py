@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from node.store.records import NodeStatus
+from node.usecases.adapter_calls import AdapterCalls
 from node.usecases.queries import Queries
 from runtime.clock import Clock
 
@@ -90,3 +91,39 @@ class NodeGauges(Collector):
         )
         if status.free_bytes is not None:
             yield GaugeMetricFamily("congvan_node_free_bytes", "Free bytes on the node's disk.", status.free_bytes)
+
+
+class AdapterGauges(Collector):
+    """How each adapter does: whether it runs, what it was asked to hand over, and what came of that.
+
+    `well` tells of each adapter by name whether its source runs.
+    """
+
+    def __init__(self, calls: AdapterCalls, well: Mapping[str, Callable[[], bool]]) -> None:
+        self._calls = calls
+        self._well = well
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        up = GaugeMetricFamily(
+            "congvan_node_adapter_up", "1 unless the adapter has failed just now.", labels=("adapter",)
+        )
+        for name, is_well in self._well.items():
+            up.add_metric((name,), is_well())
+        yield up
+        handed = CounterMetricFamily(
+            "congvan_node_adapter_deliveries",
+            "Calls of an adapter to hand a message over, by what it answered; timed-out and failed are its faults.",
+            labels=("adapter", "outcome"),
+        )
+        seconds = CounterMetricFamily(
+            "congvan_node_adapter_seconds", "How long these calls took together.", labels=("adapter",)
+        )
+        under_way = GaugeMetricFamily(
+            "congvan_node_adapter_calls_under_way", "Such calls at this moment.", labels=("adapter",)
+        )
+        for name, counts in dict(self._calls.counts).items():
+            for outcome, count in dict(counts.outcomes).items():
+                handed.add_metric((name, outcome), count)
+            seconds.add_metric((name,), counts.seconds)
+            under_way.add_metric((name,), counts.under_way)
+        yield from (handed, seconds, under_way)

@@ -8,35 +8,38 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-import structlog
-
-from adapters.sdk import Adapter, Delivery, DeliveryKey, IncomingAttachment, Later, Outcome
+from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, Later, MessageKind, Outcome
 from node.store import handovers, inbox
 from node.store.handovers import ReadyHandover
 from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
 from node.store.verdicts import GuardVerdict
+from node.usecases.adapter_calls import AdapterCalls, Connected
 from node.usecases.guarding import Guards, outcome_of
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
-from schemas.errors import CongvanError, Rejected
+from schemas.errors import Rejected
 from schemas.limits import MIB
+from schemas.message import Document
 from schemas.travel import parse_envelope, read_envelope
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """An adapter under the name of its table."""
+class Addressed:
+    """What decides which adapter a message goes to: for whom, from whom, of what kind and type (a document's name).
 
-    name: str
-    adapter: Adapter
+    What is None is not known yet: then only tables count that do not ask for it.
+    """
+
+    code: AgencyCode
+    sender: AgencyCode | None = None
+    kind: MessageKind | None = None
+    document_type: str | None = None
 
 
-#: The adapter that hands over to an agency; None if none is set up for it.
-AdapterRoute: TypeAlias = Callable[[AgencyCode], Connected | None]
+#: The adapter that hands a message over; None if none is set up for it.
+AdapterRoute: TypeAlias = Callable[[Addressed], Connected | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,13 @@ class HandingOver:
     `timeout` is how many seconds one may take over a message, beside its attachments.
     """
 
-    def __init__(self, database: Database, route: AdapterRoute, guards: Guards, *, timeout: float) -> None:
+    def __init__(
+        self, database: Database, route: AdapterRoute, guards: Guards, calls: AdapterCalls, *, timeout: float
+    ) -> None:
         self._database = database
         self._route = route
         self._guards = guards
+        self._calls = calls
         self._timeout = timeout
 
     async def attempt(self, row: ReadyHandover) -> Attempt:
@@ -94,35 +100,22 @@ class HandingOver:
             lost = Lost(f"The bytes of the message {row.message_id} are no longer here.")
             return Attempt(row, described, None, lost)
         delivery = await asyncio.to_thread(delivery_of, stored, missing, row)
-        connected = self._route(row.code)
+        connected = self._route(_addressed(row, described, delivery))
         if connected is None:
             return Attempt(row, described, delivery, Later(f"No adapter is set up for {row.code}."))
         delivery, judged = await self._guards.incoming(delivery)
         if judged.stopped is not None:
             return Attempt(row, described, delivery, outcome_of(judged.stopped), verdicts=judged.verdicts)
         patience = self._timeout + sum(attachment.size for attachment in delivery.attachments) / _BYTES_A_SECOND
-        try:
-            async with asyncio.timeout(patience):
-                outcome = await _outcome(connected.adapter, delivery)
-        except TimeoutError:
-            late = Later(f"The adapter did not answer within {patience:.0f} seconds.")
-            return Attempt(row, described, delivery, late, connected.name, timed_out=True, verdicts=judged.verdicts)
-        return Attempt(row, described, delivery, outcome, connected.name, verdicts=judged.verdicts)
+        outcome, timed_out = await self._calls.deliver(connected, delivery, patience=patience)
+        return Attempt(row, described, delivery, outcome, connected.name, timed_out=timed_out, verdicts=judged.verdicts)
 
 
-async def _outcome(adapter: Adapter, delivery: Delivery) -> Outcome:
-    try:
-        answer: object = await adapter.deliver(delivery)
-    except CongvanError as error:
-        return Later(str(error))
-    except Exception as error:
-        # Foreign code: whatever it raises, the message is kept and tried again.
-        log.exception("adapter.failed", delivery=str(delivery.key))
-        return Later(f"{type(error).__name__}: {error}")
-    if isinstance(answer, Outcome):
-        return answer
-    log.error("adapter.failed", delivery=str(delivery.key), answer=repr(answer)[:200])
-    return Later(f"The adapter answered with a {type(answer).__name__}, which is no outcome.")
+def _addressed(row: ReadyHandover, described: DescribedMessage, delivery: Delivery) -> Addressed:
+    message = delivery.message
+    if isinstance(message, Document):
+        return Addressed(row.code, described.sender, MessageKind.DOCUMENT, message.document_type.type_name)
+    return Addressed(row.code, described.sender, MessageKind.STATUS)
 
 
 def recorded(

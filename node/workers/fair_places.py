@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from node.settings_exchange import HandoverSettings
 from node.store.handovers import ReadyHandover
-from node.usecases.handover import AdapterRoute
+from node.usecases.handover import AdapterRoute, Addressed
 from node.usecases.lanes import EXPRESS_LANE, has_room
 from schemas.codes import AgencyCode
 
@@ -76,7 +76,7 @@ class FairPlaces:
         return sum(1 for other in counted if self._adapter(other) == adapter) < all_but_one
 
     def _adapter(self, code: AgencyCode) -> str | None:
-        connected = self._route(code)
+        connected = self._route(Addressed(code))
         return connected.name if connected else None
 
     def _several_adapters(self) -> bool:

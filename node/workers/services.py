@@ -11,6 +11,7 @@ from random import Random
 from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.handovers import ReadyHandover
 from node.store.sending_queue import ReadyMessage
+from node.usecases.adapter_calls import AdapterCalls
 from node.usecases.attachment_recovery import AttachmentRecovery
 from node.usecases.attachments import Attachments
 from node.usecases.consigning import Consigning
@@ -73,6 +74,7 @@ class ExchangeParts:
     identity: NodeIdentity
     hub: HubClient
     route: AdapterRoute
+    calls: AdapterCalls
     guards: Guards
     wakeups: Wakeups
     settings: ExchangeSettings
@@ -226,7 +228,7 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
     settings = parts.settings.handover
     queue = InboxQueue(
         parts.database,
-        HandingOver(parts.database, parts.route, parts.guards, timeout=settings.timeout),
+        HandingOver(parts.database, parts.route, parts.guards, parts.calls, timeout=settings.timeout),
         HandoverRecord(
             parts.database,
             Endings(parts.identity),

@@ -16,8 +16,8 @@ from yarl import URL
 from adapters.sdk import Accepted, Delivery, Guarantee, Health, Outcome, OutgoingAttachment, Submission
 from node.foundation import Foundation, open_foundation
 from node.settings import NodeFolder
+from node.usecases.adapter_calls import AdapterCalls, Connected
 from node.usecases.downloads import Downloads
-from node.usecases.handover import Connected
 from node.usecases.intake import Intake
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.reporting import Reporting
@@ -151,6 +151,7 @@ async def running_node(
             identity=foundation.identity,
             hub=client,
             route=lambda _code: Connected("software", software),
+            calls=AdapterCalls(),
             guards=foundation.guards,
             wakeups=foundation.wakeups,
             settings=foundation.settings.exchange,

@@ -22,6 +22,7 @@ from node.settings_exchange import (
     SenderSettings,
 )
 from node.store.migrate import MIGRATIONS
+from node.usecases.adapter_calls import AdapterCalls, Connected
 from node.usecases.amendments import Amendments
 from node.usecases.attachments import Attachments
 from node.usecases.awaiting import AwaitingDeliveries
@@ -30,7 +31,6 @@ from node.usecases.downloads import Downloads
 from node.usecases.event_log import EventLog
 from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards, Post
-from node.usecases.handover import Connected
 from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
@@ -165,6 +165,7 @@ class Node:
             hub=self.hub,
             guards=self.guards,
             route=lambda _code: Connected("test", self.adapter) if self.has_adapter else None,
+            calls=AdapterCalls(),
             wakeups=self.wakeups,
             settings=self.settings,
             clock=self.clock,

@@ -16,7 +16,7 @@ from node.store.handovers import ReadyHandover
 from node.store.message_tables import envelopes
 from node.store.metadata import Transaction
 from node.store.states import HandoverState
-from node.usecases.handover import Connected
+from node.usecases.adapter_calls import Connected
 from node.usecases.lanes import EXPRESS_LANE, LANES
 from node.workers.fair_places import FairPlaces
 from schemas.codes import AgencyCode
@@ -156,7 +156,7 @@ class Desk:
         served: Sequence[AgencyCode] = (H23, H23_12, H31)
         named = {"H23": "first", "H23.12": "first", "H31": "second"}
         self.places = FairPlaces(
-            HandoverSettings(), lambda code: self._connected(adapters, named[code.value]), lambda: served
+            HandoverSettings(), lambda to: self._connected(adapters, named[to.code.value]), lambda: served
         )
         self.running: list[ReadyHandover] = []
 
