@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import quote
 
@@ -9,7 +11,7 @@ from aiohttp import web
 
 from adapters.sdk import NodeApi
 from schemas.envelope import Sha256Hex
-from schemas.errors import Rejected
+from schemas.errors import CongvanError, Rejected
 from schemas.names import safe_name
 
 BYTES: Final = "application/octet-stream"
@@ -36,8 +38,23 @@ async def answer_attachment(
     response.headers["ETag"] = f'"{digest}"'
     if partial:
         response.headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
-    left = end - first
-    async with node.open_attachment(digest, start=first) as chunks:
+    try:
+        await _stream(request, response, node.open_attachment(digest, start=first), end - first)
+    except CongvanError as error:
+        if not response.prepared:
+            raise
+        # Whatever was said now would pass for bytes of the attachment: breaking off is all that tells the client.
+        raise ConnectionResetError(f"the attachment broke off: {error}") from error
+    return response
+
+
+async def _stream(
+    request: web.Request,
+    response: web.StreamResponse,
+    opened: AbstractAsyncContextManager[AsyncIterator[bytes]],
+    left: int,
+) -> None:
+    async with opened as chunks:
         async for chunk in chunks:
             # Not before the first bytes are there: until then an error can still be told.
             if not response.prepared:
@@ -49,7 +66,6 @@ async def answer_attachment(
     if not response.prepared:
         await response.prepare(request)
     await response.write_eof()
-    return response
 
 
 def untrusted_headers(name: str) -> dict[str, str]:

@@ -14,9 +14,10 @@ from adapters.listening import listening
 from adapters.problems import fault_answer
 from adapters.rest.agencies import Agencies
 from adapters.rest.documents import Documents
+from adapters.rest.events import Events
 from adapters.rest.fetching import Fetching
 from adapters.rest.inbox import Inbox
-from adapters.rest.serving import rest_application
+from adapters.rest.serving import bearer_token, rest_application
 from adapters.rest.settings import RestSettings
 from adapters.rest.statuses import Statuses
 from adapters.rest.tokens import Tokens
@@ -31,8 +32,9 @@ class Rest:
 
     guarantee: ClassVar[Guarantee] = Guarantee.EXACTLY_ONCE
 
-    def __init__(self, application: web.Application, settings: RestSettings, *, name: str) -> None:
+    def __init__(self, application: web.Application, events: Events, settings: RestSettings, *, name: str) -> None:
         self._application = application
+        self._events = events
         self._settings = settings
         self._name = name
         self.url: URL | None = None
@@ -51,6 +53,7 @@ class Rest:
                 await stop.wait()
             finally:
                 self.url = None
+                self._events.end()
 
     async def health(self) -> Health:
         if self.url is None:
@@ -71,6 +74,9 @@ async def open_rest(context: AdapterContext) -> Rest:
     await asyncio.to_thread(spool.sweep, spool_folder)
     tokens = Tokens(settings.tokens(context.folder), context.clock)
     await asyncio.to_thread(tokens.grants)
+    events = Events(
+        context.node, authorise=lambda request: tokens.grant(bearer_token(request)), streams=settings.streams
+    )
     operations = [
         *Documents(
             context.node, spool=spool_folder, limits=settings.limits(), uploads=settings.uploads, clock=context.clock
@@ -79,6 +85,7 @@ async def open_rest(context: AdapterContext) -> Rest:
         *Fetching(context.node, spool=spool_folder, classic_files=settings.classic_files).operations(),
         *Statuses(context.node).operations(),
         *Agencies(context.node).operations(),
+        *events.operations(),
     ]
     application = rest_application(operations, node=context.node, tokens=tokens, settings=settings)
-    return Rest(application, settings, name=context.name)
+    return Rest(application, events, settings, name=context.name)

@@ -73,7 +73,7 @@ def _guarded(operation: Operation, tokens: Tokens, settings: RestSettings) -> Ha
     """The handler of `operation`, for bearers of a token with its scope."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        grant = await asyncio.to_thread(tokens.grant, _bearer(request))
+        grant = await asyncio.to_thread(tokens.grant, bearer_token(request))
         if operation.scope is not None and operation.scope not in grant.scopes:
             raise Rejected(
                 "scope-missing",
@@ -98,7 +98,8 @@ def _guarded(operation: Operation, tokens: Tokens, settings: RestSettings) -> Ha
     return handle
 
 
-def _bearer(request: web.Request) -> str:
+def bearer_token(request: web.Request) -> str:
+    """The token that the request bears; raises Rejected: `unauthenticated`."""
     written = request.headers.getall("Authorization", [])
     if len(written) != 1 or not written[0].lower().startswith(_BEARER):
         raise Rejected(

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from adapters.delivery_json import AttachmentFactsJson, DeliveryJson, MessageId
+from adapters.event_json import EventJson
 from adapters.message_json import Code, DocumentCodeJson, JsonShape, StaffJson
 from adapters.rest.tokens import Scope
-from adapters.sdk import DeliveryState, EventName, MessageKind, Standing, UnitStanding
+from adapters.sdk import DeliveryState, MessageKind, Standing, UnitStanding
 from schemas.message import StatusCode
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -234,23 +235,6 @@ class UnitJson(JsonShape):
 
     code: str
     standing: UnitStanding
-
-
-class EventJson(JsonShape):
-    """Something that happened to a message of this node."""
-
-    number: int
-    at: datetime
-    name: EventName
-    message_id: MessageId
-    kind: MessageKind
-    from_: Annotated[str, Field(alias="from")]
-    agency: str | None = None
-    """Where it happened: of what came the agency of this node, of what was sent the recipient."""
-    document_id: str | None = None
-    status: StatusCode | None = None
-    about: tuple[str, ...]
-    text: str | None = None
 
 
 class EventList(JsonShape):

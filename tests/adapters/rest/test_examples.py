@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "adapters" / "rest.md"
 
 
 def example(language: str) -> str:
-    [found] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    [found, *_] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     return str(found)
 
 

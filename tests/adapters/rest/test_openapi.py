@@ -87,11 +87,14 @@ def test_each_operation_answers_as_the_document_says(served: ServedApi, mode: Ge
     headers = {"Authorization": f"Bearer {served.token}"}
     session = requests.Session()
 
-    for result in schema.get_all_operations():
+    # A stream does not end: tests/adapters/rest/test_events.py follows it.
+    for result in schema.exclude(operation_id="streamEvents").get_all_operations():
         operation = result.ok()
+        # Nobody waits here for what may never happen.
+        query = {"wait": 0} if operation.definition.raw["operationId"] == "listEvents" else None
 
         @settings(max_examples=EXAMPLES, derandomize=True, database=None, phases=(Phase.generate,))
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=mode, query=query))
         def answers_as_described(case: Case) -> None:
             case.call_and_validate(session=session, headers=headers, checks=list(CHECKS), timeout=30)
 
@@ -108,7 +111,7 @@ def test_the_document_is_openapi_3_1(served: ServedApi) -> None:
     assert document["openapi"] == "3.1.0"
     for name in document["components"]["schemas"]:
         jsonschema_rs.Draft202012Validator({**document, "$ref": f"#/components/schemas/{name}"})
-    assert len({one["operationId"] for path in document["paths"].values() for one in path.values()}) >= 15
+    assert len({one["operationId"] for path in document["paths"].values() for one in path.values()}) >= 20
 
 
 def test_the_page_shows_every_operation_and_asks_no_other_address(served: ServedApi) -> None:

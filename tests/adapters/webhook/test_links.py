@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from aiohttp import ClientSession
+import pytest
+from aiohttp import ClientPayloadError, ClientSession
 from yarl import URL
 
 from adapters.sdk import Delivery
 from adapters.webhook import Webhook
+from schemas.errors import Unavailable
 from tests.adapters.simulator import NOW, NodeSimulator
 from tests.adapters.webhook.conftest import Software, opened
 from tests.schemas.samples import DOCUMENT
@@ -72,3 +76,30 @@ async def test_a_link_ends(node: NodeSimulator, software: Software, tmp_path: Pa
                 now = NOW + timedelta(seconds=seconds)
                 async with session.get(link) as answer:
                     assert answer.status == status
+
+
+async def test_an_attachment_that_breaks_off_is_no_whole_one(
+    webhook: Webhook, node: NodeSimulator, software: Software, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first byte a fault is a problem document; later the connection ends, with nothing in its place."""
+    link = await link_of(webhook, software, node.delivery(DOCUMENT, attachments=[("a.pdf", CONTENT)]))
+    given: list[bytes] = []
+
+    @contextlib.asynccontextmanager
+    async def failing(_digest: str, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            for chunk in given:
+                yield chunk
+            raise Unavailable("storage-failed", "The disk fails.")
+
+        assert start == 0
+        yield chunks()
+
+    monkeypatch.setattr(node, "open_attachment", failing)
+    async with ClientSession() as session:
+        async with session.get(link) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "storage-failed")
+        given.append(CONTENT[:1000])
+        async with session.get(link) as answer:
+            with pytest.raises(ClientPayloadError):
+                await answer.read()
