@@ -14,7 +14,7 @@ from typing import BinaryIO
 from adapters.sdk import Delivery, IncomingAttachment, NodeApi
 from adapters.spool import Spool
 from runtime.files import storage_errors
-from schemas.classic_writer import AttachmentSource, write_classic
+from schemas.classic_writer import AttachmentSource, require_carried, write_classic
 from schemas.envelope import CONTENT_ID_PREFIX
 from schemas.errors import Unavailable
 from schemas.message import Document, Message, Organ
@@ -72,6 +72,12 @@ async def save_attachment(node: NodeApi, attachment: IncomingAttachment, file: B
             f"The node's copy of the attachment {attachment.name!r} has another digest than the message names.",
             mend="Check the node's disk.",
         )
+
+
+async def require_writable(delivery: Delivery, node: NodeApi) -> None:
+    """Pass if the classic form can carry `delivery`. Raises Rejected, as `write_classic` does."""
+    nowhere = [Path()] * len(delivery.attachments)
+    require_carried(await as_received(delivery, node), attachment_sources(delivery.attachments, nowhere))
 
 
 async def write_delivery(delivery: Delivery, node: NodeApi, spool: Spool) -> WrittenMessage:

@@ -68,8 +68,7 @@ def write_classic(
     """
     _check(message, attachments)
     message, findings = with_canonical_times(message)
-    head = f"{OPENING}{message_header(message)}</edXML:edXMLHeader>{message_body(message)}</edXML:edXMLEnvelope>"
-    out(encoded(f"{_DECLARATION}{head}"))
+    out(_head(message))
     if isinstance(message, Document):
         out(b"<AttachmentEncoded>")
         for index, attachment in enumerate(attachments):
@@ -81,6 +80,24 @@ def write_classic(
         out(b"</AttachmentEncoded>")
     out(b"</edXML>\n")
     return (*beyond_peer_limits(message), *findings)
+
+
+def require_carried(message: Message, attachments: Sequence[AttachmentSource]) -> None:
+    """Pass if the classic form can carry `message`, without reading its attachments.
+
+    Raises:
+        Rejected: what `write_classic` refuses before it reads one.
+    """
+    _check(message, attachments)
+    _head(with_canonical_times(message)[0])
+    for attachment in attachments:
+        _attachment_head(attachment)
+
+
+def _head(message: Message) -> bytes:
+    """The file as far as its attachments."""
+    header, body = message_header(message), message_body(message)
+    return encoded(f"{_DECLARATION}{OPENING}{header}</edXML:edXMLHeader>{body}</edXML:edXMLEnvelope>")
 
 
 def _check(message: Message, attachments: Sequence[AttachmentSource]) -> None:

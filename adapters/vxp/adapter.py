@@ -9,6 +9,7 @@ from typing import ClassVar
 import structlog
 
 from adapters import spool
+from adapters.classic_deliveries import require_writable
 from adapters.listening import listening
 from adapters.sdk import (
     AdapterContext,
@@ -17,6 +18,8 @@ from adapters.sdk import (
     Guarantee,
     Health,
     MessageKind,
+    Never,
+    NodeApi,
     Outcome,
 )
 from adapters.vxp.agencies import Agencies
@@ -31,6 +34,7 @@ from adapters.vxp.server import Api, fault
 from adapters.vxp.settings import VxpSettings
 from adapters.vxp.systems import read_systems
 from runtime.settings import settings_of
+from schemas.errors import Rejected
 
 log = structlog.get_logger()
 
@@ -43,8 +47,11 @@ class Vxp:
 
     guarantee: ClassVar[Guarantee] = Guarantee.EXACTLY_ONCE
 
-    def __init__(self, name: str, api: Api, settings: VxpSettings, resources: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, name: str, node: NodeApi, api: Api, settings: VxpSettings, resources: contextlib.AsyncExitStack
+    ) -> None:
         self._name = name
+        self._node = node
         self._api = api
         self._settings = settings
         self._resources = resources
@@ -55,8 +62,12 @@ class Vxp:
         """Where it listens, None while it does not."""
         return self._url
 
-    async def deliver(self, _delivery: Delivery) -> Outcome:
-        """Leave it in the list of what arrived."""
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Leave it in the list of what arrived; what could never be fetched in the classic form is for a person."""
+        try:
+            await require_writable(delivery, self._node)
+        except Rejected as error:
+            return Never(str(error))
         return Awaiting()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,4 +120,4 @@ async def open_vxp(context: AdapterContext) -> Vxp:
         }
         operations = [Operation(name, "POST", handler) for name, handler in posts.items()]
         operations.append(Operation("downloadEdoc", "GET", documents.download))
-        return Vxp(context.name, Api(operations, systems, gate, bodies), settings, stack.pop_all())
+        return Vxp(context.name, node, Api(operations, systems, gate, bodies), settings, stack.pop_all())

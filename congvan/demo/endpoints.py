@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from adapters.rest.settings import RestSettings
 from adapters.rest.tokens import Scope, Tokens
 from congvan.demo.programs import free_port, listening
 from congvan.demo.site import Site
@@ -55,7 +56,7 @@ def _set_up(site: Site, code: str) -> list[Endpoint]:
     secret_file = (folder / "vxp-demo.secret").resolve()
     system_id, secret = f"demo.{code.lower()}", secrets.token_hex(16)
     write_file(secret_file, secret.encode() + b"\n")
-    tokens = Tokens(NodeFolder(folder).adapter("rest"), utc_now)
+    tokens = Tokens(RestSettings().tokens(NodeFolder(folder).adapter("rest")), utc_now)
     token = tokens.add("demo", scopes=tuple(Scope), agencies=(AgencyCode(code),), expires_at=utc_now() + _A_YEAR)
     vxp, rest = (f"{site.host}:{free_port(site.host)}" for _ in range(2))
     tables = f"""

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from adapters.sdk import Accepted, DeliveryKey, Never
+from adapters.sdk import Accepted, Awaiting, DeliveryKey, Never
 from schemas.classic_reader import read_classic
 from schemas.message import Document
 from tests.adapters.classic import classic
-from tests.adapters.simulator import reference
+from tests.adapters.simulator import NodeSimulator, reference
 from tests.adapters.test_filedrop_in import Sinks
 from tests.adapters.vxp.conftest import Opener, Site
 from tests.schemas.samples import DOCUMENT, STATUS, organ
@@ -280,3 +280,16 @@ async def test_a_doc_id_narrows_what_was_sent(site: Site) -> None:
     assert await names(first) == await names(f"{first}-H23") == {first}
     assert len(await names(str(received))) == 2
     assert await names("0" * 64) == await names("nonsense") == set()
+
+
+async def test_what_the_classic_form_cannot_carry_is_for_a_person(site: Site) -> None:
+    """A name that XML cannot hold would fail at each fetch: it is parked at once, with the reason, and never listed."""
+    carried, not_carried = (
+        NodeSimulator.delivery(site.node, dataclasses.replace(DOCUMENT, references=(reference(name, b"a"),)),
+                               "G22", attachments=[(name, b"a")])
+        for name in ("a.pdf", "a\0.pdf")
+    )  # fmt: skip
+    assert await site.adapter.deliver(carried) == Awaiting()
+    outcome = await site.adapter.deliver(not_carried)
+    assert isinstance(outcome, Never)
+    assert "U+0000" in outcome.reason
