@@ -29,6 +29,7 @@ from node.usecases.health import expiries, is_needed, trials_of
 from node.usecases.intake import Intake
 from node.usecases.ownership import claim_database
 from node.usecases.push_contact import PushContact
+from node.usecases.rerouting import take_back_strays
 from node.workers.doorbell import doorbell_service
 from node.workers.services import ExchangeParts, exchange_services, intake_of
 from runtime.addresses import Address
@@ -91,6 +92,7 @@ async def _work(
         await node.directory.load()
         hub = await stack.enter_async_context(node.hub_client())
         adapters = await open_adapters(node, stack)
+        await take_back_strays(node.database, adapters.route, node.clock)
         services = _services(node, hub, adapters, certificates)
         log.info(
             "node.ready",

@@ -200,6 +200,43 @@ def offer_of(transaction: Transaction, adapter: str, key: DeliveryKey) -> Offer 
     return Offer(HandoverState(row.state), row.lane, row.attempts, row.lock_token, row.locked_until, row.verdicts)
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A message that awaits the software behind `adapter`."""
+
+    message: MessageFacts
+    code: AgencyCode
+    adapter: str
+
+
+def offers(transaction: Transaction, *, after: DeliveryKey | None, limit: int) -> list[Offered]:
+    """Up to `limit` offers, whosever, by message and agency: those behind `after`. Their messages without `about`."""
+    columns = handovers.c
+    order = (columns.message_id, columns.code)
+    statement = (
+        select(messages, columns.code, columns.adapter)
+        .join_from(handovers, messages, messages.c.message_id == columns.message_id)
+        .where(columns.state == HandoverState.AWAITING)
+        .order_by(*order)
+        .limit(limit)
+    )
+    if after is not None:
+        seen = (after.message_id, after.recipient)
+        behind = tuple_(*(literal(value, column.type) for value, column in zip(seen, order, strict=True)))
+        statement = statement.where(tuple_(*order) > behind)
+    return [Offered(facts_of(row, ()), row.code, row.adapter) for row in transaction.execute(statement)]
+
+
+def take_back(transaction: Transaction, keys: Iterable[DeliveryKey], *, at: datetime) -> None:
+    """Make offered messages ready to be handed over again."""
+    for key in keys:
+        transaction.execute(
+            update(handovers)
+            .where(_is(key), handovers.c.state == HandoverState.AWAITING)
+            .values(state=HandoverState.READY, since=at, adapter=None, offered_at=None, **_NO_LOCK)
+        )
+
+
 def _of_handover(name: str) -> ColumnElement[object]:
     """A column beside those of `messages`, some of which have the same names."""
     column = handovers.c[name]

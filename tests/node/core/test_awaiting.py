@@ -9,6 +9,9 @@ import pytest
 
 from adapters.sdk import Accepted, Awaiting, Delivery, DeliveryKey, MessageKind, Never, Outcome, Refused, Waiting
 from node.store.states import HandoverState
+from node.usecases.adapter_calls import Connected
+from node.usecases.handover import Addressed
+from node.usecases.rerouting import take_back_strays
 from schemas.errors import Rejected
 from schemas.message import BusinessType, DocumentCode, Priority
 from schemas.receipts import ReceiptEvent
@@ -203,3 +206,25 @@ async def test_settled_twice_at_once_it_is_handed_over_once(pulled: Node, hub: H
         await eventually(lambda: len(hub.receipts_reported()) == 2)
     story = await pulled.queries.story(sealed.message_id)
     assert [receipt.event for receipt in story.receipts].count(ReceiptEvent.CONTENT_HANDOVER) == 1
+
+
+async def test_what_is_for_another_adapter_now_is_handed_over_to_that(
+    pulled: Node, hub: HubSimulator, world: World
+) -> None:
+    """Offers that the settings give to another adapter are taken back; the others stay, with their locks."""
+    for code in (H23, H23_12):
+        hub.deliver(world.sealed(envelope(document(G22, code), submission_id=code.value)).data, [code])
+    async with pulled.running():
+        keys = [waiting.key for waiting in await waits(pulled, 2)]
+    await pulled.facade.lock(keys, seconds=60)
+    own = Connected("test", pulled.adapter)
+    other = Connected("other", pulled.adapter)
+
+    def route(to: Addressed) -> Connected:
+        return other if to.code == H23 else own
+
+    assert await take_back_strays(pulled.database, route, pulled.clock) == 1
+    assert await take_back_strays(pulled.database, route, pulled.clock) == 0
+    (kept,) = await pulled.facade.waiting()
+    assert (kept.key.recipient, kept.locked_until is not None) == (H23_12, True)
+    assert await refusal(pulled.facade.settle(DeliveryKey(keys[0].message_id, H23), Accepted())) == "delivery-unknown"
