@@ -45,6 +45,17 @@ class SecrecyLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """A person's word that a document may travel although a guard reads a mark of secrecy in it: who, and why.
+
+    Signed with the message and kept with it, at both ends. It lets no document through that has a secrecy level.
+    """
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttachmentSize:
     """The exact length in bytes of the attachment whose SHA-256 is `digest`; each digest stands once."""
 
@@ -65,6 +76,7 @@ class Extension:
     about: tuple[Sha256Hex, ...] = ()
     selectors: tuple[Selector, ...] = ()
     secrecy: SecrecyLevel | None = None
+    override: Override | None = None
     expires_at: datetime | None = None
     attachment_sizes: tuple[AttachmentSize, ...] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.codes import AgencyCode
-from schemas.envelope import AttachmentSize, Envelope, Extension, SecrecyLevel, Selector, SelectorKind
+from schemas.envelope import AttachmentSize, Envelope, Extension, Override, SecrecyLevel, Selector, SelectorKind
 from schemas.errors import Rejected
 from schemas.fields import Fields, attribute_of, read_from, text_of
 from schemas.instants import parse_instant
@@ -228,12 +228,17 @@ def _extension(fields: Fields) -> Extension:
             for selector in fields.each("Selector")
         ),
         secrecy=fields.optional("Secrecy", SecrecyLevel),
+        override=_override(fields.child("Override")),
         expires_at=fields.optional("ExpiresAt", parse_instant),
         attachment_sizes=tuple(
             AttachmentSize(attribute_of(size.element, "digest", str), read_from(size.element, int))
             for size in fields.each("AttachmentSize")
         ),
     )
+
+
+def _override(fields: Fields | None) -> Override | None:
+    return None if fields is None else Override(by=fields.text("By"), reason=fields.text("Reason"))
 
 
 def _list(fields: Fields, name: str, item: str) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ from schemas.message import Document
 
 #: As in extension.xsd.
 _LABEL_CHARACTERS = 255
+_OVERRIDE_CHARACTERS = 300
 #: A DocumentId stands in each receipt, which is short: code, date, number and notation have about 90 characters.
 _DOCUMENT_ID_CHARACTERS = 1000
 #: The largest number of edXML's (32 bits, as the axis' reading libraries take) and of a size (64 bits).
@@ -70,6 +71,15 @@ def _extension_faults(extension: Extension) -> Iterator[Rejected]:
             yield _no_digest(digest, nth("Extension/About", place))
     for place, selector in enumerate(extension.selectors):
         yield from _selector_faults(selector, nth("Extension/Selector", place))
+    if extension.override is not None:
+        for name, text in (("By", extension.override.by), ("Reason", extension.override.reason)):
+            if not 1 <= len(text) <= _OVERRIDE_CHARACTERS:
+                yield MalformedMessage(
+                    "override-malformed",
+                    f"An override's {name} has {len(text)} characters.",
+                    element=f"Extension/Override/{name}",
+                    mend=f"Say who answers for it and why, in 1 to {_OVERRIDE_CHARACTERS} characters each.",
+                )
     if extension.expires_at is not None and extension.expires_at.tzinfo is None:
         yield MalformedMessage(
             "expiry-zoneless",

@@ -7,7 +7,9 @@ written as text: a tree built in lxml first takes three times as long.
 
 from __future__ import annotations
 
-from schemas.envelope import Envelope, Extension
+from collections.abc import Iterator
+
+from schemas.envelope import Envelope, Extension, Override
 from schemas.instants import instant_text
 from schemas.markup import encoded, escaped
 from schemas.message_markup import OPENING, message_body, message_header
@@ -40,6 +42,7 @@ def _extension(extension: Extension) -> str:
                 for selector in extension.selectors
             ),
             f"<cv:Secrecy>{extension.secrecy}</cv:Secrecy>" if extension.secrecy else "",
+            *_override(extension.override),
             f"<cv:ExpiresAt>{instant_text(extension.expires_at)}</cv:ExpiresAt>" if extension.expires_at else "",
             *(
                 f'<cv:AttachmentSize digest="{attachment.digest}">{attachment.size}</cv:AttachmentSize>'
@@ -48,3 +51,9 @@ def _extension(extension: Extension) -> str:
             "</cv:Extension>",
         )
     )
+
+
+def _override(override: Override | None) -> Iterator[str]:
+    if override is not None:
+        by, reason = escaped(override.by), escaped(override.reason)
+        yield f"<cv:Override><cv:By>{by}</cv:By><cv:Reason>{reason}</cv:Reason></cv:Override>"

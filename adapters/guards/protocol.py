@@ -64,7 +64,7 @@ class GuardedAttachment:
 class GuardedMessage:
     """A message to judge. `recipient` is the agency it came for; None of an outgoing one, which names its own.
 
-    `override` is who answers for an outgoing one in spite of what its words say. A guard may heed it or not.
+    `override` is who answers, at the sender, for a mark of secrecy in it. A guard may heed it or not.
     """
 
     way: Way

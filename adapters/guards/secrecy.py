@@ -67,6 +67,8 @@ class SecrecySettings(Settings):
         "túi mật",
     )
     """Expressions that hold such a word and are no mark, in capitals or not."""
+    heed_overrides: bool = True
+    """Whether a document passes that a person at the sender answers for; it is signed with who, and why."""
 
 
 async def open_secrecy(context: GuardContext) -> Guard:
@@ -77,14 +79,18 @@ async def open_secrecy(context: GuardContext) -> Guard:
 class _Secrecy:
     def __init__(self, settings: SecrecySettings) -> None:
         self._marks = Marks(settings.words, settings.harmless)
+        self._heeds_overrides = settings.heed_overrides
 
     async def judge(self, message: GuardedMessage) -> Verdict:
         for place, text in _texts(message):
             mark = self._marks.first_in(text)
             if mark is None:
                 continue
-            if message.override is not None:
-                return Passes(f"The {place} carries the mark {mark}; let through by override.")
+            if message.override is not None and self._heeds_overrides:
+                return Passes(
+                    f"The {place} carries the mark {mark}; let through by override of {message.override.by}: "
+                    f"{message.override.reason}"
+                )
             return Refuses(
                 "secrecy-mark",
                 f"Văn bản có dấu hiệu mật «{mark}», không được gửi qua trục. / The {place} carries the mark {mark}: "

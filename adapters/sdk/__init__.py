@@ -42,7 +42,6 @@ from adapters.sdk.node_api import NodeApi
 from adapters.sdk.sending import (
     DeliveryState,
     OutgoingAttachment,
-    Override,
     SentDocument,
     SentRecipient,
     Standing,
@@ -52,6 +51,7 @@ from adapters.sdk.sending import (
 )
 from adapters.sdk.units import DeclaredUnit, UnitStanding
 from adapters.sdk.waiting import Lock, MessageKind, Waiting
+from schemas.envelope import Override
 
 __all__ = [
     "Accepted",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from adapters.pdf_signatures import PdfSignature
 from schemas.codes import AgencyCode
-from schemas.envelope import Sha256Hex
+from schemas.envelope import Override, Sha256Hex
 from schemas.message import Message
 
 
@@ -47,7 +47,7 @@ class Delivery:
 
     `about` are the message ids that a status, recall, update or replacement speaks of; `missing` those among them that
     never came here for this agency, though the node waited for them. `signer` is the subject of the certificate that
-    sealed it.
+    sealed it. `override` is who answers, at the sender, for a mark of secrecy that a guard reads in it.
     """
 
     key: DeliveryKey
@@ -60,6 +60,7 @@ class Delivery:
     accepted_at: datetime
     received_at: datetime
     missing: tuple[Sha256Hex, ...] = ()
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapters.sdk.deliveries import DeliveryKey
 from schemas.codes import AgencyCode
-from schemas.envelope import SecrecyLevel, Selector, Sha256Hex
+from schemas.envelope import Override, SecrecyLevel, Selector, Sha256Hex
 from schemas.message import BusinessType, Document, DocumentCode, StaffInfo, StatusCode, StatusMessage
 
 
@@ -22,17 +22,6 @@ class OutgoingAttachment:
     content_type: str
     description: str
     path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A person's word that a message may be sent although a guard reads a mark of secrecy in it.
-
-    It is kept with the message for ever, with the time of the submission. No override lets a secrecy level through.
-    """
-
-    by: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -14,7 +14,7 @@ from adapters.composing import parse_metadata
 from adapters.content_types import content_type_of
 from adapters.sdk import OutgoingAttachment, Submitted
 from adapters.spool import CHUNK
-from node.cli.options import Dir, Json, wake_daemon, with_node
+from node.cli.options import Dir, Json, OverrideBy, OverrideReason, override_of, wake_daemon, with_node
 from node.cli.orders import code_of
 from node.cli.showing import short
 from node.foundation import Foundation
@@ -23,6 +23,7 @@ from node.usecases.amendments import Amendments, Change
 from runtime.files import storage_errors
 from runtime.terminal import say, show_json
 from schemas.codes import AgencyCode
+from schemas.envelope import Override
 from schemas.errors import Rejected
 
 DocumentName: TypeAlias = Annotated[
@@ -74,6 +75,8 @@ def update(
     meta: Meta = None,
     subject: Subject = None,
     due: Due = None,
+    override: OverrideReason = None,
+    override_by: OverrideBy = None,
     add: Annotated[Codes, typer.Option("--add", metavar="CODE", help="A receiver who gets the document now.")] = None,
     remove: Annotated[
         Codes, typer.Option("--remove", metavar="CODE", help="A receiver from whom the document is recalled.")
@@ -93,7 +96,14 @@ def update(
 
     [bold]congvan node update 3fa2b1c0 --reason 'Bổ sung nơi nhận' --add H31 --remove H29[/bold]
     """
-    change = _change(reason, files or (), meta, {"subject": subject, "due_date": due}, key)
+    change = _change(
+        reason,
+        files or (),
+        meta,
+        {"subject": subject, "due_date": due},
+        key=key,
+        override=override_of(override, override_by),
+    )
     added, removed = _codes("--add", add) or (), _codes("--remove", remove) or ()
     _order(folder, lambda amendments: amendments.update(document, change, add=added, remove=removed), as_json=as_json)
 
@@ -118,6 +128,8 @@ def replace(
     meta: Meta = None,
     subject: Subject = None,
     due: Due = None,
+    override: OverrideReason = None,
+    override_by: OverrideBy = None,
     key: Key = None,
     folder: Dir = Path(),
     as_json: Json = False,
@@ -127,7 +139,7 @@ def replace(
     Example: [bold]congvan node replace 3fa2b1c0 --file moi.pdf --number 6102/VPCP-KSTT --reason 'Sửa phụ lục'[/bold]
     """
     options = {"subject": subject, "due_date": due, "code": code_of(number, None)}
-    change = _change(reason, files, meta, options, key)
+    change = _change(reason, files, meta, options, key=key, override=override_of(override, override_by))
     chosen = _codes("--to", to)
     _order(folder, lambda amendments: amendments.replace(documents, change, to=chosen), as_json=as_json)
 
@@ -160,7 +172,13 @@ def _order(folder: Path, order: Callable[[Amendments], Awaitable[Submitted]], *,
 
 
 def _change(
-    reason: str, files: Sequence[Path], meta: Path | None, options: dict[str, object], key: str | None
+    reason: str,
+    files: Sequence[Path],
+    meta: Path | None,
+    options: Mapping[str, object],
+    *,
+    key: str | None,
+    override: Override | None,
 ) -> Change:
     metadata: dict[str, object] = {}
     if meta is not None:
@@ -181,6 +199,7 @@ def _change(
         attachments=attachments,
         key=_key(key),
         fingerprint=hashlib.sha256(json.dumps(said).encode()).hexdigest(),
+        override=override,
     )
 
 

@@ -14,6 +14,8 @@ from node.settings import NodeFolder
 from node.usecases.ownership import require_own_database
 from runtime.wakeups import ring
 from schemas.codes import AgencyCode
+from schemas.envelope import Override
+from schemas.errors import Rejected
 
 T = TypeVar("T")
 
@@ -35,6 +37,31 @@ FromCode: TypeAlias = Annotated[
         help="The agency that sends; needed only where the node serves several.",
     ),
 ]
+
+OverrideReason: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--override",
+        metavar="WHY",
+        help="Send it although a guard reads a mark of secrecy in it: why that may be. Signed with the document.",
+    ),
+]
+OverrideBy: TypeAlias = Annotated[
+    str | None, typer.Option("--override-by", metavar="WHO", help="Who answers for --override, by name and office.")
+]
+
+
+def override_of(reason: str | None, by: str | None) -> Override | None:
+    """The override that the two options name; None if neither is given. Raises `option-missing` for half of it."""
+    if reason is None and by is None:
+        return None
+    if not (reason or "").strip() or not (by or "").strip():
+        raise Rejected(
+            "option-missing",
+            "An override says why, and who answers for it.",
+            mend="Give both --override WHY and --override-by WHO.",
+        )
+    return Override(by=(by or "").strip(), reason=(reason or "").strip())
 
 
 def with_node(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T:

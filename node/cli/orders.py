@@ -24,7 +24,7 @@ from node.usecases.identity import COMMAND_ADAPTER
 from runtime.files import storage_errors
 from runtime.terminal import progress
 from schemas.codes import AgencyCode
-from schemas.envelope import Selector
+from schemas.envelope import Override, Selector
 from schemas.errors import Rejected
 from schemas.findings import Finding
 from schemas.limits import MIB
@@ -52,6 +52,7 @@ class Order:
     metadata_file: Path | None
     options: Mapping[str, object]
     key: str | None
+    override: Override | None = None
 
     @property
     def codes(self) -> list[AgencyCode]:
@@ -260,6 +261,7 @@ async def _submit(
         attachments=attachments,
         expires_at=expires_at,
         selectors=selectors,
+        override=order.override,
     )
     submitted = await node.submitter.submit(COMMAND_ADAPTER, submission, progress=advance)
     return Sent(submitted, key, message, selectors=selectors)

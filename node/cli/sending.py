@@ -10,7 +10,16 @@ import typer
 from rich.markup import escape
 
 from node.cli.agencies import offered_recipients
-from node.cli.options import Dir, FromCode, Json, wake_daemon, with_node
+from node.cli.options import (
+    Dir,
+    FromCode,
+    Json,
+    OverrideBy,
+    OverrideReason,
+    override_of,
+    wake_daemon,
+    with_node,
+)
 from node.cli.orders import Order, Sent, code_of, files_and_recipients, submit_order
 from node.cli.showing import plain, recipients_table
 from node.cli.waiting import all_received, wait_for_receipts
@@ -59,6 +68,8 @@ def send(
     secrecy: Annotated[
         str | None, typer.Option(help="Its secrecy level: mat, toi-mat or tuyet-mat. Such a document is refused.")
     ] = None,
+    override: OverrideReason = None,
+    override_by: OverrideBy = None,
     key: Annotated[
         str | None, typer.Option(help="Your own key for this message: the same key sends it once, however often given.")
     ] = None,
@@ -98,6 +109,7 @@ def send(
         metadata_file=meta,
         options={name: value for name, value in options.items() if value is not None},
         key=key,
+        override=override_of(override, override_by),
     )
     with_node(folder, lambda node: _send(node, order, timedelta(seconds=wait_seconds) if wait else None, as_json))
 

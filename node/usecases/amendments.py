@@ -25,7 +25,7 @@ from node.usecases.submit import Submitter
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.codes import AgencyCode
-from schemas.envelope import Sha256Hex
+from schemas.envelope import Override, Sha256Hex
 from schemas.errors import Rejected
 from schemas.message import (
     Business,
@@ -68,6 +68,7 @@ class Change:
     attachments: Sequence[OutgoingAttachment] = ()
     key: str | None = None
     fingerprint: Sha256Hex | None = None
+    override: Override | None = None
 
 
 class Amendments:
@@ -188,7 +189,14 @@ class Amendments:
             raise Rejected("text-beyond-peers", long[0].message, element=long[0].element, mend="Shorten the text.")
         return await self._submitter.submit(
             COMMAND_ADAPTER,
-            Submission(key=key, fingerprint=fingerprint, message=document, attachments=change.attachments, about=ids),
+            Submission(
+                key=key,
+                fingerprint=fingerprint,
+                message=document,
+                attachments=change.attachments,
+                about=ids,
+                override=change.override,
+            ),
         )
 
     async def _composed(

@@ -105,6 +105,7 @@ class Guards:
                 for attachment in delivery.attachments
             ),
             recipient=delivery.key.recipient,
+            override=delivery.override,
         )
         judged = await self._judge(
             message, {"message": delivery.key.message_id, "recipient": str(delivery.key.recipient)}

@@ -132,9 +132,11 @@ def recorded(
 
 def delivery_of(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:
     """The message as an adapter sees it. Its bytes were verified when they came; the record holds no others."""
+    envelope = read_envelope(parse_envelope(stored.sealed))
     return Delivery(
         key=DeliveryKey(row.message_id, row.code),
-        message=read_envelope(parse_envelope(stored.sealed)).message,
+        message=envelope.message,
+        override=envelope.extension.override,
         about=stored.about,
         missing=missing,
         attachments=tuple(

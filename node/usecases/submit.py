@@ -317,6 +317,7 @@ def _envelope(submission: Submission, part: Part, kept: Sequence[KeptAttachment]
     extension = Extension(
         submission_id=part.submission_id,
         about=part.about,
+        override=submission.override,
         expires_at=submission.expires_at,
         selectors=part.selectors,
         attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in sizes.items()),

@@ -18,6 +18,7 @@ from schemas.envelope import (
     AttachmentSize,
     Envelope,
     Extension,
+    Override,
     SecrecyLevel,
     Selector,
     SelectorKind,
@@ -264,6 +265,7 @@ def envelopes(draw: st.DrawFn, text: Texts = ANY_TEXT) -> Envelope:
         about=about,
         selectors=tuple(draw(st.lists(selector, min_size=0 if document.recipients else 1, max_size=2))),
         secrecy=draw(st.none() | st.sampled_from(SecrecyLevel)),
+        override=draw(st.none() | st.builds(Override, label, label)),
         expires_at=draw(st.none() | st.datetimes(timezones=st.just(UTC))),
         attachment_sizes=tuple(
             AttachmentSize(content_id.removeprefix(CONTENT_ID_PREFIX), draw(st.integers(0, 2**63 - 1)))

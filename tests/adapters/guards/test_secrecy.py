@@ -107,6 +107,12 @@ async def test_an_override_lets_a_marked_document_pass_and_is_spoken_of(guard: G
     assert "override" in verdict.note
 
 
+async def test_an_operator_may_heed_no_override() -> None:
+    """Where the setting says so, nobody's word lets a marked document pass."""
+    strict = await open_secrecy(context("secrecy", heed_overrides=False))
+    assert isinstance(await strict.judge(message(subject="KẾ HOẠCH MẬT", override=Override("B", "C"))), Refuses)
+
+
 async def test_a_document_that_was_sent_by_mistake_can_be_recalled(guard: Guard) -> None:
     """A recall passes though it quotes the subject: whoever has the document is to give it back."""
     marked = message(subject="KẾ HOẠCH MẬT")

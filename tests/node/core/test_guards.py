@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adapters.guards.protocol import GuardedMessage, Passes, Refuses, Verdict, Waits, Way
+from adapters.guards.secrecy import open_secrecy
 from adapters.pdf_signatures import PdfSignature
-from adapters.sdk import Awaiting, Delivery, DeliveryKey, Health, Outcome
+from adapters.sdk import Awaiting, Delivery, DeliveryKey, Health, Outcome, Override, Submission
 from node.store.states import HandoverState
 from node.store.verdicts import GuardVerdict, VerdictKind
 from node.usecases.guarding import Post
 from schemas.errors import Rejected, Unavailable
 from schemas.receipts import ReceiptEvent
+from schemas.travel import parse_envelope, read_envelope
+from tests.adapters.guards.guarded import context
 from tests.node.core.asking import handed, outbox_row, statuses_sent, verified
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
@@ -214,3 +217,36 @@ async def test_a_guard_watches_the_ways_that_it_is_set_to(
         message_id = await node.submit(document(H23))
         assert (await outbox_row(node, message_id)).verdicts == ()
     assert guard.asked == []
+
+
+async def test_an_override_is_signed_shown_and_known_at_the_recipient(
+    tmp_path: Path, world: World, hub: HubSimulator, column: DatabaseColumn
+) -> None:
+    """Who answers for a marked document stands in record, story and envelope; the guard at the recipient heeds it."""
+    posts = [Post("secrecy", await open_secrecy(context("secrecy")), BOTH, 1.0)]
+    who = Override("Trần Văn B", "Đã giải mật ngày 01/11/2026")
+    async with open_node(tmp_path / "node", world.identity(), hub.url, column, posts=posts) as node:
+        await node.directory.sync(node.hub)
+        marked = document(H23, H23, subject="KẾ HOẠCH MẬT")
+        with pytest.raises(Rejected, match="MẬT"):
+            await node.submit(marked, key="1")
+        submission = Submission(key="1", fingerprint=digest_of(b""), message=marked, override=who)
+        message_id = (await node.facade.submit(submission)).message_id
+        row = await outbox_row(node, message_id)
+        assert row.override == who
+        assert row.verdicts[0].reason is not None
+        events = {step.event: step.text for step in (await node.queries.story(message_id)).events}
+        assert who.by in events["guard.overridden"]
+        sealed = await node.queries.sealed(message_id)
+        assert read_envelope(parse_envelope(sealed)).extension.override == who
+        theirs = envelope(document(G22, H23, subject="KẾ HOẠCH MẬT"))
+        overridden = world.sealed(replace(theirs, extension=replace(theirs.extension, override=who)))
+        bare = world.sealed(envelope(document(G22, H23, subject="KẾ HOẠCH MẬT", document_id="G22,2026/11/22,2/VP")))
+        hub.deliver(overridden.data, [H23])
+        hub.deliver(bare.data, [H23])
+        async with node.running("receiver", "handover"):
+            await handed(node, overridden.message_id, HandoverState.HANDED_OVER)
+            refused = await handed(node, bare.message_id, HandoverState.REFUSED)
+    assert refused.trouble is not None
+    assert refused.trouble.code == "secrecy-mark"
+    assert [delivery.override for delivery in node.adapter.deliveries] == [who]

@@ -195,3 +195,26 @@ def test_a_node_of_several_agencies_needs_from(
     assert f"{first.code}, {second}" in ran.err
     ran = congvan("node", "send", letter, "--to", first.code, *FACTS, "--from", second, "--dir", first.root, "--json")
     assert json.loads(ran.out)["from"] == second
+
+
+def test_a_marked_document_is_sent_only_when_somebody_answers_for_it(
+    congvan: Congvan, node: EnrolledNode, letter: Path
+) -> None:
+    """A mark of secrecy in the subject is refused; with a name and a reason it is sent, and both are shown."""
+    order = ("send", letter, "--to", node.code, "--number", "1/KH", "--subject", "Kế hoạch MẬT", "--dir", node.root)
+    refused = congvan("node", *order)
+    assert refused.status == 1
+    assert "secrecy-mark" in refused.err
+    half = congvan("node", *order, "--override", "Đã giải mật")
+    assert half.status == 1
+    assert "--override-by" in half.err
+    ran = congvan("node", *order, "--override", "Đã giải mật", "--override-by", "Trần Văn B", "--json")
+    assert ran.status == 0, ran.err
+    message = json.loads(ran.out)["message_id"]
+    assert story(congvan, node, message)["outbox"]["override"] == {"by": "Trần Văn B", "reason": "Đã giải mật"}
+    shown = congvan("node", "show", message, "--dir", node.root).out
+    assert "Override: Trần Văn B" in shown
+    assert "secrecy passed" in shown
+    traced = congvan("node", "trace", message, "--dir", node.root).out
+    assert "guard.overridden" in traced
+    assert "Đã giải mật" in traced
