@@ -35,6 +35,7 @@ from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
 from congvan.audit.report import audit
 from congvan.audit.sources import opened as opened_sources
 from hub.usecases.balance import balance_of
+from node.store.states import HandoverState
 from schemas.errors import Rejected
 from schemas.message import BusinessType, Document, Priority, StatusCode
 from tests.together.documents import document, recall, status
@@ -165,6 +166,15 @@ class ExchangeMachine(RuleBasedStateMachine):
         except Rejected:
             return
 
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        message_id, _, _ = data.draw(st.sampled_from(self.sent))
+        try:
+            self.run(self.site.hub.foundation.cancellation.cancel(message_id, None, reason="Gửi nhầm", actor="test"))
+        except Rejected:
+            return
+
     # What the programs do
 
     @rule(name=_nodes, fault=_faults)
@@ -251,6 +261,7 @@ class ExchangeMachine(RuleBasedStateMachine):
         for _ in range(3):
             await self.site.run_dry()
             self.site.clock.advance(2 * _AN_HOUR)
+        await self._drive_parked_again()
         await self.site.run_dry()
         assert len(self.taken) == len(set(self.taken))
         for recalling, about in self.recalled.items():
@@ -266,6 +277,14 @@ class ExchangeMachine(RuleBasedStateMachine):
         assert found.hub is not None
         assert found.hub[1].balance.overall.pending == 0
         assert found.is_clean
+
+    async def _drive_parked_again(self) -> None:
+        """What the software could not take is on its way until a person drives it again."""
+        for name in NODES:
+            foundation = self.site.node(name).foundation
+            for row in await foundation.queries.inbox(limit=10_000):
+                if any(one.state is HandoverState.PARKED for one in row.handovers):
+                    await foundation.parked.drive_again(row.message.message_id)
 
 
 def test_nothing_is_lost_and_nothing_comes_twice(ground: Ground, quiet: None) -> None:
