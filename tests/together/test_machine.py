@@ -287,6 +287,8 @@ class ExchangeMachine(RuleBasedStateMachine):
                     await foundation.parked.drive_again(row.message.message_id)
 
 
+# A long play was asked for, and ends when it ends.
+@pytest.mark.timeout(0 if _EXAMPLES else 120)
 def test_nothing_is_lost_and_nothing_comes_twice(ground: Ground, quiet: None) -> None:
     """After any play, run dry, each acknowledged message is handed over or ended, once, with every receipt in place."""
     ExchangeMachine.ground = ground
