@@ -221,3 +221,31 @@ def test_adapters_that_cannot_run_stop_the_start_by_name(
     with pytest.raises(Rejected) as error:
         asyncio.run(serve(NodeFolder(node.root), asyncio.Event()))
     assert error.value.code == rule
+
+
+def test_an_adapter_in_a_process_of_its_own_takes_and_sends_documents(
+    new_node: Callable[..., EnrolledNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `process = true` filedrop does in a child what it does inside the node; the metrics count its calls."""
+    node = new_node("Sở Tư pháp")
+    settings = node.root / "congvan.toml"
+    table = "[adapters.filedrop]\n"
+    assert table in settings.read_text()
+    settings.write_text(settings.read_text().replace(table, table + "process = true\nsettle_seconds = 0.1\n"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("CONGVAN_NODE__NODE__OPERATIONS__LISTEN", f"127.0.0.1:{port}")
+    drop = node.root / "filedrop"
+    with served_node(node.root):
+        until((drop / "out").is_dir)
+        item = drop / "out" / "first"
+        item.mkdir()
+        (item / "thu.pdf").write_bytes(b"%PDF-1.4")
+        facts = 'subject = "Báo cáo"\ncode = "12/BC"\nplace = "Hải Dương"\nsigner = "Nguyễn Văn Mẫu"\n'
+        (item / "meta.toml").write_text(f'{facts}to = ["{node.code}"]\n')
+        (taken,) = until(lambda: list((drop / "in").glob("*/attachments/thu.pdf")))
+        assert taken.read_bytes() == b"%PDF-1.4"
+        counted = 'congvan_node_adapter_deliveries_total{adapter="filedrop",outcome="accepted"}'
+        until(lambda: counted in _get(port, "/metrics")[1])
+        assert 'congvan_node_adapter_up{adapter="filedrop"} 1.0' in _get(port, "/metrics")[1]
