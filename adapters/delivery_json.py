@@ -9,10 +9,27 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from adapters.message_json import JsonShape, MessageJson
+from adapters.pdf_signatures import PdfSignature
 from adapters.sdk import Delivery, IncomingAttachment
 from schemas.names import safe_name
 
 MessageId: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SignatureJson(JsonShape):
+    """Chữ ký số trong tệp PDF / A signature in a PDF file, as it was when the node looked."""
+
+    field: str
+    signer: str | None = None
+    signed_at: datetime | None = None
+    intact: bool
+    """What was signed is as it was signed."""
+    covers_whole_file: bool
+    modified: bool
+    """Something was added that a signed file may not be given."""
+    trusted: bool
+    """The signer's certificate leads to an anchor of the node's settings."""
+    fault: str | None = None
 
 
 class AttachmentFactsJson(JsonShape):
@@ -27,6 +44,8 @@ class AttachmentFactsJson(JsonShape):
     description: str
     size: int
     sha256: str
+    signatures: tuple[SignatureJson, ...]
+    """Those found in it, where the node's guard for signed PDF files runs and looked."""
 
 
 class DeliveryJson(JsonShape):
@@ -61,5 +80,19 @@ def attachment_facts(delivery: Delivery) -> Iterator[tuple[IncomingAttachment, A
                 description=attachment.description,
                 size=attachment.size,
                 sha256=attachment.digest,
+                signatures=tuple(map(_signature, attachment.signatures)),
             ),
         )
+
+
+def _signature(signature: PdfSignature) -> SignatureJson:
+    return SignatureJson(
+        field=signature.field,
+        signer=signature.signer,
+        signed_at=signature.signed_at,
+        intact=signature.intact,
+        covers_whole_file=signature.covers_whole_file,
+        modified=signature.modified,
+        trusted=signature.trusted,
+        fault=signature.fault,
+    )

@@ -141,7 +141,7 @@ def fetched(delivery: Delivery, *, path: str) -> FetchedMessage:
         recipient=delivery.key.recipient.value,
         message=message_json(delivery.message),
         attachments=tuple(
-            AttachmentJson(**facts.model_dump(), path=f"{path}/attachments/{facts.number}")
+            AttachmentJson(**dict(facts), path=f"{path}/attachments/{facts.number}")
             for _, facts in attachment_facts(delivery)
         ),
         about=delivery.about,

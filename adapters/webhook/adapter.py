@@ -7,6 +7,7 @@ import base64
 import contextlib
 import ssl
 from datetime import timedelta
+from random import Random
 from typing import ClassVar
 
 import structlog
@@ -17,12 +18,13 @@ from adapters.listening import listening
 from adapters.message_json import message_json
 from adapters.problems import fault_answer
 from adapters.sdk import AdapterContext, Delivery, Guarantee, Health, Later, NodeApi, Outcome
+from adapters.webhook.following import EventFollower
 from adapters.webhook.links import AttachmentLinks
 from adapters.webhook.pushing import Pusher, open_session
 from adapters.webhook.settings import WebhookSettings
 from adapters.webhook.shapes import PushedAttachment, PushedMessage
 from certs.signed_posts import LEAST_SECRET
-from runtime.files import storage_errors
+from runtime.files import make_private_folder, storage_errors
 from runtime.passphrases import read_secret
 from runtime.settings import settings_of
 from schemas.errors import Rejected
@@ -43,6 +45,7 @@ class Webhook:
         self,
         pusher: Pusher,
         links: AttachmentLinks,
+        events: EventFollower | None,
         node: NodeApi,
         settings: WebhookSettings,
         *,
@@ -51,6 +54,7 @@ class Webhook:
     ) -> None:
         self._pusher = pusher
         self._links = links
+        self._events = events
         self._node = node
         self._settings = settings
         self._name = name
@@ -91,11 +95,11 @@ class Webhook:
 
     async def _attachment(self, facts: AttachmentFactsJson, *, inside: bool) -> PushedAttachment:
         if not inside:
-            return PushedAttachment(**facts.model_dump(), url=f"{self._base}{self._links.path(facts)}")
+            return PushedAttachment(**dict(facts), url=f"{self._base}{self._links.path(facts)}")
         async with self._node.open_attachment(facts.sha256) as chunks:
             content = b"".join([chunk async for chunk in chunks])
         encoded = await asyncio.to_thread(base64.b64encode, content)
-        return PushedAttachment(**facts.model_dump(), content=encoded.decode())
+        return PushedAttachment(**dict(facts), content=encoded.decode())
 
     async def run(self, stop: asyncio.Event) -> None:
         async with listening(
@@ -103,6 +107,8 @@ class Webhook:
         ) as url:
             self._base = self._settings.link_base or str(url).rstrip("/")
             log.info("webhook.listening", url=str(url))
+            if self._events is not None:
+                await self._events.run(stop)
             await stop.wait()
 
     async def health(self) -> Health:
@@ -134,7 +140,11 @@ async def open_webhook(context: AdapterContext) -> Webhook:
         links = AttachmentLinks(
             context.node, secret, lifetime=timedelta(seconds=settings.link_seconds), clock=context.clock
         )
-        return Webhook(pusher, links, context.node, settings, name=context.name, resources=stack.pop_all())
+        place = context.folder / "events.json"
+        events = EventFollower(context.node, pusher, place, chance=Random()) if settings.events else None
+        if events is not None:
+            await asyncio.to_thread(make_private_folder, context.folder)
+        return Webhook(pusher, links, events, context.node, settings, name=context.name, resources=stack.pop_all())
 
 
 def _trust(settings: WebhookSettings) -> ssl.SSLContext:

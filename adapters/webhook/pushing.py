@@ -10,14 +10,17 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 from yarl import URL
 
-from adapters.sdk import Accepted, Later, Never, Outcome, Refused
+from adapters.sdk import Accepted, Later, Never, Refused
 from certs.signed_posts import error_words, signature_headers
 from schemas.limits import KIB
+
+#: What an answer means.
+Pushed: TypeAlias = Accepted | Refused | Later | Never
 
 KEY_HEADER: Final = "Congvan-Delivery"
 
@@ -49,7 +52,7 @@ class Pusher:
         self._timeout = timeout_seconds
         self._clock = clock
 
-    async def push(self, body: bytes, key: str) -> Outcome:
+    async def push(self, body: bytes, key: str) -> Pushed:
         """Post `body` once. What does not come through is for later."""
         headers = {
             "Content-Type": "application/json",
@@ -67,7 +70,7 @@ class Pusher:
         except (aiohttp.ClientError, OSError) as error:
             return Later(f"The software could not be reached: {error_words(error)}.")
 
-    async def _meant(self, answer: aiohttp.ClientResponse) -> Outcome:
+    async def _meant(self, answer: aiohttp.ClientResponse) -> Pushed:
         status = answer.status
         if 200 <= status < 300:
             return Accepted()

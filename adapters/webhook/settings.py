@@ -52,6 +52,8 @@ class WebhookSettings(ListenSettings):
     """The attachments of one message that come inside, together; the others come by link."""
     link_seconds: Annotated[float, Field(ge=10, le=7 * 86_400)] = 3600.0
     """How long a link holds."""
+    events: bool = False
+    """Whether what happens to the node's messages is sent too, to the same address, from the first start with it on."""
     listen: str = "127.0.0.1:8466"
     """Where attachments are fetched by their links, host:port."""
     link_base: Annotated[str, AfterValidator(_origin_or_nothing)] = ""

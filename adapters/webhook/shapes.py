@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from adapters.delivery_json import AttachmentFactsJson, DeliveryJson
+from adapters.event_json import EventJson
+from adapters.message_json import JsonShape
 
 
 class PushedAttachment(AttachmentFactsJson):
@@ -19,3 +21,10 @@ class PushedMessage(DeliveryJson):
 
     key: str
     attachments: tuple[PushedAttachment, ...]
+
+
+class PushedEvents(JsonShape):
+    """What happened, in order. An event whose number the software has had already is the same event again."""
+
+    events: tuple[EventJson, ...]
+    last: int

@@ -23,7 +23,7 @@ from tests.node.core.world import World
 from tests.services.columns import SqliteColumn
 
 #: Calls of each operation, valid ones, and as many of others.
-EXAMPLES = 4
+EXAMPLES = 3
 
 #: What is asserted of each answer.
 CHECKS = (
