@@ -105,7 +105,7 @@ async def open_vxp(context: AdapterContext) -> Vxp:
         sending = Sending(node, bodies, gate, spool=private / "spool", limits=settings.limits())
         documents = Documents(node, progress, gate, spool=private / "spool", silence_seconds=settings.silence_seconds)
         lists = Lists(node, progress, gate, length=settings.list_length)
-        agencies = Agencies(node, bodies, gate)
+        agencies = Agencies(node, bodies, gate, silence_seconds=settings.silence_seconds)
         posts = {
             "sendEdoc": sending.send,
             "getReceivedEdocList": lists.received,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, TypeAlias
@@ -37,10 +38,11 @@ _MARK: Final = "rows-stand-here"
 class Agencies:
     """Lists stream, page by page: a national directory has a hundred thousand rows."""
 
-    def __init__(self, node: NodeApi, bodies: Bodies, gate: Gate) -> None:
+    def __init__(self, node: NodeApi, bodies: Bodies, gate: Gate, *, silence_seconds: float) -> None:
         self._node = node
         self._bodies = bodies
         self._gate = gate
+        self._silence = silence_seconds
 
     async def everyone(self, call: Call) -> web.StreamResponse:
         """getAgenciesList."""
@@ -101,17 +103,24 @@ class Agencies:
         head, _, tail = encoded(success(data=[_MARK])).partition(json.dumps(_MARK).encode())
         response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
         await response.prepare(call.request)
-        await response.write(head + page)
         begun = bool(page)
         try:
+            await self._written(response, head + page)
             async for page in pages:
                 if page:
-                    await response.write((b"," if begun else b"") + page)
+                    await self._written(response, (b"," if begun else b"") + page)
                     begun = True
-        except Unavailable as error:
+            await response.write_eof(tail)
+        except (Unavailable, TimeoutError) as error:
+            if call.request.transport is not None:
+                call.request.transport.abort()
             raise ConnectionResetError("the answer broke off") from error
-        await response.write_eof(tail)
         return response
+
+    async def _written(self, response: web.StreamResponse, piece: bytes) -> None:
+        """Send a piece, to a reader that takes it in time."""
+        async with asyncio.timeout(self._silence):
+            await response.write(piece)
 
     async def _pages(self, row: Row) -> AsyncIterator[bytes]:
         """The rows in JSON, between commas, a piece for each page of the directory."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,28 +27,35 @@ class _Allowance:
 
 
 class Gate:
-    """Lets requests pass, or says why not. `now` gives seconds of a clock that never goes back."""
+    """Lets requests pass in their turn. Whoever is refused takes that for a refusal of the document: so they wait.
 
-    def __init__(self, settings: VxpSettings, now: Callable[[], float]) -> None:
+    `now` gives seconds of a clock that never goes back, `sleep` lets so many of them pass.
+    """
+
+    def __init__(
+        self,
+        settings: VxpSettings,
+        now: Callable[[], float],
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._settings = settings
         self._now = now
-        self._under_way = 0
+        self._sleep = sleep
+        self._places = asyncio.Semaphore(settings.requests)
         self._transfers = asyncio.Semaphore(settings.transfers)
         self._allowances: dict[str, _Allowance] = {}
 
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """One of the requests under way. Raises Unavailable `busy` if there are as many as may be."""
-        if self._under_way >= self._settings.requests:
-            raise Unavailable("busy", "As many requests as may be are under way.", mend="Come again in a second.")
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """One of the requests that are worked on; raises Unavailable `busy` if none comes free in time."""
+        return self._one_of(self._places)
 
-    def count(self, system_id: str) -> None:
-        """Count a request of a system. Raises `too-many-requests`."""
+    def transfer(self) -> AbstractAsyncContextManager[None]:
+        """A place to copy a document in; raises Unavailable `busy` if none comes free in time."""
+        return self._one_of(self._transfers)
+
+    async def turn(self, system_id: str) -> None:
+        """Wait until the system may make one more request. Raises `too-many-requests` if that is too far away."""
         rate = self._settings.requests_per_second
         burst = max(rate * _WINDOW, 1.0)
         now = self._now()
@@ -55,28 +63,28 @@ class Gate:
         allowance = self._allowances.setdefault(system_id, _Allowance(burst, now))
         allowance.left = min(burst, allowance.left + (now - allowance.at) * rate)
         allowance.at = now
-        if allowance.left < 1:
+        wait = (1 - allowance.left) / rate
+        if wait > self._settings.answer_seconds:
             raise Rejected(
                 "too-many-requests",
                 f"{system_id} makes more than {rate:g} requests a second.",
-                mend="Come again in a second.",
+                mend="Come again in a minute.",
             )
         allowance.left -= 1
+        if wait > 0:
+            await self._sleep(wait)
 
     @contextlib.asynccontextmanager
-    async def transfer(self) -> AsyncIterator[None]:
-        """A place to copy a document in; waits for one, and raises Unavailable `busy` if none comes free in time."""
+    async def _one_of(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._settings.answer_seconds):
-                await self._transfers.acquire()
+                await places.acquire()
         except TimeoutError as error:
-            raise Unavailable(
-                "busy", "As many documents as may be are under way.", mend="Come again in a minute."
-            ) from error
+            raise Unavailable("busy", "As many as may be are under way.", mend="Come again in a minute.") from error
         try:
             yield
         finally:
-            self._transfers.release()
+            places.release()
 
     @contextlib.asynccontextmanager
     async def in_time(self, size: int = 0) -> AsyncIterator[None]:

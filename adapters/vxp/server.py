@@ -41,8 +41,7 @@ class Api:
         """The answer to any request at all."""
         operation = self._operations.get(_operation_name(request.path))
         try:
-            with self._gate.place():
-                return await self._answer(request, operation)
+            return await self._answer(request, operation)
         except CongvanError as error:
             _note(request, error)
             response = refused(error)
@@ -71,8 +70,9 @@ class Api:
                 "method-not-allowed", f"{operation.name} is asked for by {operation.method}, not {request.method}."
             )
         caller = self._systems.verified(request.raw_headers)
-        self._gate.count(caller.system.system_id)
-        response = await operation.handler(Call(request, caller.system, caller.parameters))
+        await self._gate.turn(caller.system.system_id)
+        async with self._gate.place():
+            response = await operation.handler(Call(request, caller.system, caller.parameters))
         if not response.prepared:
             await self._bodies.drain(request)
         return response

@@ -58,11 +58,11 @@ class VxpSettings(ListenSettings):
     listen: str = "127.0.0.1:8445"
     """Where the software connects to, host:port: its endpoint is http://127.0.0.1:8445."""
     requests: Annotated[int, Field(ge=1, le=1000)] = 64
-    """How many requests are worked on at once; further ones are told to come again."""
+    """How many requests are worked on at once; further ones wait."""
     transfers: Annotated[int, Field(ge=1, le=100)] = 8
     """How many documents are sent and fetched at once, each with its copy on the disk; further ones wait."""
-    requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = 50.0
-    """How many requests one system may make in a second, over any two seconds; further ones are told to come again."""
+    requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """How many requests of one system are answered in a second, over any two seconds; further ones wait."""
     answer_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """How long an answer may take to be made, beside a second for every 2 MiB of a document."""
     list_length: Annotated[int, Field(ge=1, le=100_000)] = 1000

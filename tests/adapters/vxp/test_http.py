@@ -129,10 +129,8 @@ async def test_a_node_that_never_answers_is_not_waited_for(open_site: Opener, mo
         assert (await site.client().send(classic({}), **{"from": "G22"})).failure["ErrorCode"] == "503"
 
 
-async def test_requests_beyond_the_limit_are_told_to_come_again(
-    open_site: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While as many as may be are under way, another one is refused in the envelope, at once."""
+async def test_requests_beyond_the_limit_wait(open_site: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While as many as may be are under way, another one waits for its place, and is then answered."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(**_: object) -> int:
@@ -144,9 +142,12 @@ async def test_requests_beyond_the_limit_are_told_to_come_again(
         monkeypatch.setattr(site.node, "count_waiting", slow)
         first = asyncio.create_task(site.client().post("countReceiveEdoc", b"{}"))
         await begun.wait()
-        assert (await site.client().post("getReceivedEdocList")).failure["ErrorCode"] == "503"
+        second = asyncio.create_task(site.client().post("getReceivedEdocList"))
+        refused = await site.client(secret="wrong-secret").post("getReceivedEdocList")
+        assert (refused.failure["ErrorCode"], second.done(), site.node.calls) == ("401", False, [])
         go_on.set()
         assert (await first).ok["count"] == 7
+        assert (await second).ok["data"] == []
 
 
 async def test_a_reader_that_stops_is_given_up(open_site: Opener) -> None:

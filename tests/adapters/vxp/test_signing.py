@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from adapters.vxp.limits import Gate
 from adapters.vxp.parameters import Parameters
+from adapters.vxp.settings import VxpSettings
 from adapters.vxp.systems import System, Systems
 from schemas.errors import Rejected
 from tests.adapters.vxp.client import SdkClient
@@ -172,9 +175,30 @@ def test_a_secret_shows_nowhere() -> None:
     assert "demo-secret" not in repr(System("demo.system.01", b"demo-secret-123", ()))
 
 
-async def test_one_system_cannot_flood_the_node(open_site: Opener) -> None:
-    """Requests beyond a system's rate are refused, in the API's envelope; another system goes on."""
-    async with open_site(requests_per_second=0.5) as site:
+async def test_a_systems_requests_wait_for_their_turn(tmp_path: Path) -> None:
+    """Beyond its rate a system waits, since its software takes an error for the document's; others do not wait."""
+    table = {"system_id": "a", "secret_file": tmp_path / "secret", "codes": ["G22"]}
+    settings = VxpSettings(systems={"a": table}, requests_per_second=2, answer_seconds=1)
+    now, waits = 100.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    gate = Gate(settings, lambda: now, sleep=sleep)
+    for _ in range(6):
+        await gate.turn("a")
+    assert waits == [0.5, 1.0]
+    with pytest.raises(Rejected, match="too-many-requests"):
+        await gate.turn("a")
+    await gate.turn("b")
+    now += 1
+    await gate.turn("a")
+    assert waits == [0.5, 1.0, 0.5]
+
+
+async def test_whoever_waits_too_long_for_a_turn_is_told(open_site: Opener) -> None:
+    """A turn that is further away than an answer may take is an error in the API's envelope."""
+    async with open_site(requests_per_second=0.1, answer_seconds=5) as site:
         client = site.client()
         assert (await client.post("countReceiveEdoc")).ok
         assert (await client.post("countReceiveEdoc")).failure["ErrorCode"] == "429"
