@@ -44,9 +44,6 @@ PROCESSOR = Row(
 #: How many nodes one process simulates: each has a file descriptor, and a process may have 20,000 or fewer.
 _PER_PROCESS: Final = 2500
 
-#: Seconds for which all wait before memory is read, and the processor's time in them.
-_WATCHED: Final = 10.0
-
 _SETTINGS: Final = {"CONGVAN_HUB__EXCHANGE__MAILBOX__WAIT_SECONDS": "600"}
 _POLL: Final = f"{paths.MAILBOX}?wait=600&limit=32"
 
@@ -70,6 +67,8 @@ class WaitingNodes:
 
     async def measure(self, run: Run) -> Sequence[Result]:
         nodes = run.of(quick=1000, full=10_000)
+        # For so long all wait before memory is read, and the processor's time in it.
+        seconds = run.of(quick=4, full=10)
         _allow_descriptors(nodes + 1000)
         folder = run.folder / "waiting"
         folder.mkdir()
@@ -82,11 +81,11 @@ class WaitingNodes:
             run.tell(f"{nodes:,} waiting nodes: {repeat + 1} of {run.repeats}")
             await site.start_hub()
             try:
-                ours = await _waiting(site, chains, site.hub.pid, site.port, _POLL)
+                ours = await _waiting(site, chains, site.hub.pid, site.port, _POLL, seconds)
             finally:
                 await site.stop()
             async with bare.running(site.hub_folder, folder / "bare") as (program, port):
-                theirs = await _waiting(site, chains, program.pid, port, bare.WAIT)
+                theirs = await _waiting(site, chains, program.pid, port, bare.WAIT, seconds)
             pairs[MEMORY].append(Pair(ours.full / MIB, theirs.full / MIB))
             pairs[EACH].append(Pair(ours.each / KIB, theirs.each / KIB))
             pairs[PROCESSOR].append(Pair(ours.processor * 1000, 1000))
@@ -133,13 +132,13 @@ async def _enrolled(site: Site, folder: Path, nodes: int) -> list[Path]:
     return [folder / f"{number}.pem" for number in range(nodes)]
 
 
-async def _waiting(site: Site, chains: Sequence[Path], pid: int, port: int, path: str) -> Waiting:
+async def _waiting(site: Site, chains: Sequence[Path], pid: int, port: int, path: str, seconds: float) -> Waiting:
     """Let every node ask the server `pid` at `port` for `path`, and read what that costs it."""
     empty = memory(pid)
     async with _asking(site, chains, port, path):
         before = processor_seconds(pid)
-        await asyncio.sleep(_WATCHED)
-        return Waiting(len(chains), empty, memory(pid), (processor_seconds(pid) - before) / _WATCHED)
+        await asyncio.sleep(seconds)
+        return Waiting(len(chains), empty, memory(pid), (processor_seconds(pid) - before) / seconds)
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, Table, bindparam, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, String, Table, bindparam, func, or_, select, type_coerce
 
 from certs.signed_directory import AppliedVersion
 from node.store import contact
@@ -69,10 +68,10 @@ def agency(transaction: Transaction, code: AgencyCode, version: int | None = Non
 def _agency(transaction: Transaction, code: AgencyCode, version: int | None) -> AgencyEntry | None:
     # As of now is asked for every receipt and every message: those two questions are built once.
     entry, older = (_ENTRY_NOW, _OLDER_CODES_NOW) if version is None else (_entry(version), _older_codes(version))
-    row = transaction.execute(entry, {"of_code": code}).one_or_none()
+    row = entry.first(transaction, {"of_code": code})
     if row is None:
         return None
-    older_codes = transaction.scalars(older, {"of_code": code})
+    older_codes = older.scalars(transaction, {"of_code": code})
     return AgencyEntry(
         code=row.code,
         name=row.name,
@@ -88,8 +87,8 @@ def standing(transaction: Transaction, code: AgencyCode, version: int | None = N
     if entry is None:
         return None
     status, known = (_STATUS_NOW, _CERTIFICATES_NOW) if version is None else (_status(version), _certificates(version))
-    connection_status = transaction.scalar(status, {"of_connection": entry.connection})
-    certificates = transaction.execute(known, {"of_connection": entry.connection})
+    connection_status = status.scalar(transaction, {"of_connection": entry.connection})
+    certificates = known.all(transaction, {"of_connection": entry.connection})
     # Whose connection is suspended or unknown can neither send nor receive, whatever its own entry says.
     served = entry.status is not EntryStatus.ACTIVE or connection_status == EntryStatus.ACTIVE
     return Standing(
@@ -166,29 +165,35 @@ def holds(table: Table, version: int | None) -> ColumnElement[bool]:
     return (table.c.since <= version) & or_(table.c.until.is_(None), table.c.until > version)
 
 
-def _entry(version: int | None) -> Select[*tuple[Any, ...]]:
-    return select(directory_agencies).where(
-        directory_agencies.c.code == bindparam("of_code"), holds(directory_agencies, version)
+def _entry(version: int | None) -> Prepared:
+    return Prepared(
+        select(directory_agencies).where(
+            directory_agencies.c.code == bindparam("of_code"), holds(directory_agencies, version)
+        )
     )
 
 
-def _older_codes(version: int | None) -> Select[AgencyCode]:
-    return (
+def _older_codes(version: int | None) -> Prepared:
+    return Prepared(
         select(directory_older_codes.c.older_code)
         .where(directory_older_codes.c.code == bindparam("of_code"), holds(directory_older_codes, version))
         .order_by(directory_older_codes.c.older_code)
     )
 
 
-def _status(version: int | None) -> Select[EntryStatus]:
-    return select(directory_connections.c.status).where(
-        directory_connections.c.connection == bindparam("of_connection"), holds(directory_connections, version)
+def _status(version: int | None) -> Prepared:
+    return Prepared(
+        select(directory_connections.c.status).where(
+            directory_connections.c.connection == bindparam("of_connection"), holds(directory_connections, version)
+        )
     )
 
 
-def _certificates(version: int | None) -> Select[str, bytes]:
-    return select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
-        directory_certificates.c.connection == bindparam("of_connection"), holds(directory_certificates, version)
+def _certificates(version: int | None) -> Prepared:
+    return Prepared(
+        select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
+            directory_certificates.c.connection == bindparam("of_connection"), holds(directory_certificates, version)
+        )
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -22,6 +23,7 @@ from node.store.metadata import Code, Transaction
 from node.store.records import MessageFacts
 from node.store.states import MessageKind
 from runtime.columns import Instant
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
@@ -44,24 +46,27 @@ class EventRow:
 _SHOWN = ("at", "name", "code", "text")
 _COLUMNS = ("number", "at", "name", "message_id", "code", "text")
 _NUMBER = select(func.coalesce(func.max(events.c.number), 0) + 1).scalar_subquery()
-_TELL = (
-    insert(events)
-    .from_select(
-        _COLUMNS,
-        select(
-            _NUMBER,
-            bindparam("at_time", type_=Instant),
-            bindparam("of_name"),
-            messages.c.message_id,
-            bindparam("of_code", type_=Code),
-            bindparam("in_words"),
-        ).where(
-            messages.c.message_id == bindparam("of_message"),
-            messages.c.kind.in_(bindparam("kinds", expanding=True)),
-        ),
+
+
+@lru_cache(maxsize=16)
+def _telling(kinds: tuple[MessageKind, ...]) -> Prepared:
+    return Prepared(
+        insert(events)
+        .from_select(
+            _COLUMNS,
+            select(
+                _NUMBER,
+                bindparam("at_time", type_=Instant),
+                bindparam("of_name"),
+                messages.c.message_id,
+                bindparam("of_code", type_=Code),
+                bindparam("in_words"),
+            ).where(messages.c.message_id == bindparam("of_message"), messages.c.kind.in_(kinds)),
+        )
+        .returning(events.c.number)
     )
-    .returning(events.c.number)
-)
+
+
 _DROP = delete(events).where(events.c.number <= bindparam("dropped"))
 _EVERY_KIND: Final = tuple(MessageKind)
 
@@ -77,17 +82,8 @@ def tell(
     kinds: Sequence[MessageKind] = _EVERY_KIND,
 ) -> None:
     """Write one event about a message on record, if it is one of `kinds`."""
-    number = transaction.scalar(
-        _TELL,
-        {
-            "at_time": at,
-            "of_name": name,
-            "of_message": message_id,
-            "of_code": code,
-            "in_words": text,
-            "kinds": kinds,
-        },
-    )
+    told = {"at_time": at, "of_name": name, "of_message": message_id, "of_code": code, "in_words": text}
+    number = _telling(tuple(kinds)).scalar(transaction, told)
     if number is not None and number % _SLACK == 0:
         transaction.execute(_DROP, {"dropped": number - KEPT})
 
