@@ -81,11 +81,11 @@ class WaitingNodes:
             run.tell(f"{nodes:,} waiting nodes: {repeat + 1} of {run.repeats}")
             await site.start_hub()
             try:
-                ours = await _waiting(site, chains, site.hub.pid, site.port, _POLL, seconds)
+                ours = await _waiting(site, chains, site.hub.pid, site.port, _POLL, seconds=seconds)
             finally:
                 await site.stop()
             async with bare.running(site.hub_folder, folder / "bare") as (program, port):
-                theirs = await _waiting(site, chains, program.pid, port, bare.WAIT, seconds)
+                theirs = await _waiting(site, chains, program.pid, port, bare.WAIT, seconds=seconds)
             pairs[MEMORY].append(Pair(ours.full / MIB, theirs.full / MIB))
             pairs[EACH].append(Pair(ours.each / KIB, theirs.each / KIB))
             pairs[PROCESSOR].append(Pair(ours.processor * 1000, 1000))
@@ -132,7 +132,7 @@ async def _enrolled(site: Site, folder: Path, nodes: int) -> list[Path]:
     return [folder / f"{number}.pem" for number in range(nodes)]
 
 
-async def _waiting(site: Site, chains: Sequence[Path], pid: int, port: int, path: str, seconds: float) -> Waiting:
+async def _waiting(site: Site, chains: Sequence[Path], pid: int, port: int, path: str, *, seconds: float) -> Waiting:
     """Let every node ask the server `pid` at `port` for `path`, and read what that costs it."""
     empty = memory(pid)
     async with _asking(site, chains, port, path):
