@@ -50,6 +50,8 @@ class SenderSettings(Settings):
     """How many messages are under way at once; those that are light go together in one request."""
     express_reserve: int = Field(2, ge=1)
     """How many of them are kept for express documents."""
+    bulk_bytes: int = Field(16 * MIB, ge=1)
+    """Messages with attachments of this much in all are bulk: they leave a place to shorter ones, express apart."""
     inline_bytes: int = Field(1 * MIB, ge=0, le=16 * MIB)
     """Attachments of one message up to this much in all travel in the submission itself."""
     backoff: BackoffSettings = BackoffSettings()
@@ -84,6 +86,8 @@ class HandoverSettings(Settings):
     others; one whose software did not answer in time has one place until it answers."""
     express_reserve: int = Field(1, ge=1)
     """How many of them are kept for express documents."""
+    bulk_bytes: int = Field(16 * MIB, ge=1)
+    """Documents with attachments of this much in all leave a place to shorter ones, express apart."""
     timeout: float = Field(300.0, gt=0)
     """How many seconds an adapter may take for one; one more for each 2 MiB of its attachments."""
     hold: float = Field(3600.0, ge=0)

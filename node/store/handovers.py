@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, u
 
 from adapters.sdk import EventName
 from node.store import events
+from node.store.bulk import BULK_BYTES, is_bulk
 from node.store.message_tables import about, handover_predecessors, handovers, outbox
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
@@ -41,12 +42,13 @@ _TIMED = (HandoverState.RESTING, HandoverState.HELD)
 
 @dataclass(frozen=True, slots=True)
 class ReadyHandover:
-    """A hand-over that may be tried now."""
+    """A hand-over that may be tried now. `is_bulk`: its attachments are large."""
 
     message_id: Sha256Hex
     code: AgencyCode
     lane: int
     attempts: int
+    is_bulk: bool = False
 
 
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
@@ -62,8 +64,9 @@ _LATEST_HOLD = Prepared(select(func.max(handovers.c.due_at)).where(handovers.c.s
 _NEXT_DUE = Prepared(
     select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
 )
+_BULK = is_bulk(handovers.c.message_id)
 _READY = (
-    select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts)
+    select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts, _BULK.label("is_bulk"))
     .where(handovers.c.state == HandoverState.READY, handovers.c.lane.between(bindparam("first"), bindparam("last")))
     .order_by(handovers.c.lane, handovers.c.sequence, handovers.c.code)
     .limit(bindparam("most"))
@@ -198,23 +201,26 @@ def ready(
     *,
     limit: int,
     lanes: range,
+    bulk_bytes: int,
+    with_bulk: bool = True,
     of: Collection[AgencyCode] | None = None,
     besides: Collection[AgencyCode] = (),
 ) -> tuple[ReadyHandover, ...]:
     """What may be handed over now, the most urgent lane first, in it in the order of arrival.
 
-    Only in `lanes`; only those `of` some agencies (None: of any), and none of those `besides`.
+    Only in `lanes`; only those `of` some agencies (None: of any), and none of those `besides`; bulk (attachments of
+    `bulk_bytes` in all or more) may be left out.
     """
-    asked = {"most": limit, "first": lanes.start, "last": lanes.stop - 1}
-    if of is None and not besides:
+    asked = {"most": limit, "first": lanes.start, "last": lanes.stop - 1, BULK_BYTES: bulk_bytes}
+    if of is None and not besides and with_bulk:
         return tuple(ReadyHandover(*row) for row in _READY_OF_ALL.all(transaction, asked))
-    chosen: list[ColumnElement[bool]] = []
+    chosen: list[ColumnElement[bool]] = [] if with_bulk else [~_BULK]
     if of is not None:
         chosen.append(handovers.c.code.in_(of))
     if besides:
         chosen.append(handovers.c.code.not_in(besides))
     rows = transaction.execute(_READY.where(*chosen), asked)
-    return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts) for row in rows)
+    return tuple(ReadyHandover(row.message_id, row.code, row.lane, row.attempts, row.is_bulk) for row in rows)
 
 
 def next_due(transaction: Transaction, now: datetime, *, hold: timedelta) -> datetime | None:

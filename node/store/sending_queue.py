@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import bindparam, func, select, update
 
+from node.store.bulk import BULK_BYTES, is_bulk
 from node.store.message_tables import outbox
 from node.store.metadata import Transaction
 from node.store.records import Trouble
@@ -16,32 +18,43 @@ from node.store.troubles import trouble_values
 from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 
+#: As `node.usecases.lanes` has it.
+_EXPRESS: Final = 0
+
 WAITING = tuple(state for state in OutboxState if state.is_waiting)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyMessage:
-    """A message that may be sent now."""
+    """A message that may be sent now. `is_bulk`: its attachments are large."""
 
     message_id: Sha256Hex
     lane: int
     attempts: int
+    is_bulk: bool = False
 
 
 # Looked at after every message: built once.
-_READY = Prepared(
-    select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts)
+_BULK = is_bulk(outbox.c.message_id)
+_ALL_READY = (
+    select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts, _BULK.label("is_bulk"))
     .where(outbox.c.state == OutboxState.READY)
     .order_by(outbox.c.lane, outbox.c.sequence)
     .limit(bindparam("most"))
 )
+_READY = Prepared(_ALL_READY)
+_READY_WITHOUT_BULK = Prepared(_ALL_READY.where((outbox.c.lane == _EXPRESS) | ~_BULK))
 _NEXT_DUE = Prepared(select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING))
 
 
-def ready(transaction: Transaction, *, limit: int) -> tuple[ReadyMessage, ...]:
-    """What may be sent now: the most urgent lane first, in it the oldest first."""
-    rows = _READY.all(transaction, {"most": limit})
-    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts) for row in rows)
+def ready(transaction: Transaction, *, limit: int, bulk_bytes: int, with_bulk: bool = True) -> tuple[ReadyMessage, ...]:
+    """What may be sent now: the most urgent lane first, in it the oldest first.
+
+    Bulk has attachments of `bulk_bytes` in all or more; ordinary bulk may be left out.
+    """
+    statement = _READY if with_bulk else _READY_WITHOUT_BULK
+    rows = statement.all(transaction, {"most": limit, BULK_BYTES: bulk_bytes})
+    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts, bool(row.is_bulk)) for row in rows)
 
 
 def next_due(transaction: Transaction) -> datetime | None:

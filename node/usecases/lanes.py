@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from schemas.message import Priority
 
@@ -32,3 +32,22 @@ def has_room(lane: int, running: Iterable[int], *, parallel: int, reserve: int) 
     """
     ordinary = sum(1 for other in running if other != EXPRESS_LANE)
     return lane == EXPRESS_LANE or ordinary < max(1, parallel - reserve)
+
+
+class Piece(Protocol):
+    """Work in a lane, which may be bulk: large attachments, that take long."""
+
+    @property
+    def lane(self) -> int: ...
+
+    @property
+    def is_bulk(self) -> bool: ...
+
+
+def has_bulk_room(running: Iterable[Piece], *, parallel: int, reserve: int) -> bool:
+    """Whether more ordinary bulk may begin beside what is `running`: it leaves one ordinary place to what is short.
+
+    One place at least is open to all.
+    """
+    bulk = sum(1 for other in running if other.is_bulk and other.lane != EXPRESS_LANE)
+    return bulk < max(1, parallel - reserve - 1)

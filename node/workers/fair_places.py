@@ -1,7 +1,8 @@
 """Who may take a place among the hand-overs under way: no agency's software takes all of them from the others.
 
 An agency, and an adapter, leaves one place to others where the node serves others. An agency whose software did not
-answer in time has one place until it answers; all such agencies together leave one place, too.
+answer in time has one place until it answers; all such agencies together leave one place, too. So does bulk: large
+ordinary documents leave a place to short ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TypeAlias
 from node.settings_exchange import HandoverSettings
 from node.store.handovers import ReadyHandover
 from node.usecases.handover import AdapterRoute, Addressed
-from node.usecases.lanes import EXPRESS_LANE, has_room
+from node.usecases.lanes import EXPRESS_LANE, has_bulk_room, has_room
 from schemas.codes import AgencyCode
 
 #: The agencies that the node serves, by the directory as it stands.
@@ -49,7 +50,13 @@ class FairPlaces:
         settings = self._settings
         if not has_room(row.lane, lanes, parallel=settings.parallel, reserve=settings.express_reserve):
             return False
+        if row.is_bulk and row.lane != EXPRESS_LANE and not self.has_bulk_room(running):
+            return False
         return self._has_share(row.code, running, is_express=row.lane == EXPRESS_LANE)
+
+    def has_bulk_room(self, running: Collection[ReadyHandover]) -> bool:
+        """Whether more ordinary bulk may begin beside those that are `running`."""
+        return has_bulk_room(running, parallel=self._settings.parallel, reserve=self._settings.express_reserve)
 
     def without_place(self, running: Collection[ReadyHandover], *, is_express: bool) -> frozenset[AgencyCode]:
         """The agencies that have all the places that they may have in such lanes: their rows need not be looked at."""

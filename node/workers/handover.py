@@ -57,6 +57,7 @@ class InboxQueue:
         self._clock = clock
         self._backoff = settings.backoff
         self._chance = chance
+        self._bulk_bytes = settings.bulk_bytes
         self.parallel = settings.parallel
         self._hold = timedelta(seconds=settings.hold)
         self._longest_rest = longest_rest(settings.backoff)
@@ -70,11 +71,19 @@ class InboxQueue:
             _ORDINARY: self._places.without_place(running, is_express=False),
         }
         now = self._clock()
+        has_bulk_room = self._places.has_bulk_room(running)
 
         def seen(transaction: Transaction) -> Found[ReadyHandover]:
             rows: list[ReadyHandover] = []
             for lanes, without_place in full.items():
-                ready = partial(handovers.ready, transaction, lanes=lanes, limit=limit)
+                ready = partial(
+                    handovers.ready,
+                    transaction,
+                    lanes=lanes,
+                    limit=limit,
+                    bulk_bytes=self._bulk_bytes,
+                    with_bulk=has_bulk_room or lanes is _EXPRESS,
+                )
                 rows += ready(besides=without_place | hanging)
                 if retried := hanging - without_place:
                     rows += ready(of=retried)

@@ -1,6 +1,7 @@
 """The sender: brings the outbox to the hub, the most urgent first.
 
-Express documents have workers of their own, so that no number of large ordinary attachments can take all.
+Express documents have workers of their own, so that no number of large ordinary attachments can take all; and of those
+for ordinary documents one is left to what is short.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from node.store.records import Trouble
 from node.store.sending_queue import ReadyMessage
 from node.usecases.backoff import longest_rest, wait_after
 from node.usecases.hub_watch import HUB_TROUBLES
-from node.usecases.lanes import has_room
+from node.usecases.lanes import EXPRESS_LANE, has_bulk_room, has_room
 from node.usecases.sending import Sending
 from node.usecases.work import Work
 from node.workers.pool import Found
@@ -40,13 +41,17 @@ class OutboxQueue:
         self._chance = chance
         self._sending = sending
         self._express_reserve = settings.express_reserve
+        self._bulk_bytes = settings.bulk_bytes
         self._clock = clock
         self.parallel = settings.parallel
         self.longest_rest = longest_rest(settings.backoff)
 
-    async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:  # noqa: ARG002
+    async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:
+        with_bulk = self._has_bulk_room(running)
+
         def seen(transaction: Transaction) -> Found[ReadyMessage]:
-            return Found(sending_queue.ready(transaction, limit=limit), sending_queue.next_due(transaction))
+            rows = sending_queue.ready(transaction, limit=limit, bulk_bytes=self._bulk_bytes, with_bulk=with_bulk)
+            return Found(rows, sending_queue.next_due(transaction))
 
         return await self._database.read(seen)
 
@@ -61,7 +66,12 @@ class OutboxQueue:
 
     def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:
         lanes = (other.lane for other in running)
-        return has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve)
+        if not has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve):
+            return False
+        return not row.is_bulk or row.lane == EXPRESS_LANE or self._has_bulk_room(running)
+
+    def _has_bulk_room(self, running: Collection[ReadyMessage]) -> bool:
+        return has_bulk_room(running, parallel=self.parallel, reserve=self._express_reserve)
 
     async def put_off(self, row: ReadyMessage, trouble: Trouble) -> None:
         now = self._clock()

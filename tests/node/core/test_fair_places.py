@@ -165,8 +165,8 @@ class Desk:
         known = name if name in adapters else "first"
         return Connected(known, adapters[known])
 
-    def begin(self, code: AgencyCode, lane: int = _ORDINARY) -> bool:
-        row = ReadyHandover(f"{len(self.running):064x}", code, lane, 0)
+    def begin(self, code: AgencyCode, lane: int = _ORDINARY, *, is_bulk: bool = False) -> bool:
+        row = ReadyHandover(f"{len(self.running):064x}", code, lane, 0, is_bulk)
         if not self.places.admits(row, self.running):
             return False
         self.running.append(row)
@@ -211,3 +211,11 @@ def test_express_documents_of_one_agency_leave_a_place_as_well() -> None:
     assert [desk.begin(H23, EXPRESS_LANE) for _ in range(4)] == [True, True, True, False]
     assert desk.full(is_express=True) == {H23}
     assert desk.begin(H31, EXPRESS_LANE)
+
+
+def test_bulk_leaves_a_place_to_short_documents() -> None:
+    """Of three places for ordinary documents large ones have two, whoever they are for; express ones have their own."""
+    desk = Desk(first=RecordingAdapter())
+    assert [desk.begin(code, is_bulk=True) for code in (H23, H23_12, H31)] == [True, True, False]
+    assert desk.begin(H31)
+    assert desk.begin(H31, EXPRESS_LANE, is_bulk=True)

@@ -105,8 +105,8 @@ async def test_a_look_at_a_long_queue_costs_what_a_look_at_a_short_one_does(node
         driver = connection.connection.driver_connection
         driver.set_progress_handler(count, 1)
         try:
-            sending_queue.ready(connection, limit=8)
-            handovers.ready(connection, limit=8, lanes=range(LANES))
+            sending_queue.ready(connection, limit=8, bulk_bytes=1000)
+            handovers.ready(connection, limit=8, lanes=range(LANES), bulk_bytes=1000)
         finally:
             driver.set_progress_handler(None, 0)
         return taken

@@ -256,6 +256,22 @@ async def test_ordinary_documents_leave_room_for_express_ones(node: Node, hub: H
             await becomes(node, name, OutboxState.ACCEPTED)
 
 
+async def test_large_documents_leave_a_place_to_short_ones(node: Node, hub: HubSimulator, tmp_path: Path) -> None:
+    """However many large ordinary documents wait, a short one that came after them is sent beside them."""
+    large = tmp_path / "lớn.pdf"
+    large.write_bytes(bytes(2000))
+    hub.faults.hold = lambda envelope: bool(envelope.extension.attachment_sizes)
+    node.settings = with_workers(4, express_reserve=1, bulk_bytes=2000)
+    waiting = [await node.submit(document(), large, key=f"large {number}") for number in range(12)]
+    short = await node.submit(document(), key="short")
+    async with node.running("sender"):
+        await becomes(node, short, OutboxState.ACCEPTED)
+        assert set(hub.tries) == {*waiting[:2], short}
+        hub.faults.hold = lambda _envelope: False
+        for name in waiting:
+            await becomes(node, name, OutboxState.ACCEPTED)
+
+
 async def test_a_message_is_never_in_two_submissions_at_once(node: Node, hub: HubSimulator) -> None:
     """While a submission is on its way, wake-ups start no second one of the same message."""
     hub.faults.hold = lambda _envelope: True
@@ -310,6 +326,8 @@ async def test_a_message_that_the_hub_chokes_on_holds_up_no_other(node: Node, hu
         assert (await outbox_row(node, poison)).state.is_waiting
 
 
-def with_workers(parallel: int, *, express_reserve: int) -> ExchangeSettings:
-    sender = SETTINGS.sender.model_copy(update={"parallel": parallel, "express_reserve": express_reserve})
+def with_workers(parallel: int, *, express_reserve: int, bulk_bytes: int = 1 << 24) -> ExchangeSettings:
+    sender = SETTINGS.sender.model_copy(
+        update={"parallel": parallel, "express_reserve": express_reserve, "bulk_bytes": bulk_bytes}
+    )
     return SETTINGS.model_copy(update={"sender": sender})
