@@ -259,9 +259,9 @@ async def test_ordinary_documents_leave_room_for_express_ones(node: Node, hub: H
 async def test_large_documents_leave_a_place_to_short_ones(node: Node, hub: HubSimulator, tmp_path: Path) -> None:
     """However many large ordinary documents wait, a short one that came after them is sent beside them."""
     large = tmp_path / "lớn.pdf"
-    large.write_bytes(bytes(2000))
+    large.write_bytes(bytes(2_000_000))
     hub.faults.hold = lambda envelope: bool(envelope.extension.attachment_sizes)
-    node.settings = with_workers(4, express_reserve=1, bulk_bytes=2000)
+    node.settings = with_workers(4, express_reserve=1, bulk_bytes=2_000_000)
     waiting = [await node.submit(document(), large, key=f"large {number}") for number in range(12)]
     short = await node.submit(document(), key="short")
     async with node.running("sender"):
