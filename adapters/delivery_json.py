@@ -32,6 +32,13 @@ class SignatureJson(JsonShape):
     fault: str | None = None
 
 
+class OverrideJson(JsonShape):
+    """Who answers, at the sender, for a mark of secrecy that a guard reads in the document, and why."""
+
+    by: str
+    reason: str
+
+
 class AttachmentFactsJson(JsonShape):
     """A file that came with a document. `name` is as its sender wrote it: make it safe before it names a file."""
 
@@ -63,6 +70,7 @@ class DeliveryJson(JsonShape):
     signed_at: datetime
     accepted_at: datetime
     received_at: datetime
+    override: OverrideJson | None = None
 
 
 def attachment_facts(delivery: Delivery) -> Iterator[tuple[IncomingAttachment, AttachmentFactsJson]]:
@@ -83,6 +91,12 @@ def attachment_facts(delivery: Delivery) -> Iterator[tuple[IncomingAttachment, A
                 signatures=tuple(map(_signature, attachment.signatures)),
             ),
         )
+
+
+def override_json(delivery: Delivery) -> OverrideJson | None:
+    """The override that came with the message, if one did."""
+    who = delivery.override
+    return OverrideJson(by=who.by, reason=who.reason) if who else None
 
 
 def _signature(signature: PdfSignature) -> SignatureJson:

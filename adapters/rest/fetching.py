@@ -11,7 +11,7 @@ from aiohttp import web
 
 from adapters.attachment_answers import BYTES, answer_attachment, untrusted_headers
 from adapters.classic_deliveries import write_delivery
-from adapters.delivery_json import attachment_facts
+from adapters.delivery_json import attachment_facts, override_json
 from adapters.message_json import message_json
 from adapters.rest.inbox import MESSAGE_PATH, RECEIVING, delivery_key, delivery_unknown
 from adapters.rest.operations import Answer, Call, Operation, Words, json_answer
@@ -150,4 +150,5 @@ def fetched(delivery: Delivery, *, path: str) -> FetchedMessage:
         signed_at=delivery.signed_at,
         accepted_at=delivery.accepted_at,
         received_at=delivery.received_at,
+        override=override_json(delivery),
     )

@@ -24,6 +24,7 @@ Software that fetches its messages itself is served by an adapter that answers `
 
 from __future__ import annotations
 
+from adapters.pdf_signatures import PdfSignature
 from adapters.sdk.adapter import Adapter, AdapterContext, AdapterFactory, Guarantee, Health
 from adapters.sdk.deliveries import (
     Accepted,
@@ -76,6 +77,7 @@ __all__ = [
     "Outcome",
     "OutgoingAttachment",
     "Override",
+    "PdfSignature",
     "Refused",
     "SentDocument",
     "SentRecipient",

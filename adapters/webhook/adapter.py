@@ -13,7 +13,7 @@ from typing import ClassVar
 import structlog
 from yarl import URL
 
-from adapters.delivery_json import AttachmentFactsJson, attachment_facts
+from adapters.delivery_json import AttachmentFactsJson, attachment_facts, override_json
 from adapters.listening import listening
 from adapters.message_json import message_json
 from adapters.problems import fault_answer
@@ -90,6 +90,7 @@ class Webhook:
             signed_at=delivery.signed_at,
             accepted_at=delivery.accepted_at,
             received_at=delivery.received_at,
+            override=override_json(delivery),
         )
         return await asyncio.to_thread(lambda: pushed.model_dump_json(exclude_none=True).encode())
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.kit.messages import NOW, Repertoire
 from adapters.process.codec import HEADER, frame, value_in
-from adapters.sdk import Awaiting, Later, Standing
+from adapters.sdk import Awaiting, Later, Override, PdfSignature, Standing
 from schemas.errors import Rejected
+
+SIGNATURE = PdfSignature(
+    field="1",
+    signer="Nguyễn Thị Lan",
+    signed_at=NOW,
+    intact=True,
+    covers_whole_file=False,
+    modified=True,
+    trusted=False,
+    fault="Đã bị sửa",
+)
 
 
 def over(value: object) -> object:
@@ -23,6 +35,17 @@ def test_every_message_comes_over_as_it_is(tmp_path: Path) -> None:
     repertoire = Repertoire(tmp_path)
     cases = [*repertoire.every_kind(), repertoire.hostile()]
     assert [over(case.delivery) for case in cases] == [case.delivery for case in cases]
+
+
+def test_what_guards_found_comes_over(tmp_path: Path) -> None:
+    """An attachment's signatures, and who answers for a document, are the same on the other side."""
+    plain = next(case.delivery for case in Repertoire(tmp_path).every_kind() if case.delivery.attachments)
+    guarded = replace(
+        plain,
+        attachments=(replace(plain.attachments[0], signatures=(SIGNATURE,)), *plain.attachments[1:]),
+        override=Override("Trần Văn B", "Đã giải mật"),
+    )
+    assert over(guarded) == guarded
 
 
 def test_outcomes_errors_and_plain_values_come_over() -> None:
