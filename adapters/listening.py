@@ -49,7 +49,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-PathOrNothing = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+def _absolute(path: Path | None) -> Path | None:
+    if path is not None and not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+PathOrNothing = Annotated[Path | None, BeforeValidator(lambda value: value or None), AfterValidator(_absolute)]
 
 
 class ListenSettings(Settings):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from yarl import URL
 
 from adapters.listening import ListenSettings, listening
+from certs.authority import Authority
+from certs.keys import new_p256_key, write_certificates, write_key
+from certs.tls import client_context
 from runtime.settings import settings_of
 from schemas.errors import Rejected, Unavailable
 
@@ -60,6 +65,35 @@ def test_certificate_and_key_go_together() -> None:
     """One of the two files of TLS alone is an error of the settings, not plain HTTP."""
     with pytest.raises(Rejected, match="set together"):
         settings_of(ListenSettings, {"tls_key_file": "/key.pem"}, source="x")
+
+
+def test_files_are_named_by_absolute_paths() -> None:
+    """A relative path would mean another file wherever the node is started."""
+    with pytest.raises(Rejected, match="absolute"):
+        settings_of(ListenSettings, {"tls_key_file": "k", "tls_certificate_file": "c"}, source="x")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.create(tmp_path / "authority", "Thử", now=datetime.now(UTC))
+
+
+async def test_with_certificate_and_key_it_speaks_tls(tmp_path: Path, authority: Authority) -> None:
+    """A client that trusts the authority gets its answer over TLS; one that speaks plain HTTP gets none."""
+    key = new_p256_key()
+    files = {"tls_key_file": tmp_path / "key.pem", "tls_certificate_file": tmp_path / "chain.pem"}
+    write_key(files["tls_key_file"], key, None)
+    chain = authority.issue_server(key.public_key(), ["127.0.0.1"], datetime.now(UTC))
+    write_certificates(files["tls_certificate_file"], chain)
+    async with served(hello, **files) as url:
+        assert url.scheme == "https"
+        tls = client_context([authority.root])
+        reader, writer = await asyncio.open_connection(url.host, url.port, ssl=tls, server_hostname="127.0.0.1")
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert "xin chào".encode() in await reader.readuntil("xin chào".encode())
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            assert b"HTTP" not in await exchanged(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
 async def test_what_is_no_http_gets_the_adapters_own_answer() -> None:
