@@ -47,8 +47,8 @@ _OLDER: Final = {AgencyCode("000.00.00.H23"): OWN, AgencyCode("000.00.00.G22"): 
 class Faults:
     """What goes wrong at the node.
 
-    `refuse_attachments`: none can be opened. `break_after`: the stream fails after so many bytes. `hold`: streams stop
-    after their first piece until it is set. `refuse_submissions`: how many submissions are answered `Unavailable` from
+    `refuse_attachments`: none can be opened. `break_after`: the stream fails after so many bytes. `hold`: streams that
+    are opened give nothing until it is set. `refuse_submissions`: how many submissions are answered `Unavailable` from
     now on.
     """
 
@@ -208,20 +208,21 @@ class StandInNode:
     async def open_attachment(self, digest: Sha256Hex, *, start: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         self.opened += 1
         content = self._contents.get(digest)
-        if content is None or self.faults.refuse_attachments:
+        faults = self.faults
+        if content is None or faults.refuse_attachments:
             raise Unavailable("blob-missing", f"The attachment {digest} is not on the disk.", mend="Try again.")
 
         async def chunks() -> AsyncIterator[bytes]:
             given = 0
             for chunk in content.chunks(start):
-                if self.faults.break_after is not None and given + len(chunk) > self.faults.break_after:
-                    yield chunk[: max(0, self.faults.break_after - given)]
+                if faults.hold is not None:
+                    await faults.hold.wait()
+                if faults.break_after is not None and given + len(chunk) > faults.break_after:
+                    yield chunk[: max(0, faults.break_after - given)]
                     raise Unavailable("storage-failed", "The stand-in node's disk fails in mid-stream.")
                 yield chunk
                 given += len(chunk)
                 await asyncio.sleep(0)
-                if self.faults.hold is not None:
-                    await self.faults.hold.wait()
 
         yield chunks()
 

@@ -20,9 +20,11 @@ from schemas.limits import MIB
 #: Bytes of attachments for which an adapter has one second more, as at a node.
 _BYTES_A_SECOND: Final = 2 * MIB
 #: How often a hand-over that is for later is tried, and how often the software is given a chance to fetch.
-_TRIES: Final = 5
+_TRIES: Final = 7
 _TAKES: Final = 50
 _PAUSE: Final = 0.02
+#: How long an adapter may take until it says that it is well; one that says so never is used all the same.
+_START: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Stage:
         stop = asyncio.Event()
         running = asyncio.create_task(adapter.run(stop), name="adapter.run")
         try:
+            await self._started(adapter)
             yield adapter
         finally:
             stop.set()
@@ -72,6 +75,13 @@ class Stage:
                 async with asyncio.timeout(self.patience):
                     await running
             await asyncio.wait_for(adapter.close(), self.patience)
+
+    async def _started(self, adapter: Adapter) -> None:
+        """Give an adapter that listens, or connects, the moment that it needs to say that it is well."""
+        with contextlib.suppress(Exception):  # what health() raises is the business of the check `life`
+            async with asyncio.timeout(_START):
+                while not (await adapter.health()).ok:  # noqa: ASYNC110 - an adapter tells nobody
+                    await asyncio.sleep(_PAUSE)
 
     async def make_adapter(self) -> Adapter:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,11 +109,11 @@ class Stage:
     async def hand_over(self, adapter: Adapter, case: Case) -> Answer:
         """Hand `case` over until it is settled, or the kit's patience ends: what the node would have in the end."""
         answer: Answer = Failed("Nothing was tried.")
-        for _ in range(_TRIES):
+        for failures in range(_TRIES):
             answer = await self.attempt(adapter, case)
             if not isinstance(answer, Later | Failed):
                 break
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_PAUSE * 2**failures)
         return await self.settled(case, answer)
 
     async def settled(self, case: Case, answer: Answer) -> Answer:

@@ -11,8 +11,8 @@ from typing import Final
 from adapters.kit.ledger import Ledger
 from adapters.kit.memory import memory_rise
 from adapters.kit.messages import Case
-from adapters.kit.stage import Stage, answered
-from adapters.sdk import Accepted, Later, Never, Refused
+from adapters.kit.stage import Answer, Stage, answered
+from adapters.sdk import Accepted, Awaiting, Never, Refused
 from schemas.limits import MIB
 
 #: An adapter that streams keeps a few chunks; one that does not, keeps all of them.
@@ -63,17 +63,17 @@ async def names(stage: Stage, ledger: Ledger) -> None:
             _require_harmless(stage, ledger, case)
 
 
-async def _require_accepted(stage: Stage, ledger: Ledger, case: Case, answer: object) -> None:
+async def _require_accepted(stage: Stage, ledger: Ledger, case: Case, answer: Answer) -> None:
     done = f"Delivered {case.title}."
     if isinstance(answer, Accepted):
         await stage.require_shown(ledger, case, done)
-    elif stage.probe is None and not isinstance(answer, Later) and hasattr(answer, "__dataclass_fields__"):
+    elif stage.probe is None and isinstance(answer, Awaiting):
         ledger.could_not_see("what is fetched: there is no probe that fetches")
     else:
         ledger.broke(
             done=done,
             expected="It is handed over.",
-            happened=answered(answer),  # type: ignore[arg-type]  # any answer
+            happened=answered(answer),
             mend="Take every attachment that the type allows; where the software cannot, say Never with the reason.",
         )
 
