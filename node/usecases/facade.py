@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.sdk import (
     DeclaredUnit,
@@ -33,6 +35,9 @@ from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Sha256Hex
 
+#: Submissions of one adapter that are worked on at once. The next ones wait: a flood is its own adapter's trouble.
+SUBMISSIONS: Final = 64
+
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
@@ -55,16 +60,19 @@ class NodeFacade:
         self._name = name
         self._desk = desk or name
         self._parts = parts
+        self._room = asyncio.Semaphore(SUBMISSIONS)
 
     @property
     def served_codes(self) -> Sequence[AgencyCode]:
         return self._parts.directory.served_codes
 
     async def submit(self, submission: Submission) -> Submitted:
-        return await self._parts.submitter.submit(self._name, submission)
+        async with self._room:
+            return await self._parts.submitter.submit(self._name, submission)
 
     async def report(self, report: StatusReport) -> Submitted:
-        return await self._parts.responder.report(self._name, report)
+        async with self._room:
+            return await self._parts.responder.report(self._name, report)
 
     async def sent(
         self,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
 import pytest
 
-from adapters.sdk import DeliveryKey, Standing, StatusReport
+from adapters.sdk import DeliveryKey, Standing, StatusReport, Submission, Submitted
+from node.usecases.facade import SUBMISSIONS
 from schemas.errors import Rejected
 from schemas.message import DocumentCode, StaffInfo, StatusCode
 from tests.node.core.asking import outbox_row, statuses_sent
@@ -99,3 +103,25 @@ async def test_agencies_are_looked_up_page_by_page(node: Node) -> None:
     assert [entry.code for entry in await node.facade.agencies("hai duong", under=H23_12)] == [H23_12]
     (found,) = await node.facade.agencies(OLDER_H31.value)
     assert (found.code, found.older_codes) == (H31, (OLDER_H31,))
+
+
+async def test_an_adapter_that_floods_waits_for_itself(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bounded number of one adapter's submissions is worked on at once, and another adapter's go on beside them."""
+    released = asyncio.Event()
+    under_way: Counter[str] = Counter()
+
+    async def submit(adapter: str, _submission: Submission) -> Submitted:
+        under_way[adapter] += 1
+        await released.wait()
+        return Submitted("0" * 64, repeated=False)
+
+    monkeypatch.setattr(node.submitter, "submit", submit)
+    flooding, other = node.facade_of("flooding"), node.facade_of("other")
+    submission = Submission(key="1", fingerprint="0" * 64, message=document(H23, G22))
+    tasks = [asyncio.create_task(flooding.submit(submission)) for _ in range(3 * SUBMISSIONS)]
+    tasks.append(asyncio.create_task(other.submit(submission)))
+    await asyncio.sleep(0.05)
+    assert under_way == {"flooding": SUBMISSIONS, "other": 1}
+    released.set()
+    await asyncio.gather(*tasks)
+    assert under_way["flooding"] == 3 * SUBMISSIONS
