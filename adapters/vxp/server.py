@@ -34,6 +34,7 @@ class Api:
 
     def application(self) -> web.Application:
         application = web.Application()
+        application.on_response_prepare.append(_close_afterwards)
         application.router.add_route("*", "/{path:.*}", self.answer, expect_handler=_go_on)
         return application
 
@@ -86,6 +87,12 @@ def fault(status: int, sentence: str) -> web.Response:
 def _operation_name(path: str) -> str:
     """The last part of the path, whatever prefix the endpoint has, and however many slashes stand between."""
     return next((part for part in reversed(path.split("/")) if part), "").lower()
+
+
+async def _close_afterwards(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """The SDK asks to keep connections and opens a new one for each call: those that it leaves would fill the node."""
+    response.force_close()
+    response.headers[hdrs.CONNECTION] = "close"
 
 
 async def _go_on(request: web.Request) -> None:

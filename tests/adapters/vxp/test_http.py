@@ -98,6 +98,27 @@ async def test_nobody_is_asked_to_go_on_who_did_not_ask(site: Site) -> None:
     assert (await site.client().post("countReceiveEdoc")).interim == ()
 
 
+async def test_no_connection_is_kept(open_site: Opener) -> None:
+    """The SDK opens a connection for each call and may leave it open: the API closes it, whatever Keep-Alive asks."""
+    async with open_site(connections=2) as site:
+        key = offer(site)
+        readers = []
+        for _ in range(5):
+            client = site.client()
+            client.parameters["docId"] = str(key)
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(site.endpoint.rpartition(":")[2]))
+            lines = [*client.signed_headers(), ("Host", b"x"), ("Connection", b"Keep-Alive")]
+            lines = [b"%s: %s\r\n" % (name.encode(), value) for name, value in lines]
+            writer.write(b"GET /downloadEdoc HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+            async with asyncio.timeout(20):
+                answer = await reader.read()
+            assert b"\r\nConnection: close\r\n" in answer
+            assert answer.endswith(b"</edXML>\n")
+            readers.append((reader, writer))
+        for _, writer in readers:
+            writer.close()
+
+
 async def test_a_fault_of_ours_has_an_envelope(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks inside, the answer is an error of the API that says nothing of the inside."""
 
