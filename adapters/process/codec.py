@@ -40,6 +40,11 @@ _TYPES: Final[Mapping[str, type]] = {
 _ERRORS: Final[Mapping[str, type[CongvanError]]] = {"Rejected": Rejected, "Unavailable": Unavailable}
 
 
+def carried_types() -> frozenset[type]:
+    """The values and enumerations that a frame may hold."""
+    return frozenset(_TYPES.values())
+
+
 def frame(value: object) -> bytes:
     """A frame with `value`. Raises TypeError for what no frame carries."""
     blobs: list[bytes] = []

@@ -12,7 +12,7 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 
 #: What may be called; nothing else of the object that stands behind it.
-_CALLS: Final = frozenset({
+CALLS: Final = frozenset({
     "submit", "report", "sent", "agency", "agencies", "declare", "retire", "waiting", "count_waiting", "lock", "unlock",
     "delivery", "settle", "events", "last_event",
 })  # fmt: skip
@@ -32,7 +32,7 @@ class NodeSide:
         match name:
             case "node":
                 called, given, named = parts
-                if called not in _CALLS:
+                if called not in CALLS:
                     raise Rejected("call-unknown", f"A node has no call {called!r}.")
                 return await getattr(self._node, called)(*given, **named)
             case "attachment-open":
