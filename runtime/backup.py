@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -33,6 +33,10 @@ SUMS: Final = "SHA256SUMS"
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES})
 
 
+#: The attachments that a copied database needs as files.
+Named: TypeAlias = Callable[[Connection], Iterator[Sha256Hex]]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is backed up: the folder `root` and what in it. `blobs` holds attachments; None if they lie elsewhere.
@@ -46,7 +50,7 @@ class Source:
     blobs: Path | None
     plain: tuple[Path, ...]
     secret: tuple[Path, ...]
-    named: Callable[[Connection], Iterator[Sha256Hex]]
+    named: Named
     told: Callable[[Connection], dict[str, Any]]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection
-
-from runtime.backup import STORY, SUMS, Story, read_story
+from runtime.backup import STORY, SUMS, Named, Story, read_story
 from runtime.database_copy import damage_of, reading_copy
 from runtime.files import storage_errors
 from runtime.terminal import Count
@@ -30,9 +28,7 @@ class Checked:
     faults_count: int
 
 
-def check_backup(
-    backup: Path, program: str, named: Callable[[Connection], Iterator[Sha256Hex]], *, count: Count
-) -> Checked:
+def check_backup(backup: Path, program: str, named: Named, *, count: Count) -> Checked:
     """Read every byte of the backup of a `program`; `named` gives the attachments that its database needs as files.
 
     Raises `backup-unfinished`, `backup-story`, `backup-foreign` for the backup of another program.
@@ -53,9 +49,7 @@ def check_backup(
     return Checked(story, tuple(faults), number)
 
 
-def _faults(
-    backup: Path, story: Story, named: Callable[[Connection], Iterator[Sha256Hex]], count: Count
-) -> Iterator[str]:
+def _faults(backup: Path, story: Story, named: Named, count: Count) -> Iterator[str]:
     if _digest(backup / SUMS) != story.sums:
         yield f"{SUMS} was changed: nothing that it says can be relied on."
         return

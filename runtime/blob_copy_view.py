@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
-from runtime.blob_copy import BlobCopy
-from runtime.terminal import say, show_json
+from runtime.blob_copy import BlobCopy, copy_folder
+from runtime.blobs import BlobStore
+from runtime.terminal import counting, say, show_json
+
+
+async def copy_attachments(folder: Path, blobs: BlobStore, owner: str) -> BlobCopy:
+    """Copy the attachments in `folder` to `blobs`, `owner`'s, with their number on the terminal meanwhile."""
+    with counting("Copying attachments") as count:
+        return await copy_folder(folder, blobs, owner, began=count.begin, advanced=count.advance)
 
 
 def show_copy(copy: BlobCopy, *, as_json: bool) -> None:

@@ -7,10 +7,7 @@ from pathlib import Path
 import typer
 
 from hub.cli.options import Dir, Json, with_hub
-from hub.foundation import Foundation
-from runtime.blob_copy import BlobCopy, copy_folder
-from runtime.blob_copy_view import show_copy
-from runtime.terminal import Count, counting
+from runtime.blob_copy_view import copy_attachments, show_copy
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -29,10 +26,5 @@ def copy(folder: Dir = Path(), as_json: Json = False) -> None:
 
     Example: [bold]congvan hub blobs copy --dir /srv/hub[/bold]
     """
-    with counting("Copying attachments") as count:
-        copied = with_hub(folder, lambda hub: _copy(hub, count))
+    copied = with_hub(folder, lambda hub: copy_attachments(hub.folder.data, hub.blobs, hub.blobs_owner))
     show_copy(copied, as_json=as_json)
-
-
-async def _copy(hub: Foundation, count: Count) -> BlobCopy:
-    return await copy_folder(hub.folder.data, hub.blobs, hub.blobs_owner, began=count.begin, advanced=count.advance)

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from node.cli.options import Dir, Json
 from node.settings import NodeFolder
 from node.usecases.backup import NAMED, PROGRAM, backup_source
-from runtime.backup import back_up
-from runtime.backup_check import check_backup
-from runtime.backup_view import show_backup, show_check
-from runtime.clock import utc_now
-from runtime.terminal import counting
+from runtime.backup_view import Backup, Base, Keys, Target, check, make_backup
 
 
-def backup(
-    target: Annotated[Path, typer.Argument(metavar="BACKUP", help="A new or empty folder.")],
-    keys: Annotated[bool, typer.Option("--keys", help="Take the private keys in as well.")] = False,
-    base: Annotated[
-        Path | None, typer.Option(help="An earlier backup on the same disk, whose attachments are linked, not copied.")
-    ] = None,
-    folder: Dir = Path(),
-    as_json: Json = False,
-) -> None:
+def backup(target: Target, keys: Keys = False, base: Base = None, folder: Dir = Path(), as_json: Json = False) -> None:
     """Back up the node as of one moment, whether it runs or not: a folder that can stand in its place.
 
     Example: [bold]congvan node backup /backup/2026-11-22 --base /backup/2026-11-21 --dir /srv/node[/bold]
     """
-    source = backup_source(NodeFolder(folder))
-    with counting("Backing up the node") as count:
-        story = back_up(source, target, with_keys=keys, base=base, now=utc_now(), count=count)
-    show_backup(story, target, as_json=as_json)
+    make_backup(backup_source(NodeFolder(folder)), target, with_keys=keys, base=base, as_json=as_json)
 
 
-def backup_check(
-    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The folder of a backup.")],
-    as_json: Json = False,
-) -> None:
+def backup_check(backup: Backup, as_json: Json = False) -> None:
     """Read a backup whole: is every file what was backed up, and is every attachment there? Exits with 1 if not.
 
     Example: [bold]congvan node backup-check /backup/2026-11-22[/bold]
     """
-    with counting("Checking the backup") as count:
-        checked = check_backup(backup, PROGRAM, NAMED, count=count)
-    show_check(checked, backup, as_json=as_json)
+    check(backup, PROGRAM, NAMED, as_json=as_json)

@@ -7,10 +7,7 @@ from pathlib import Path
 import typer
 
 from node.cli.options import Dir, Json, with_node
-from node.foundation import Foundation
-from runtime.blob_copy import BlobCopy, copy_folder
-from runtime.blob_copy_view import show_copy
-from runtime.terminal import Count, counting
+from runtime.blob_copy_view import copy_attachments, show_copy
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -29,10 +26,5 @@ def copy(folder: Dir = Path(), as_json: Json = False) -> None:
 
     Example: [bold]congvan node blobs copy --dir /srv/node[/bold]
     """
-    with counting("Copying attachments") as count:
-        copied = with_node(folder, lambda node: _copy(node, count))
+    copied = with_node(folder, lambda node: copy_attachments(node.folder.blobs, node.blobs, node.blobs_owner))
     show_copy(copied, as_json=as_json)
-
-
-async def _copy(node: Foundation, count: Count) -> BlobCopy:
-    return await copy_folder(node.folder.blobs, node.blobs, node.blobs_owner, began=count.begin, advanced=count.advance)
