@@ -35,12 +35,14 @@ def publish(runs: Annotated[list[Path], typer.Argument(help="Files of benchmarks
     loaded = [json.loads(path.read_text(encoding="utf-8")) for path in runs]
     rows = merged(loaded)
     page = _PAGE.read_text(encoding="utf-8")
-    _PAGE.write_text(with_table(page, table(rows)), encoding="utf-8")
     _CHARTS.mkdir(exist_ok=True)
     (_CHARTS / "standings.svg").write_text(standings(rows), encoding="utf-8")
+    drawn = ["![How far each row is from its reach](charts/standings.svg)"]
     for name, title, unit in (("rates", "Documents a second", "documents/s"), ("processor", "Processor time", "ms")):
         if chosen := [row for row in rows if row["unit"] == unit and row["row"].startswith(_CHARTED[name])]:
             (_CHARTS / f"{name}.svg").write_text(beside(f"{title}: ours above, the reference below", chosen), "utf-8")
+            drawn.append(f"![{title}](charts/{name}.svg)")
+    _PAGE.write_text(with_table(page, "\n\n".join((table(rows), *drawn))), encoding="utf-8")
     say(f"{len(rows)} rows are in {_PAGE}.")
 
 

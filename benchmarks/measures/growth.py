@@ -56,7 +56,7 @@ class Growth:
     async def measure(self, run: Run) -> Sequence[Result]:
         folder = run.folder / "growth"
         folder.mkdir()
-        messages, repeats = run.of(quick=50_000, full=1_000_000), run.of(quick=11, full=31)
+        messages, repeats = run.of(quick=20_000, full=1_000_000), run.of(quick=11, full=31)
         world = World.make(folder, datetime.now(UTC) - timedelta(days=1))
         run.tell(f"growth: storing {messages:,} messages")
         await fill(folder / "filled", world, messages)

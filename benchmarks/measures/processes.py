@@ -33,7 +33,7 @@ class Processes:
     rows: ClassVar[tuple[Row, ...]] = (FOUR,)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        documents = run.of(quick=200, full=1000)
+        documents = run.of(quick=100, full=1000)
         folder = run.folder / "processes"
         folder.mkdir()
         async with AsyncExitStack() as stack:
