@@ -1,9 +1,9 @@
 """Statements that every document needs, prepared once: on SQLite they go to the driver as they are.
 
 SQLAlchemy's way from a statement that was built before to SQLite's driver and back takes 18 to 31 µs for a row, the
-driver and SQLite 1.5 µs, this 6 to 8 µs (docs/performance.md). So a `Prepared` has its statement compiled once and then hands text and
-values over by itself; values and results pass through the types of the columns as they do in SQLAlchemy. On PostgreSQL,
-whose driver is not for this thread to call, SQLAlchemy runs the same statement.
+driver and SQLite 1.5 µs, this 6 to 8 µs (docs/performance.md). So a `Prepared` has its statement compiled once and then
+hands text and values over by itself; values and results pass through the types of the columns as they do in SQLAlchemy.
+On PostgreSQL, whose driver is not for this thread to call, SQLAlchemy runs the same statement.
 """
 
 from __future__ import annotations
