@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, get_origin
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -68,7 +68,7 @@ class Call:
 
     def query(self, model: type[QueryT]) -> QueryT:
         """The parameters of the query; raises Rejected: `parameter-invalid`."""
-        several = {name for name, one in model.model_fields.items() if "tuple" in str(one.annotation)}
+        several = {name for name, one in model.model_fields.items() if get_origin(one.annotation) is tuple}
         values: dict[str, object] = {}
         for name in dict.fromkeys(self.request.query):
             found = self.request.query.getall(name)
@@ -107,7 +107,7 @@ class Call:
             raise Unavailable("request-broke-off", "The request fell silent before its end.") from error
 
     def message_id(self) -> Sha256Hex:
-        """The message id in the path; raises Rejected: `delivery-unknown`."""
+        """The message id in the path; raises Rejected: `not-found`."""
         text = self.request.match_info["message_id"]
         if not is_sha256_hex(text):
             raise Rejected("not-found", f"{text[:80]!r} is no message id.", mend="It is a SHA-256, 64 digits of hex.")
