@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "adapters" / "tutorial.md").read_text(encoding="utf-8")
 
 #: What makes the page's checks short; what they check stays.
-SHORT = ("--kills", "4", "--huge", "16", "--json")
+SHORT = ("--kills", "2", "--huge", "8", "--json")
 
 
 def blocks(language: str) -> list[str]:
