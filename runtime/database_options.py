@@ -1,4 +1,4 @@
-"""Options of `init` that name a PostgreSQL server."""
+"""Options of commands that name a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ DatabaseCaFile = Annotated[
 ]
 
 
-def database_settings(url: str, password_file: Path | None, tls: str, ca_file: Path | None) -> DatabaseSettings:
-    """The table `[database]` for these options; raises `settings-invalid`."""
+def database_settings(
+    url: str, password_file: Path | None, tls: str, ca_file: Path | None, *, source: str = "--database"
+) -> DatabaseSettings:
+    """The table `[database]` for these options; raises `settings-invalid`, naming `source`."""
     table = {
         "url": url,
         "password_file": password_file.resolve() if password_file else None,
         "tls": tls,
         "ca_file": ca_file.resolve() if ca_file else None,
     }
-    return settings_of(DatabaseSettings, table, source="--database")
+    return settings_of(DatabaseSettings, table, source=source)

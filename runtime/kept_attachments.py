@@ -31,15 +31,24 @@ class AttachmentFault:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentAudit:
-    """Looks at attachments; `deep` reads all their bytes, else presence and length are enough."""
+    """Looks at attachments; `deep` reads all their bytes, else presence and length are enough.
 
-    files: BlobStore
+    `files` is None where a database was given alone, without the store of its files.
+    """
+
+    files: BlobStore | None
     deep: bool
 
+    def reaches(self, kept: KeptBytes | None) -> bool:
+        """Whether the attachment can be looked at; `kept` is None where its bytes are a file."""
+        return kept is not None or self.files is not None
+
     def fault(self, named: AttachmentSize, kept: KeptBytes | None) -> AttachmentFault | None:
-        """What is wrong with the attachment that an envelope names; `kept` is None where its bytes are a file."""
+        """What is wrong with the attachment that an envelope names, which this `reaches`."""
         if kept is not None:
             return self._compared(named, kept.length, lambda: hashlib.sha256(kept.content or b"").hexdigest())
+        if self.files is None:
+            raise ValueError("without the store of files nothing can be said of one")
         try:
             with self.files.open(named.digest) as blob:
                 return self._compared(named, blob.size, lambda: _digest(blob))

@@ -126,11 +126,15 @@ class Findings:
 
 @dataclass(slots=True, kw_only=True)
 class Examined:
-    """How much an audit looked at. `purged` messages have no payload any more; `attachments` are those looked for."""
+    """How much an audit looked at. `purged` messages have no payload any more; `attachments` are those looked for.
+
+    `unreached` of these are files in a store that was not given: nothing is said of them.
+    """
 
     messages: int = 0
     purged: int = 0
     attachments: int = 0
+    unreached: int = 0
     receipts: int = 0
     directory_versions: int = 0
 

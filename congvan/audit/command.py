@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cryptography import x509
 from rich.markup import escape
 
+from certs.keys import read_certificates
+from congvan.audit.opening import opened
 from congvan.audit.report import Audit, audit
-from congvan.audit.sources import opened
+from congvan.audit.servers import Servers
 from hub.cli.audit import audit_fields as hub_fields
 from node.cli.audit import audit_fields as node_fields
 from runtime.audit_view import finding_fields, show_findings
+from runtime.database_options import DatabaseCaFile, DatabaseTls
 from runtime.logs import LogFormat, configure_logs
 from runtime.terminal import say, show_json, show_table
 
@@ -26,22 +31,42 @@ _SHOWN = 50
 @app.command()
 def audit_all(
     places: Annotated[
-        list[str], typer.Argument(metavar="PATH…", help="Folders of a hub and of nodes, or their databases.")
+        list[str],
+        typer.Argument(
+            metavar="PATH|URL…",
+            help="Folders of a hub and of nodes, or their databases: a file, or postgresql://user@host:5432/name.",
+        ),
     ],
     *,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The hub's authority (PEM, its authority/root.pem) under which all is judged. Else what a folder "
+            "holds; for a URL, what a folder given beside it holds.",
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="A file (0600) with the password for the URLs. Else the file that PGPASSFILE names."),
+    ] = None,
+    tls: DatabaseTls = "auto",
+    ca_file: DatabaseCaFile = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every attachment and compare its SHA-256.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Audit a hub and nodes, and check them against each other: nothing lost between them, nothing twice.
 
     Lists what is on its way, since when. Databases that messages went by and that were not given are named as not
-    checked. Works beside running programs. Exits with 1 if anything is unaccounted for.
+    checked, and so are attachments that a URL does not lead to: files beside the database. Works beside running
+    programs. Exits with 1 if anything is unaccounted for.
 
-    Example: [bold]congvan audit /srv/hub /srv/node-h23 /srv/node-g22[/bold]
+    Example: [bold]congvan audit /srv/hub /srv/node-h23 postgresql://auditor@db.example.gov.vn/node_g22[/bold]
     """
     configure_logs(LogFormat.TEXT, "warning")
     began = time.monotonic()
-    found = asyncio.run(_run(places, deep=deep))
+    trusted = read_certificates(authority) if authority else ()
+    found = asyncio.run(_run(places, trusted, Servers(password_file, tls, ca_file), deep=deep))
     if as_json:
         show_json(_fields(found, time.monotonic() - began))
     else:
@@ -50,8 +75,8 @@ def audit_all(
         raise typer.Exit(1)
 
 
-async def _run(places: list[str], *, deep: bool) -> Audit:
-    async with opened(places) as sources:
+async def _run(places: list[str], trusted: tuple[x509.Certificate, ...], servers: Servers, *, deep: bool) -> Audit:
+    async with opened(places, authority=trusted, servers=servers) as sources:
         return await audit(sources, deep=deep)
 
 
@@ -76,6 +101,7 @@ def _fields(found: Audit, seconds: float) -> dict[str, Any]:
             stage.name.lower().replace("_", "-"): number for stage, number in found.on_its_way_count.items()
         },
         "not_checked": found.not_checked,
+        "attachments_not_checked": found.unreached,
         "seconds": round(seconds, 3),
     }
 
@@ -97,4 +123,6 @@ def _show(found: Audit, seconds: float) -> None:
         )
     for missing in found.not_checked:
         say(f"[yellow]Not checked:[/yellow] {escape(missing)}, which was not given.")
+    for name, number in found.unreached.items():
+        say(f"[yellow]Not checked:[/yellow] {number} attachments of {escape(name)}: files, and only a URL was given.")
     say("Everything is accounted for." if found.is_clean else "[red]Not everything is accounted for.[/red]")

@@ -40,6 +40,11 @@ class Audit:
         return {**hub, **{f"the node {name}": side for name, side in self.nodes.items()}}
 
     @property
+    def unreached(self) -> Mapping[str, int]:
+        """How many attachments were not looked at, by the name of the side whose database was given alone."""
+        return {name: side.examined.unreached for name, side in self.sides.items() if side.examined.unreached}
+
+    @property
     def is_clean(self) -> bool:
         return not self.findings_count and all(side.is_clean for side in self.sides.values())
 

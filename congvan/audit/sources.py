@@ -1,31 +1,26 @@
-"""The databases of an audit: folders of hubs and nodes, opened as their own commands open them."""
+"""The databases of an audit, each with what it is judged by; and what all of them say of each message."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeAlias
 
-from hub.cli.audit import audit_of as audit_hub
-from hub.foundation import Foundation as HubFoundation
-from hub.foundation import open_foundation as open_hub
-from hub.settings import HubFolder
+from cryptography import x509
+
 from hub.store import audit_records as hub_records
 from hub.store.audit_records import HubRecord
-from hub.usecases.audit import HubAudit
-from node.cli.audit import audit_of as audit_node
-from node.foundation import Foundation as NodeFoundation
-from node.foundation import open_foundation as open_node
-from node.settings import NodeFolder
+from hub.usecases.audit import HubAudit, audit_hub
 from node.store import audit_records as node_records
 from node.store.audit_records import NodeRecord
-from node.usecases.audit import NodeAudit
+from node.usecases.audit import NodeAudit, audit_node
+from runtime.blobs import BlobStore
+from runtime.database import Database
 from runtime.terminal import Count
+from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 
@@ -37,44 +32,50 @@ Record: TypeAlias = HubRecord | NodeRecord
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """An open hub."""
+    """An open hub: the place that was given, its name, the roots it is judged under.
 
-    folder: Path
-    hub: HubFoundation
+    `blobs` is None where the database was given alone: then attachments that are files are not looked at.
+    """
 
-    @property
-    def name(self) -> str:
-        return self.hub.settings.hub.name
+    place: str
+    name: str
+    database: Database
+    blobs: BlobStore | None
+    authority: Sequence[x509.Certificate]
 
     async def audit(self, *, deep: bool, count: Count) -> HubAudit:
-        return await audit_hub(self.hub, deep=deep, count=count)
+        return await audit_hub(
+            self.database, self.blobs, self.authority, deep=deep, began=count.begin, advanced=count.advance
+        )
 
     async def page(self, after: Sha256Hex) -> list[HubRecord]:
-        return await self.hub.database.read(partial(hub_records.page, after=after, limit=_PAGE))
+        return await self.database.read(partial(hub_records.page, after=after, limit=_PAGE))
 
     async def one(self, message_id: Sha256Hex) -> HubRecord | None:
-        return await self.hub.database.read(partial(hub_records.one, message_id=message_id))
+        return await self.database.read(partial(hub_records.one, message_id=message_id))
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSource:
-    """An open node."""
+    """An open node by its connection, with the agencies that it serves; the rest as of a `HubSource`."""
 
-    folder: Path
-    node: NodeFoundation
-
-    @property
-    def name(self) -> str:
-        return self.node.identity.connection
+    place: str
+    name: str
+    database: Database
+    blobs: BlobStore | None
+    authority: Sequence[x509.Certificate]
+    served: Sequence[AgencyCode]
 
     async def audit(self, *, deep: bool, count: Count) -> NodeAudit:
-        return await audit_node(self.node, deep=deep, count=count)
+        return await audit_node(
+            self.database, self.blobs, self.authority, self.served, deep=deep, began=count.begin, advanced=count.advance
+        )
 
     async def page(self, after: Sha256Hex) -> list[NodeRecord]:
-        return await self.node.database.read(partial(node_records.page, after=after, limit=_PAGE))
+        return await self.database.read(partial(node_records.page, after=after, limit=_PAGE))
 
     async def one(self, message_id: Sha256Hex) -> NodeRecord | None:
-        return await self.node.database.read(partial(node_records.one, message_id=message_id))
+        return await self.database.read(partial(node_records.one, message_id=message_id))
 
 
 @dataclass(slots=True)
@@ -84,60 +85,23 @@ class Sources:
     hub: HubSource | None = None
     nodes: dict[str, NodeSource] = field(default_factory=dict)
 
+    def add(self, source: HubSource | NodeSource) -> None:
+        """Take one more. Raises `audit-source-twice`."""
+        if isinstance(source, NodeSource):
+            if source.name in self.nodes:
+                raise _twice(source, self.nodes[source.name], f"Both are the node {source.name}")
+            self.nodes[source.name] = source
+        else:
+            if self.hub is not None:
+                raise _twice(source, self.hub, "A comparison has one hub")
+            self.hub = source
+
     def all(self) -> list[HubSource | NodeSource]:
         return [*([self.hub] if self.hub else []), *self.nodes.values()]
 
 
-@asynccontextmanager
-async def opened(places: list[str]) -> AsyncIterator[Sources]:
-    """Open what lies at `places`; nothing is migrated or changed.
-
-    Raises `audit-source`, `audit-source-unsupported`, `audit-source-twice`, and what opening raises.
-    """
-    sources = Sources()
-    async with AsyncExitStack() as stack:
-        for place in places:
-            folder = _folder(place)
-            if _is_hub(folder):
-                hub = HubSource(folder, await stack.enter_async_context(open_hub(HubFolder(folder))))
-                if sources.hub is not None:
-                    raise _twice(folder, sources.hub.folder, "A comparison has one hub")
-                sources.hub = hub
-            else:
-                node = NodeSource(folder, await stack.enter_async_context(open_node(NodeFolder(folder))))
-                await node.node.directory.load()
-                if node.name in sources.nodes:
-                    raise _twice(folder, sources.nodes[node.name].folder, f"Both are the node {node.name}")
-                sources.nodes[node.name] = node
-        yield sources
-
-
-def _folder(place: str) -> Path:
-    """The folder of a hub or a node, of which `place` is the path or that of its database."""
-    if "://" in place:
-        raise Rejected(
-            "audit-source-unsupported",
-            f"{place.partition('://')[0]} addresses name no keys to verify by, and no attachments.",
-            mend="Give the folder of the hub or node whose settings name that database.",
-        )
-    path = Path(place)
-    folder = path.parent.parent if path.name in ("hub.db", "node.db") and path.parent.name == "data" else path
-    if not (_is_hub(folder) or (folder / "data" / "node.db").is_file() or NodeFolder(folder).settings_file.is_file()):
-        raise Rejected(
-            "audit-source",
-            f"{place} is neither the folder of a hub or node nor its database.",
-            mend="Give the folder itself: keys to verify by and attachments lie there beside the database.",
-        )
-    return folder
-
-
-def _is_hub(folder: Path) -> bool:
-    """True if a hub's database or its authority lies in `folder`; the database may be on a server."""
-    return (folder / "data" / "hub.db").is_file() or HubFolder(folder).authority.is_dir()
-
-
-def _twice(one: Path, other: Path, why: str) -> Rejected:
-    return Rejected("audit-source-twice", f"{why}: {one} and {other}.", mend="Name each once.")
+def _twice(one: HubSource | NodeSource, other: HubSource | NodeSource, why: str) -> Rejected:
+    return Rejected("audit-source-twice", f"{why}: {one.place} and {other.place}.", mend="Name each once.")
 
 
 async def merged(sources: Sources) -> AsyncIterator[tuple[Sha256Hex, HubRecord | None, Mapping[str, NodeRecord]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, inspect, select, update
 
 from hub.store.directory_tables import hub_state
 from hub.store.metadata import Transaction
@@ -17,6 +17,11 @@ class HubState:
     name: str
     epoch: str
     created_at: datetime
+
+
+def is_hubs(transaction: Transaction) -> bool:
+    """Whether the database has a hub's tables, of whichever schema."""
+    return inspect(transaction).has_table(hub_state.name)
 
 
 def begin(transaction: Transaction, *, name: str, epoch: str, at: datetime) -> None:

@@ -51,7 +51,7 @@ class HubAudit:
 
 async def audit_hub(
     database: Database,
-    files: BlobStore,
+    files: BlobStore | None,
     authority: Sequence[x509.Certificate],
     *,
     deep: bool = False,
@@ -60,8 +60,9 @@ async def audit_hub(
 ) -> HubAudit:
     """Audit the hub whose receipts and directory are signed under `authority`.
 
-    `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. `began` is told how
-    many messages there are, `advanced` of each batch that is done.
+    `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. Without `files`
+    attachments that are files are counted and not looked at. `began` is told how many messages there are, `advanced` of
+    each batch that is done.
     """
     run = _Run(files, authority, deep=deep)
     await database.read(partial(run.examine, began=began, advanced=advanced))
@@ -105,7 +106,7 @@ class _Count:
 class _Run:
     """One audit under way, in a thread with a snapshot."""
 
-    def __init__(self, files: BlobStore, authority: Sequence[x509.Certificate], *, deep: bool) -> None:
+    def __init__(self, files: BlobStore | None, authority: Sequence[x509.Certificate], *, deep: bool) -> None:
         self._examination = Examination(HistoricTrust(authority))
         self.examined, self.findings = self._examination.examined, self._examination.findings
         self.proven = _Count()
@@ -152,6 +153,8 @@ class _Run:
                     f"The attachment {attachment.digest} is missing: {where}.",
                     element=attachment.digest,
                 )
+            elif not self._attachments.reaches(row.kept):
+                self.examined.unreached += 1
             elif fault := self._attachments.fault(attachment, row.kept):
                 finding = AuditFinding(
                     code=fault.code,

@@ -119,6 +119,17 @@ def served_codes(transaction: Transaction, connection: str) -> tuple[AgencyCode,
     )
 
 
+def codes_of(transaction: Transaction, connection: str) -> tuple[AgencyCode, ...]:
+    """The codes of all agencies of `connection`, also those suspended or retired, sorted."""
+    return tuple(
+        transaction.scalars(
+            select(directory_agencies.c.code)
+            .where(directory_agencies.c.connection == connection, holds(directory_agencies, None))
+            .order_by(directory_agencies.c.code)
+        )
+    )
+
+
 def codes_near(transaction: Transaction, code: AgencyCode, *, limit: int) -> tuple[AgencyCode, ...]:
     """Some codes that begin as `code` does (its first two characters), to guess a mistyped one from."""
     root = code.root.parts[-1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, inspect, select
 
+from node.store.message_tables import inbox
 from node.store.metadata import Transaction
 from node.store.standing_tables import record_owner
 
@@ -16,6 +17,11 @@ class Owner:
 
     hub: str
     connection: str
+
+
+def is_nodes(transaction: Transaction) -> bool:
+    """Whether the database has a node's tables, of whichever schema."""
+    return inspect(transaction).has_table(inbox.name)
 
 
 def find(transaction: Transaction) -> Owner | None:

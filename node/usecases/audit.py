@@ -49,7 +49,7 @@ class NodeAudit:
 
 async def audit_node(
     database: Database,
-    files: BlobStore,
+    files: BlobStore | None,
     authority: Sequence[x509.Certificate],
     served: Sequence[AgencyCode],
     *,
@@ -59,8 +59,9 @@ async def audit_node(
 ) -> NodeAudit:
     """Audit the node of the agencies `served`, whose hub signs under `authority`.
 
-    `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. `began` is told how
-    many messages there are, `advanced` of each batch that is done.
+    `deep` reads every attachment and compares its SHA-256; else its presence and length are enough. Without `files`
+    attachments that are files are counted and not looked at. `began` is told how many messages there are, `advanced` of
+    each batch that is done.
     """
     run = _Run(
         AttachmentAudit(files, deep), Examination(HistoricTrust(authority)), frozenset(code.value for code in served)
@@ -133,6 +134,8 @@ class _Run:
                 f"No row names the attachment {attachment.digest}.",
                 element=attachment.digest,
             )
+        elif not self.attachments.reaches(row.kept):
+            self.examination.examined.unreached += not row.purged
         elif not row.purged and (fault := self.attachments.fault(attachment, row.kept)):
             finding = AuditFinding(
                 code=fault.code,

@@ -138,12 +138,13 @@ def test_other_bytes_under_one_id_are_named(folder: Path, exchanged: Exchanged) 
 @pytest.mark.parametrize(
     ("place", "code"),
     [
-        ("postgresql://congvan@db.example/hub", "audit-source-unsupported"),
+        ("postgresql://congvan@db.example/hub", "audit-authority"),
+        ("mysql://congvan@db.example/hub", "audit-address"),
         ("/nowhere", "audit-source"),
     ],
 )
 def test_what_cannot_be_audited_is_refused_with_the_mend(place: str, code: str) -> None:
-    """A URL is understood, and said to be for later; a path that holds nothing is said to."""
+    """An address without an authority, one of another kind of server, a path that holds nothing: each is said."""
     result = CliRunner().invoke(app, ["audit", place])
     assert result.exit_code == 1
     assert getattr(result.exception, "code", None) == code

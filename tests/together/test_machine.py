@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 )
 
 from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
+from congvan.audit.opening import opened as opened_sources
 from congvan.audit.report import audit
-from congvan.audit.sources import opened as opened_sources
 from hub.usecases.balance import balance_of
 from node.store.states import HandoverState
 from schemas.errors import Rejected
