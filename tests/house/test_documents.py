@@ -24,7 +24,7 @@ from tests.schemas.samples import DOCUMENT
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-CODE = ("hub", "node", "adapters", "runtime", "transport", "certs", "schemas")
+CODE = ("congvan", "hub", "node", "adapters", "runtime", "transport", "certs", "schemas")
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
