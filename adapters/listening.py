@@ -72,7 +72,8 @@ class ListenSettings(Settings):
     connections: Annotated[int, Field(ge=1, le=10_000)] = 256
     """How many connections may be open at once; further ones are closed as they come."""
     silence_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    """How long a connection may be silent, in a request or between two, before it is closed."""
+    """How long a connection may be silent, in a request or between two, or take nothing of an answer, before it is
+    closed."""
     header_bytes: Annotated[int, Field(ge=8 * KIB, le=256 * KIB)] = 64 * KIB
     """The longest header line of a request."""
 
@@ -98,19 +99,56 @@ class ListenSettings(Settings):
 
 
 class _Connection(web.RequestHandler):
-    """One connection: closed at once if there are too many, and answered by `fault` where aiohttp answers by itself."""
+    """One connection: closed at once if there are too many, and answered by `fault` where aiohttp answers by itself.
 
-    def __init__(self, server: web.Server, fault: FaultAnswer, most: int, options: Mapping[str, Any]) -> None:
+    Whoever takes nothing of an answer for `silence` seconds is cut off: it would keep its place for good.
+    """
+
+    def __init__(
+        self, server: web.Server, fault: FaultAnswer, most: int, silence: float, options: Mapping[str, Any]
+    ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._server = server
         self._fault = fault
         self._most = most
+        self._silence = silence
+        self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if len(self._server.connections) > self._most:
             log.warning("listener.full", connections=self._most)
             self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The reader is slower than the answer: see that it takes some of it."""
+        super().pause_writing()
+        self._watch_reader(None)
+
+    def resume_writing(self) -> None:
+        self._unwatch()
+        super().resume_writing()
+
+    def _watch_reader(self, left: int | None) -> None:
+        transport = self.transport
+        if not isinstance(transport, asyncio.WriteTransport):
+            return
+        waiting = transport.get_write_buffer_size()
+        if left is not None and waiting >= left:
+            log.warning("listener.reader-silent", seconds=self._silence, bytes=waiting)
+            # A close would wait for the reader to take what it was sent.
+            transport.abort()
+            return
+        self._watch = asyncio.get_running_loop().call_later(self._silence, self._watch_reader, waiting)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def handle_error(
         self,
@@ -166,7 +204,7 @@ async def listening(
     }
 
     def connection() -> _Connection:
-        return _Connection(server, fault, settings.connections, options)
+        return _Connection(server, fault, settings.connections, settings.silence_seconds, options)
 
     try:
         try:

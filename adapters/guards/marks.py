@@ -15,6 +15,14 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
+#: Letters that show nothing and are no format characters (Unicode's Default_Ignorable_Code_Point).
+_UNSEEN: Final = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+#: Strokes and rings over letters that are whole without them: every letter of Vietnamese has a composed form.
+_ADORNMENT: Final = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+
 #: What may stand between the words of one expression; anything else parts them.
 _JOINT: Final = re.compile(r"[\s_\-\u2010-\u2015]*")
 
@@ -67,13 +75,13 @@ class Marks:
 
 
 def _seen(text: str) -> str:
-    """`text` as people see it: in the one form that NFKC gives, without characters that show nothing."""
+    """`text` as people see it: in the one form that NFKC gives, without characters that show nothing or only adorn."""
     composed = unicodedata.normalize("NFKC", text)
-    if composed.isprintable():
+    if composed.isprintable() and not (_UNSEEN.search(composed) or _ADORNMENT.search(composed)):
         return composed
-    # Composed again: what stood between a letter and its accent is gone.
-    shown = (letter for letter in composed if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFKC", "".join(shown))
+    # Composed again: what stood between a letter and its accent is gone. Accents that are left then belong to nothing.
+    shown = _UNSEEN.sub("", "".join(letter for letter in composed if unicodedata.category(letter) != "Cf"))
+    return _ADORNMENT.sub("", unicodedata.normalize("NFKC", shown))
 
 
 def _words(seen: str) -> tuple[_Word, ...]:

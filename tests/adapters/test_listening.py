@@ -144,6 +144,45 @@ async def test_a_silent_connection_is_closed() -> None:
         assert await exchanged(url, b"GET / HTTP/1.1\r\nHo") == b""
 
 
+async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not() -> None:
+    """A client that stops reading loses its connection after the silence of the settings, so that what the answer
+    holds comes free; one that goes on reading, however slowly, gets all of it."""
+    ended: asyncio.Queue[int] = asyncio.Queue()
+    pieces, piece = 64, bytes(256 * 1024)
+
+    async def long(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = pieces * len(piece)
+        written = 0
+        try:
+            await response.prepare(request)
+            for _ in range(pieces):
+                await response.write(piece)
+                written += 1
+            return response
+        finally:
+            ended.put_nowait(written)
+
+    async with served(long, silence_seconds=0.5) as url:
+        request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        _, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
+        writer.write(request)
+        async with asyncio.timeout(20):
+            assert await ended.get() < pieces
+        writer.close()
+        reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n")
+        got = 0
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            got += len(await reader.readexactly(len(piece)))
+        async with asyncio.timeout(20):
+            got += len(await reader.read())
+        assert got == pieces * len(piece)
+        writer.close()
+
+
 async def test_an_end_lets_what_is_under_way_end() -> None:
     """An answer that is being made when the listener ends is given; nothing new is taken."""
     begun, go_on = asyncio.Event(), asyncio.Event()

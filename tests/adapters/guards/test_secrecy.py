@@ -41,7 +41,17 @@ UNMARKED = [
     "MÃ SỐ MẶT HÀNG, MẤT MÁT, MAT",
     "",
 ]
-FORMS = ["NFC", "NFD", "NFKC", "NFKD", "partly composed", "full width", "with hidden characters"]
+FORMS = [
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "partly composed",
+    "full width",
+    "with hidden characters",
+    "with joiners",
+    "adorned",
+]
 
 
 def in_form(text: str, form: str) -> str:
@@ -53,6 +63,11 @@ def in_form(text: str, form: str) -> str:
             return text.replace("M", "Ｍ").replace("m", "ｍ").replace("T", "Ｔ").replace("t", "ｔ")
         case "with hidden characters":
             return text.replace("Ậ", "\u200bẬ").replace("ậ", "ậ\u00ad")
+        case "with joiners":
+            # A joiner keeps the dot below from its letter, a variation selector asks for a shape that there is none of.
+            return text.replace("Ậ", "\u00c2\u034f\u0323").replace("ậ", "ậ\ufe0f")
+        case "adorned":
+            return "".join(letter + "\u0332" for letter in text)
         case _:
             return unicodedata.normalize(form, text)  # type: ignore[arg-type]
 
