@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
@@ -32,6 +33,9 @@ FaultAnswer: TypeAlias = Callable[[int, str], web.Response]
 
 #: Connections that the system takes before the program accepts them.
 _BACKLOG: Final = 128
+
+#: Where aiohttp's sentence about a request that is no HTTP begins to quote it.
+_QUOTE: Final = re.compile(r"\n|:? *(?:bytearray\()?b?['\"]")
 
 #: aiohttp would name itself and Python with their versions, to whoever looks for known holes.
 _SOFTWARE: Final = "Congvan"
@@ -160,8 +164,8 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             # An answer is under way: breaking it off is all that tells the client.
             raise ConnectionResetError("the answer broke off") from exc
-        # What stands below the first line quotes the request, its secrets too.
-        sentence = (message or "").partition("\n")[0] if status < 500 else ""
+        # What stands in quotes, and below the first line, is of the request, its secrets too.
+        sentence = _QUOTE.split(message or "", maxsplit=1)[0] if status < 500 else ""
         if status < 500:
             log.info("listener.refused", status=status, reason=sentence, remote=request.remote)
         else:
