@@ -17,6 +17,7 @@ from adapters.vxp.calls import Call
 from adapters.vxp.limits import Gate
 from adapters.vxp.systems import System
 from schemas.codes import AgencyCode
+from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.limits import Limits
 
@@ -39,7 +40,8 @@ class Sending:
         Java repeats a request whose connection dies, and a captured one can be repeated by anybody; so the key is what
         was sent. A status comes the same way; what the file is, its StatusCode says.
 
-        Raises Rejected: `sender-not-yours`, `hash-file-wrong`, what the reader of the classic form and the node refuse.
+        Raises Rejected: `sender-not-yours`, `hash-file-wrong`, `refused-before`, what the reader of the classic form
+        and the node refuse.
         """
         hash_file = call.parameters.need("hash-file")
         await self._require_named(call.parameters.need("from"), call.system)
@@ -66,7 +68,19 @@ class Sending:
                 attachments=classic.attachments,
             )
         )
+        if submitted.repeated:
+            await self._require_standing(submitted.message_id, system)
         return submitted.message_id, submitted.repeated
+
+    async def _require_standing(self, message_id: Sha256Hex, system: System) -> None:
+        """Pass unless the hub has refused the message since: "yes" once more would hide that nobody gets it."""
+        found = await self._node.sent(senders=system.agencies(self._node), message_id=message_id, limit=1)
+        if found and found[0].refused is not None:
+            raise Rejected(
+                "refused-before",
+                f"The hub has refused this file, which was sent as {message_id}: {found[0].refused}",
+                mend="Put right what it names and write the file anew: the same one is not sent again.",
+            )
 
     async def _require_named(self, name: str, system: System) -> None:
         """Pass if `name` is an agency that the system acts for, or the system itself, as some software writes."""

@@ -40,6 +40,7 @@ class OfferingNode(NodeSimulator):
     retired: list[AgencyCode] = field(default_factory=list)
     entries: list[AgencyEntry] = field(default_factory=list)
     standing: UnitStanding = UnitStanding.DONE
+    refused: str | None = None
     calls: list[str] = field(default_factory=list)
 
     def arrives(
@@ -94,7 +95,7 @@ class OfferingNode(NodeSimulator):
         limit: int = 100,
     ) -> Sequence[SentDocument]:
         found = [
-            _sent(taken, submission)
+            _sent(taken, submission, self.refused)
             for taken, submission in sorted(self.taken.items())
             if submission.message.sender.organ_id in senders and message_id in (None, taken) and taken > after
         ]
@@ -145,7 +146,7 @@ def _waiting(delivery: Delivery) -> Waiting:
     )
 
 
-def _sent(message_id: Sha256Hex, submission: Submission) -> SentDocument:
+def _sent(message_id: Sha256Hex, submission: Submission, refused: str | None) -> SentDocument:
     document = submission.message
     assert isinstance(document, Document)
     recipients = tuple(
@@ -173,7 +174,7 @@ def _sent(message_id: Sha256Hex, submission: Submission) -> SentDocument:
         business=document.business_type,
         created_at=NOW,
         accepted_at=NOW,
-        refused=None,
+        refused=refused,
         recipients=recipients,
         stands={Standing.ACCEPTED: len(recipients)},
         cursor=message_id,

@@ -85,6 +85,16 @@ async def test_the_same_file_is_one_message(site: Site) -> None:
     assert site.node.message_count() == 1
 
 
+async def test_a_file_that_the_hub_has_refused_is_not_said_to_be_sent(site: Site) -> None:
+    """Sent again after the hub's refusal, the same file is answered with that refusal, and no DocId: nobody gets it."""
+    await sent(site)
+    site.node.refused = "H23 is retired."
+    answer = await site.client().send(FILE, **{"from": "G22"})
+    assert answer.failure["DocId"] == ""
+    assert "H23 is retired." in answer.failure["ErrorDesc"]
+    assert site.node.message_count() == 1
+
+
 async def test_another_file_is_another_message(site: Site) -> None:
     """One byte of difference makes a second message."""
     first = await sent(site)
