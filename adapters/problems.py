@@ -38,7 +38,6 @@ STATUSES: Final = {
     "key-conflict": 409,
     "delivery-settled": 409,
     "delivery-locked": 409,
-    "lock-lapsed": 409,
     "status-transition": 409,
     "link-expired": 410,
     "payload-purged": 410,

@@ -75,6 +75,9 @@ class Call:
             values[name] = found if name in several else found[-1]
             if name not in several and len(found) > 1:
                 raise Rejected("parameter-invalid", f"The parameter {name[:80]!r} stands twice.", element=name[:80])
+            if any("\0" in one for one in found):
+                # A database server takes no text with it, and nothing that is looked for has it.
+                raise Rejected("parameter-invalid", f"The parameter {name[:80]!r} holds a NUL.", element=name[:80])
         try:
             return model.model_validate(values)
         except ValidationError as error:

@@ -15,6 +15,8 @@ from adapters.sdk import DeliveryState, MessageKind, Standing, UnitStanding
 from schemas.message import StatusCode
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
+#: As `LockJson.lock` gives it: a word of the caller's own would be everybody's who takes the same.
+LockText: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 #: "15" and "16" answer a recall or an update, "13" takes a document of one's own back.
 ReportedStatus: TypeAlias = Literal["02", "03", "04", "05", "06", "13", "15", "16"]
 
@@ -136,7 +138,7 @@ class LockRequest(JsonShape):
     seconds: Annotated[int, Field(ge=1, le=86_400)]
     """How long; then the lock lapses by itself."""
     messages: Annotated[tuple[KeyJson, ...], Field(max_length=1000)] = ()
-    renew: Text | None = None
+    renew: LockText | None = None
     """A lock that is to last longer, for the same `messages`."""
     limit: Annotated[int, Field(ge=1, le=1000)] = 10
     kind: MessageKind | None = None
@@ -155,7 +157,7 @@ class LockJson(JsonShape):
 class UnlockRequest(JsonShape):
     """Locked messages to let go of."""
 
-    lock: Text
+    lock: LockText
     messages: Annotated[tuple[KeyJson, ...], Field(max_length=1000)]
 
 
@@ -167,7 +169,7 @@ class ConfirmRequest(JsonShape):
     message is parked, and a person has it tried again."""
     reason: Text | None = None
     """Needed unless it is accepted."""
-    lock: Text | None = None
+    lock: LockText | None = None
     """The lock, if the message is locked."""
 
 

@@ -90,6 +90,27 @@ async def test_a_lock_keeps_others_from_confirming(api: Api, keys: World) -> Non
         assert (status, problem["code"]) == (422, "lock-too-long")
 
 
+async def test_a_lock_is_the_nodes_word(api: Api, keys: World) -> None:
+    """A lock of the caller's own making renews, frees and confirms nothing: two who took the same word would share it,
+    and one longer than the node's own, or with a NUL, no database server takes."""
+    arrive(api, keys)
+    async with api.node.running():
+        [listed] = await api.waits(1)
+        keyed = {"messages": [{"message_id": listed["message_id"], "recipient": listed["recipient"]}]}
+        for word in ("worker", "f" * 33, "\0" * 32):
+            for path, body in (
+                ("/v1/inbox/lock", {"seconds": 60, "renew": word}),
+                ("/v1/inbox/unlock", {"lock": word, **keyed}),
+                (f"{path_of(listed)}/confirm", {"outcome": "accepted", "lock": word}),
+            ):
+                status, problem = await api.ask("POST", path, body=body)
+                assert (status, problem["code"]) == (422, "body-invalid")
+        [listed] = await api.waits(1)
+        assert "locked_until" not in listed
+        status, problem = await api.ask("GET", "/v1/agencies", params={"query": "G22\0"})
+        assert (status, problem["element"]) == (400, "query")
+
+
 async def test_a_message_is_fetched_in_every_form(api: Api, keys: World, tmp_path: Path) -> None:
     """As JSON, as classic edXML with its attachments inside, as the sealed bytes, and each attachment by itself."""
     contents = (b"%PDF-1.7", b"\0" * 300_000)
