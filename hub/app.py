@@ -74,7 +74,7 @@ _SOON: Final = timedelta(days=30)
 async def migrate(folder: HubFolder) -> tuple[str | None, str | None]:
     """Bring the database to the newest schema; gives the revisions before and after."""
     settings = folder.read_settings()
-    async with open_database(folder.database(settings.database)) as database:
+    async with open_database(folder.database(settings.database), must_exist=True) as database:
         return await upgrade(database, MIGRATIONS)
 
 

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from hub.settings import HubFolder, HubSettings
+from hub.store.schema import MIGRATIONS
 from hub.usecases.agencies import AgencyRegister
 from hub.usecases.agency_import import AgencyImport
 from hub.usecases.authority import HubKeys, open_keys
@@ -26,6 +28,7 @@ from runtime.blob_settings import blobs_of
 from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
+from runtime.revisions import require_newest
 from runtime.wakeups import Wakeups
 
 
@@ -106,5 +109,13 @@ async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> Async
         passphrase=folder.passphrase(settings.hub.passphrase_file),
     )
     blobs = blobs_of(settings.blobs, folder=folder.data, beside=folder.root, clock=clock)
-    async with open_database(folder.database(settings.database)) as database:
+    async with open_database(folder.database(settings.database), must_exist=True) as database:
         yield Foundation(folder, settings, keys, database, blobs, clock)
+
+
+@asynccontextmanager
+async def open_current(folder: HubFolder) -> AsyncIterator[Foundation]:
+    """As `open_foundation`, for who migrates nothing: raises `database-outdated`, `database-newer`."""
+    async with open_foundation(folder) as foundation:
+        await foundation.database.read(partial(require_newest, folder=MIGRATIONS))
+        yield foundation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from certs.tls import client_context
 from node.guard_tables import open_guards
@@ -33,6 +34,7 @@ from runtime.blobs import BlobStore
 from runtime.clock import Clock, utc_now
 from runtime.database import Database, open_database
 from runtime.migrations import upgrade
+from runtime.revisions import require_newest
 from runtime.wakeups import Wakeups
 from schemas.limits import Limits
 from transport.client import HubClient, open_hub_client
@@ -123,7 +125,10 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
     settings = folder.read_settings()
     keys = KeyFiles(folder.keys, folder.passphrase(settings.node.passphrase_file))
     identity = open_identity(keys)
-    async with open_database(folder.database(settings.database)) as database, AsyncExitStack() as stack:
+    async with (
+        open_database(folder.database(settings.database), must_exist=True) as database,
+        AsyncExitStack() as stack,
+    ):
         blobs = blobs_of(settings.blobs, folder=folder.blobs, beside=folder.root, clock=clock)
         transfers = Transfers(database, blobs, clock, reserve=settings.exchange.receiver.reserve_bytes)
         attachments = Attachments(database, blobs, transfers)
@@ -158,8 +163,16 @@ async def open_foundation(folder: NodeFolder, *, clock: Clock = utc_now) -> Asyn
         )
 
 
+@asynccontextmanager
+async def open_current(folder: NodeFolder) -> AsyncIterator[Foundation]:
+    """As `open_foundation`, for who migrates nothing: raises `database-outdated`, `database-newer`."""
+    async with open_foundation(folder) as foundation:
+        await foundation.database.read(partial(require_newest, folder=MIGRATIONS))
+        yield foundation
+
+
 async def migrate(folder: NodeFolder) -> tuple[str | None, str | None]:
     """Bring the database to the newest schema; gives the revisions before and after."""
     settings = folder.read_settings()
-    async with open_database(folder.database(settings.database)) as database:
+    async with open_database(folder.database(settings.database), must_exist=True) as database:
         return await upgrade(database, MIGRATIONS)

@@ -16,6 +16,7 @@ from runtime.database_postgres import PostgresDatabase
 from runtime.database_sqlite import SqliteDatabase
 from runtime.grouped_writes import Database, DatabaseFailed
 from runtime.postgres_address import PostgresAddress
+from schemas.errors import Rejected
 
 __all__ = ["Database", "DatabaseFailed", "DatabasePlace", "open_database"]
 
@@ -24,12 +25,19 @@ DatabasePlace: TypeAlias = Path | PostgresAddress
 
 
 @contextlib.asynccontextmanager
-async def open_database(place: DatabasePlace) -> AsyncIterator[Database]:
+async def open_database(place: DatabasePlace, *, must_exist: bool = False) -> AsyncIterator[Database]:
     """Open the database at `place`; a file is made (0600) if need be, a server's database has to be there.
 
-    On leaving, waiting writes end first. Raises as `PostgresDatabase.check` does for a server that cannot be relied on.
+    On leaving, waiting writes end first. Raises `database-missing` for a file that `must_exist` and does not, and as
+    `PostgresDatabase.check` does for a server that cannot be relied on.
     """
     if isinstance(place, Path):
+        if must_exist and not place.is_file():
+            raise Rejected(
+                "database-missing",
+                f"The database {place} is missing, without which the folder is no hub or node.",
+                mend="Put it back from a backup, or correct [database] url if it is on a server.",
+            )
         async with SqliteDatabase(place) as database:
             yield database
     else:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from runtime.database import Database
-from schemas.errors import Unavailable
+from runtime.revisions import newer
 
 
 def _configuration(folder: Path) -> Config:
@@ -42,41 +42,17 @@ def upgrade_within(connection: Connection, folder: Path) -> tuple[str | None, st
     return _upgrade(connection, folder, scripts, scripts.get_current_head())
 
 
-def require_newest(connection: Connection, folder: Path) -> None:
-    """Pass for a database of the newest schema, for who only reads.
-
-    Raises `database-newer`, and `database-outdated` for one that is still to be migrated.
-    """
-    scripts = ScriptDirectory.from_config(_configuration(folder))
-    found = _known_revision(connection, scripts)
-    if found != scripts.get_current_head():
-        raise Unavailable(
-            "database-outdated",
-            f"The database is at revision {found or 'none'}; this program works with {scripts.get_current_head()}.",
-            mend="Run `congvan hub migrate` or `congvan node migrate` with its folder.",
-        )
-
-
 def _upgrade(
     connection: Connection, folder: Path, scripts: ScriptDirectory, newest: str | None
 ) -> tuple[str | None, str | None]:
-    before = _known_revision(connection, scripts)
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+        raise newer(before)
     if before != newest:
         configuration = _configuration(folder)
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
     return before, newest
-
-
-def _known_revision(connection: Connection, scripts: ScriptDirectory) -> str | None:
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
-        raise Unavailable(
-            "database-newer",
-            f"The database is at revision {found}, which this program does not know.",
-            mend="Start the newer program, or restore a backup made by this one.",
-        )
-    return found
 
 
 @contextlib.contextmanager

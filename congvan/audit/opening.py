@@ -10,9 +10,9 @@ from cryptography import x509
 
 from congvan.audit.servers import Servers
 from congvan.audit.sources import HubSource, NodeSource, Sources
-from hub.foundation import open_foundation as open_hub
+from hub.foundation import open_current as open_hub
 from hub.settings import HubFolder
-from node.foundation import open_foundation as open_node
+from node.foundation import open_current as open_node
 from node.settings import NodeFolder
 from schemas.errors import Rejected
 

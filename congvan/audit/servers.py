@@ -21,9 +21,9 @@ from node.store import directory, owner
 from node.store.migrate import MIGRATIONS as NODE_MIGRATIONS
 from runtime.database import Database, open_database
 from runtime.database_options import database_settings
-from runtime.migrations import require_newest
 from runtime.passphrases import read_password
 from runtime.postgres_address import PostgresAddress
+from runtime.revisions import require_newest
 from schemas.errors import Rejected
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from hub.foundation import Foundation, open_foundation
+from hub.foundation import Foundation, open_current
 from hub.settings import HubFolder
 from runtime.wakeups import ring
 from schemas.codes import AgencyCode
@@ -31,7 +31,7 @@ def with_hub(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T:
     """What `question` answers about the hub in `folder`."""
 
     async def ask() -> T:
-        async with open_foundation(HubFolder(folder)) as foundation:
+        async with open_current(HubFolder(folder)) as foundation:
             return await question(foundation)
 
     return asyncio.run(ask())

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 import typer
 
-from node.foundation import Foundation, open_foundation
+from node.foundation import Foundation, open_current
 from node.settings import NodeFolder
 from node.usecases.ownership import require_own_database
 from runtime.wakeups import ring
@@ -68,7 +68,7 @@ def with_node(folder: Path, question: Callable[[Foundation], Awaitable[T]]) -> T
     """What `question` answers about the node in `folder`."""
 
     async def ask() -> T:
-        async with open_foundation(NodeFolder(folder)) as foundation:
+        async with open_current(NodeFolder(folder)) as foundation:
             await require_own_database(foundation.database, foundation.identity)
             await foundation.directory.load()
             return await question(foundation)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import metadata
+from importlib.abc import MetaPathFinder
 
 import pytest
 from typer.testing import CliRunner
 
+from congvan.__main__ import main
 from congvan.cli import PROGRAMS, app
 
 
@@ -43,3 +45,23 @@ def test_an_unknown_program_is_an_error() -> None:
 def test_the_version_is_that_of_the_package() -> None:
     """`congvan --version` says which release runs."""
     assert CliRunner().invoke(app, ["--version"]).output.strip() == f"congvan {metadata.version('congvan')}"
+
+
+class _Interrupting(MetaPathFinder):
+    """Presses Ctrl-C when the command's own module is to be imported."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "congvan.cli":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The status is that of an interrupted program, and nothing is written."""
+    monkeypatch.delitem(sys.modules, "congvan.cli")
+    monkeypatch.setattr(sys, "meta_path", [_Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr() == ("", "")
