@@ -45,7 +45,7 @@ class Events:
         self._node = node
         self._authorise = authorise
         self._most = streams
-        self._open: set[asyncio.Task[object]] = set()
+        self._open: dict[asyncio.Task[object], web.Request] = {}
 
     def operations(self) -> Sequence[Operation]:
         return (
@@ -88,11 +88,13 @@ class Events:
     async def stream(self, call: Call) -> web.StreamResponse:
         after = await self._start(call)
         if len(self._open) >= self._most:
+            self._let_go()
+        if len(self._open) >= self._most:
             raise _too_many(self._most)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a handler runs in a task")
-        self._open.add(task)
+        self._open[task] = call.request
         try:
             response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
             response.content_type = _STREAM
@@ -100,12 +102,19 @@ class Events:
             await self._follow(call.request, response, after)
             return response
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
 
     def end(self) -> None:
         """End all streams: the node stops. Their clients come again, and go on where they were."""
         for task in self._open:
             task.cancel()
+
+    def _let_go(self) -> None:
+        """End the streams whose clients are gone: they would notice at their next event, or heartbeat."""
+        for task, request in list(self._open.items()):
+            if request.transport is None or request.transport.is_closing():
+                del self._open[task]
+                task.cancel()
 
     async def _follow(self, request: web.Request, response: web.StreamResponse, after: int) -> None:
         while True:

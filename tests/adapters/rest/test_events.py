@@ -94,6 +94,24 @@ async def test_events_of_other_agencies_are_not_told(api: Api, keys: World) -> N
             assert json.loads(block["data"])["message_id"] == mine
 
 
+async def test_a_client_that_is_gone_leaves_its_stream_to_the_next(
+    tmp_path: Path, keys: World, sqlite_column: SqliteColumn
+) -> None:
+    """Software that lost its connection and comes again at once is not told that its own dead stream is in the way."""
+    async with opened_api(tmp_path, keys, sqlite_column, streams=1) as api, api.node.running():
+        headers = {"Authorization": f"Bearer {api.token}"}
+        # The heartbeat, which would find a dead stream, is 15 s away.
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                status = 0
+                while status != 200:
+                    async with api.session.get("/v1/events/stream", headers=headers) as answer:
+                        status = answer.status
+                        answer.close()
+                    await asyncio.sleep(0.02)
+    sqlite_column.forget()
+
+
 async def test_a_stream_ends_with_its_token_and_with_the_node(
     tmp_path: Path, keys: World, sqlite_column: SqliteColumn
 ) -> None:
