@@ -58,7 +58,7 @@ def test_a_document_goes_and_its_answers_come_back(
 
     traced = json.loads(congvan("node", "trace", message[:8], "--hub", "--dir", sender.root, "--json").out)
     events = [event["event"] for event in traced["events"]]
-    assert events[0] == "message.submitted"
+    assert events[:2] == ["guard.passed", "message.submitted"]
     assert {"receipt.ContentConsignment", "receipt.ContentHandover", "status.03"} <= set(events)
     assert [(each["recipient"], each["state"]) for each in traced["hub"]["deliveries"]] == [
         (recipient.code, "delivered")
@@ -81,7 +81,7 @@ def test_a_trace_says_what_it_knows_while_the_hub_is_away(
     traced = json.loads(ran.out)
     assert (ran.status, traced["hub"]) == (1, None)
     assert "message-unknown" in traced["hub_trouble"]
-    assert [event["event"] for event in traced["events"]] == ["message.submitted"]
+    assert [event["event"] for event in traced["events"]] == ["guard.passed", "message.submitted"]
     assert congvan("node", "trace", sent["message_id"], "--dir", node.root).status == 0
 
 
@@ -204,7 +204,7 @@ def test_another_nodes_database_is_refused(congvan: Congvan, new_node: Callable[
 @pytest.mark.parametrize(
     ("table", "rule"),
     [
-        ("[adapters.vxp]\n", "adapter-unknown"),
+        ("[adapters.elsewhere]\n", "adapter-unknown"),
         ("[adapters.command]\n", "settings-invalid"),
         ('[adapters.archive]\nadapter = "filedrop"\n', "adapters-overlap"),
         ('[adapters.archive]\nadapter = "filedrop"\ncodes = ["h23"]\n', "settings-invalid"),
