@@ -244,7 +244,7 @@ def test_an_adapter_in_a_process_of_its_own_takes_and_sends_documents(
         (item / "thu.pdf").write_bytes(b"%PDF-1.4")
         facts = 'subject = "Báo cáo"\ncode = "12/BC"\nplace = "Hải Dương"\nsigner = "Nguyễn Văn Mẫu"\n'
         (item / "meta.toml").write_text(f'{facts}to = ["{node.code}"]\n')
-        (taken,) = until(lambda: list((drop / "in").glob("*/attachments/thu.pdf")))
+        (taken,) = until(lambda: list((drop / "in").glob("[!.]*/attachments/thu.pdf")))
         assert taken.read_bytes() == b"%PDF-1.4"
         counted = 'congvan_node_adapter_deliveries_total{adapter="filedrop",outcome="accepted"}'
         until(lambda: counted in _get(port, "/metrics")[1])
