@@ -83,6 +83,9 @@ class ExchangeMachine(RuleBasedStateMachine):
         self.states: dict[tuple[int, str], str] = {}
         self.taken: list[tuple[str, str]] = []
         self.recalled: dict[str, str] = {}
+        #: What was put aside for a person, and what came with the mark that its cause had not: neither keeps an order.
+        self.parked: set[tuple[str, str]] = set()
+        self.marked: set[tuple[str, str]] = set()
         self.outcome: Outcome = Accepted()
         self.numbers = iter(range(1, 10_000))
         self.short = self._file("short.pdf", b"%PDF-1.7 short")
@@ -107,9 +110,13 @@ class ExchangeMachine(RuleBasedStateMachine):
 
     async def _answer(self, delivery: Delivery) -> Outcome:
         key = delivery.key.message_id, delivery.key.recipient.value
+        if isinstance(self.outcome, Never):
+            self.parked.add(key)
         if isinstance(self.outcome, Accepted):
             assert key not in self.taken, "the software was handed what it has"
             self.taken.append(key)
+            if delivery.missing:
+                self.marked.add(key)
             if isinstance(delivery.message, Document) and delivery.message.business_type is BusinessType.NEW:
                 self.received.setdefault(key[1], []).append((key[0], delivery.message))
         return self.outcome
@@ -266,8 +273,9 @@ class ExchangeMachine(RuleBasedStateMachine):
         assert len(self.taken) == len(set(self.taken))
         for recalling, about in self.recalled.items():
             for code in {code for message_id, code in self.taken if message_id == recalling}:
-                if (about, code) in self.taken:
-                    assert self.taken.index((about, code)) < self.taken.index((recalling, code))
+                first, then = (about, code), (recalling, code)
+                if first in self.taken and first not in self.parked and then not in self.marked:
+                    assert self.taken.index(first) < self.taken.index(then)
         async with opened_sources([str(self.site.folder / name) for name in ("hub", *NODES)]) as sources:
             found = await audit(sources, deep=True)
         sides = {name: [finding.sentence for finding in side.findings] for name, side in found.sides.items()}
