@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Connection, event
 
 from node.store.states import HandoverState
+from node.usecases.attachments import SMALL
 from tests.node.core.asking import arrives, handed
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually
@@ -14,13 +17,28 @@ from tests.services.columns import engines
 DOCUMENTS = 24
 
 
-async def test_submissions_go_side_by_side_on_connections_that_stay(node: Node, hub: HubSimulator) -> None:
+async def test_light_submissions_go_together(node: Node, hub: HubSimulator) -> None:
+    """Light documents that wait are brought several in one request, on a connection that stays."""
+    for number in range(DOCUMENTS):
+        await node.submit(document(), key=str(number))
+    async with node.running("sender"):
+        await eventually(lambda: len(hub.order) == DOCUMENTS)
+    assert sum(hub.batches) == DOCUMENTS
+    assert len(hub.batches) < DOCUMENTS / 2
+    assert len(hub.connections) <= node.settings.sender.parallel
+
+
+async def test_large_submissions_go_side_by_side_on_connections_that_stay(
+    node: Node, hub: HubSimulator, tmp_path: Path
+) -> None:
     """The sender has several submissions under way at once, and opens no connection for each."""
+    long = tmp_path / "long.pdf"
+    long.write_bytes(b"%PDF-1.7" + bytes(SMALL))
     ordinary = node.settings.sender.parallel - node.settings.sender.express_reserve
-    hub.faults.hold = lambda _envelope: len(hub.tries) < ordinary
+    hub.faults.hold = lambda _envelope: len(set(hub.tries)) < ordinary
     async with node.running("sender"):
         for number in range(DOCUMENTS):
-            await node.submit(document(), key=str(number))
+            await node.submit(document(), long, key=str(number))
         await eventually(lambda: len(hub.order) == DOCUMENTS)
     assert ordinary <= len(hub.connections) <= node.settings.sender.parallel
 
