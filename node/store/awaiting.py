@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_, 
 
 from adapters.sdk import DeliveryKey, EventName
 from node.store import events
-from node.store.handovers import lift_to_successors, release
+from node.store.holds import lift_to_successors, release
 from node.store.message_tables import about, handovers, inbox, messages
 from node.store.messages import facts_of
 from node.store.metadata import Transaction

@@ -1,10 +1,4 @@
-"""Hand-overs: each received message on its way to each agency's software.
-
-A message that speaks of another is held until that one is handed over, refused, parked, or offered to software that
-fetches both (`node.store.awaiting`); so is one that follows an
-earlier message of the same sender about the same document. For what has not come it waits until the hold ends, or until
-nothing will come, as the hub says.
-"""
+"""Hand-overs: each received message on its way to each agency's software. What is held, and why: `node.store.holds`."""
 
 from __future__ import annotations
 
@@ -12,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 
 from adapters.sdk import EventName
-from node.store import events
+from node.store import events, holds
 from node.store.bulk import BULK_BYTES, is_bulk
-from node.store.message_tables import about, handover_predecessors, handovers, outbox
+from node.store.message_tables import handover_predecessors, handovers
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.records import Trouble
@@ -29,9 +23,6 @@ from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
-WAITING = tuple(state for state in HandoverState if state.is_waiting)
-#: What speaks of a message waits while that is in one of these. It may be offered beside one that is offered.
-_BEFORE = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
 _EVENTS = {
     HandoverState.HANDED_OVER: EventName.HANDOVER_DONE,
     HandoverState.REFUSED: EventName.HANDOVER_REFUSED,
@@ -77,7 +68,7 @@ _FINISH = (
     .where(
         handovers.c.message_id == bindparam("of_message"),
         handovers.c.code == bindparam("of_code"),
-        handovers.c.state.in_(WAITING),
+        handovers.c.state.in_(holds.WAITING),
     )
     .values(
         state=bindparam("as_state"),
@@ -86,14 +77,6 @@ _FINISH = (
         attempts=handovers.c.attempts + 1,
         **{name: bindparam(f"with_{name}") for name in NO_TROUBLE},
     )
-)
-_RELEASE = Prepared(
-    delete(handover_predecessors)
-    .where(
-        handover_predecessors.c.predecessor == bindparam("of_message"),
-        handover_predecessors.c.code == bindparam("of_code"),
-    )
-    .returning(handover_predecessors.c.message_id)
 )
 
 
@@ -107,7 +90,7 @@ def add(
     hold_until: datetime,
 ) -> bool:
     """Queue the hand-over of `message` to `code`; False if it was queued before."""
-    predecessors = _predecessors(transaction, message, code)
+    predecessors = holds.predecessors(transaction, message, code)
     added = _ADD.scalar(
         transaction,
         {
@@ -127,73 +110,8 @@ def add(
         transaction.execute(
             insert(handover_predecessors).values(message_id=message.message_id, code=code, predecessor=predecessor)
         )
-    _lift(transaction, [*predecessors, *message.envelope.extension.about], code, message.lane)
+    holds.lift(transaction, [*predecessors, *message.envelope.extension.about], code, message.lane)
     return True
-
-
-def _predecessors(transaction: Transaction, message: RecordedMessage, code: AgencyCode) -> list[Sha256Hex]:
-    """What must be handed over to `code` before `message`: whatever it speaks of, unless that is ours or is done."""
-    spoken_of = list(message.envelope.extension.about)
-    if not spoken_of:
-        return []
-    done = select(handovers.c.message_id).where(
-        handovers.c.message_id.in_(spoken_of), handovers.c.code == code, handovers.c.state.not_in(_BEFORE)
-    )
-    ours = select(outbox.c.message_id).where(outbox.c.message_id.in_(spoken_of))
-    settled = set(transaction.scalars(done.union_all(ours)))
-    earlier = (
-        select(handovers.c.message_id)
-        .join(about, about.c.message_id == handovers.c.message_id)
-        .where(
-            about.c.about.in_(spoken_of),
-            about.c.sender == message.sender,
-            handovers.c.code == code,
-            handovers.c.state.in_(_BEFORE),
-            handovers.c.message_id != message.message_id,
-        )
-        .distinct()
-    )
-    return [*(digest for digest in spoken_of if digest not in settled), *transaction.scalars(earlier)]
-
-
-def _lift(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: AgencyCode, lane: int) -> None:
-    """Let what an urgent message waits for be as urgent as that one, all the way up."""
-    above = message_ids
-    while above:
-        lifted = transaction.scalars(
-            update(handovers)
-            .where(
-                handovers.c.message_id.in_(above),
-                handovers.c.code == code,
-                handovers.c.lane > lane,
-                handovers.c.state.in_(WAITING),
-            )
-            .values(lane=lane)
-            .returning(handovers.c.message_id)
-        ).all()
-        above = (
-            lifted
-            and transaction.scalars(
-                select(handover_predecessors.c.predecessor).where(
-                    handover_predecessors.c.message_id.in_(lifted), handover_predecessors.c.code == code
-                )
-            ).all()
-        )
-
-
-def lift_to_successors(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
-    """Let a message that came after what speaks of it be as urgent as that."""
-    lane = transaction.scalar(
-        select(func.min(handovers.c.lane))
-        .join(
-            handover_predecessors,
-            (handover_predecessors.c.message_id == handovers.c.message_id)
-            & (handover_predecessors.c.code == handovers.c.code),
-        )
-        .where(handover_predecessors.c.predecessor == message_id, handover_predecessors.c.code == code)
-    )
-    if lane is not None:
-        _lift(transaction, [message_id], code, lane)
 
 
 def ready(
@@ -259,84 +177,7 @@ def wake_due(transaction: Transaction, now: datetime, *, longest: timedelta, hol
         .returning(handovers.c.message_id, handovers.c.code)
     ).all()
     for row in held:
-        _end_hold(transaction, row.message_id, row.code)
-
-
-def _end_hold(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode) -> None:
-    """Wait no longer for what has not come. What is here, and only not handed over yet, still goes first."""
-    here = select(handovers.c.message_id).where(
-        handovers.c.message_id == handover_predecessors.c.predecessor, handovers.c.code == code
-    )
-    transaction.execute(
-        delete(handover_predecessors).where(
-            handover_predecessors.c.message_id == message_id, handover_predecessors.c.code == code, ~here.exists()
-        )
-    )
-    _free(transaction, [message_id], code)
-
-
-def release(transaction: Transaction, predecessor: Sha256Hex, code: AgencyCode) -> int:
-    """`predecessor` will never be handed over to `code`: what waited for it goes on at once; gives how many did."""
-    successors = _RELEASE.scalars(transaction, {"of_message": predecessor, "of_code": code})
-    _free(transaction, successors, code)
-    return len(successors)
-
-
-def _free(transaction: Transaction, message_ids: Sequence[Sha256Hex], code: AgencyCode) -> None:
-    """Make ready those of `message_ids` that wait for nothing any more."""
-    if not message_ids:
-        return
-    still_waiting = select(handover_predecessors.c.message_id).where(
-        handover_predecessors.c.message_id.in_(message_ids), handover_predecessors.c.code == code
-    )
-    transaction.execute(
-        update(handovers)
-        .where(
-            handovers.c.message_id.in_(message_ids),
-            handovers.c.code == code,
-            handovers.c.state == HandoverState.HELD,
-            handovers.c.message_id.not_in(still_waiting),
-        )
-        .values(state=HandoverState.READY, due_at=None)
-    )
-
-
-def awaited(transaction: Transaction, *, after: Sha256Hex, limit: int) -> dict[Sha256Hex, list[AgencyCode]]:
-    """Messages that have not come, and for which of our agencies something is held until they do.
-
-    The first `limit` messages of those whose ids come after `after`, in order, each with all the agencies.
-    """
-    here = select(handovers.c.message_id).where(
-        handovers.c.message_id == handover_predecessors.c.predecessor,
-        handovers.c.code == handover_predecessors.c.code,
-    )
-    first = transaction.scalars(
-        select(handover_predecessors.c.predecessor)
-        .where(handover_predecessors.c.predecessor > after, ~here.exists())
-        .distinct()
-        .order_by(handover_predecessors.c.predecessor)
-        .limit(limit)
-    )
-    found: dict[Sha256Hex, list[AgencyCode]] = {message_id: [] for message_id in first}
-    rows = transaction.execute(
-        select(handover_predecessors.c.predecessor, handover_predecessors.c.code)
-        .where(handover_predecessors.c.predecessor.in_(found), ~here.exists())
-        .distinct()
-        .order_by(handover_predecessors.c.predecessor, handover_predecessors.c.code)
-    )
-    for row in rows:
-        found[row.predecessor].append(row.code)
-    return found
-
-
-def missing(transaction: Transaction, spoken_of: Sequence[Sha256Hex], code: AgencyCode) -> tuple[Sha256Hex, ...]:
-    """Those of `spoken_of` that neither came for `code` nor are ours, in their order."""
-    if not spoken_of:
-        return ()
-    came = select(handovers.c.message_id).where(handovers.c.message_id.in_(spoken_of), handovers.c.code == code)
-    ours = select(outbox.c.message_id).where(outbox.c.message_id.in_(spoken_of))
-    known = set(transaction.scalars(came.union_all(ours)))
-    return tuple(digest for digest in spoken_of if digest not in known)
+        holds.end(transaction, row.message_id, row.code)
 
 
 def put_off(
@@ -352,7 +193,7 @@ def put_off(
     """Note a try that failed at the time `at`; the next is at `due_at`. No `verdicts`: those on record stay."""
     transaction.execute(
         update(handovers)
-        .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(WAITING))
+        .where(handovers.c.message_id == message_id, handovers.c.code == code, handovers.c.state.in_(holds.WAITING))
         .values(
             state=HandoverState.RESTING,
             since=at,
@@ -383,7 +224,7 @@ def finish(
     changed = transaction.execute(finish, ended | _noted(trouble)).rowcount
     if not changed:
         return False
-    release(transaction, message_id, code)
+    holds.release(transaction, message_id, code)
     events.tell(transaction, _EVENTS[state], message_id, at=at, code=code, text=trouble.text if trouble else None)
     return True
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, Later, MessageKind, Outcome
-from node.store import handovers, inbox
+from node.store import holds, inbox
 from node.store.handovers import ReadyHandover
 from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
@@ -126,7 +126,7 @@ def recorded(
     if described is None:
         raise Rejected("message-unknown", f"The record knows no message {row.message_id}.")
     stored = inbox.stored(transaction, row.message_id)
-    missing = handovers.missing(transaction, stored.about, row.code) if stored else ()
+    missing = holds.missing(transaction, stored.about, row.code) if stored else ()
     return described, stored, missing
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from node.store import handovers
+from node.store import holds
 from node.usecases.work import Work
 from runtime.database import Database
 from runtime.wakeups import Wakeups
@@ -39,13 +39,13 @@ class Holds:
         Of a message that the hub does not show (it was not sent here, or a hub restored from a backup does not know
         it yet) nothing follows: the hold lasts its time. Raises Unavailable.
         """
-        awaited = await self._database.read(partial(handovers.awaited, after=self._asked_last, limit=_AT_ONCE))
+        awaited = await self._database.read(partial(holds.awaited, after=self._asked_last, limit=_AT_ONCE))
         freed = 0
         for message_id, codes in awaited.items():
             ended = await self._ended(message_id)
             for code in codes:
                 if code.value in ended:
-                    freed += await self._database.write(partial(handovers.release, predecessor=message_id, code=code))
+                    freed += await self._database.write(partial(holds.release, predecessor=message_id, code=code))
                     log.warning("hold.ended", awaited=message_id, recipient=str(code), delivery=ended[code.value])
             self._asked_last = message_id
         if len(awaited) < _AT_ONCE:
