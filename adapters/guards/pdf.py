@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,8 +34,16 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
 from schemas.limits import MIB
 
-#: Every signature of a PDF file has this key, uncompressed (ISO 32000-2 12.8.1: its value is a place in the file).
-_MARK: Final = b"/ByteRange"
+
+def _name(name: str) -> bytes:
+    """The pattern of a PDF name, each letter of which may stand as # and its number in hex (ISO 32000-2 7.3.5)."""
+    return b"/" + b"".join(b"(?:%s|#(?i:%02x))" % (letter.encode(), ord(letter)) for letter in name)
+
+
+#: One of these is in every file with signatures: the key of each signature (12.8.1), or, where that is compressed, the
+#: kind of the streams that hold compressed objects (7.5.7), which itself is not.
+_MARK: Final = re.compile(b"|".join(map(_name, ("ByteRange", "ObjStm"))))
+_LONGEST_MARK: Final = len("/") + 3 * len("ByteRange")
 #: Readers take a file whose head stands within so many bytes.
 _HEAD: Final = 1024
 #: Seconds in which any file has been read, or given up.
@@ -72,7 +81,7 @@ class PdfSettings(Settings):
     """A folder of certificates (.pem, .crt, .cer) of the authorities to trust; relative to the node's folder. Empty: no
     signature counts as trusted. Looked into for each file."""
     largest_bytes: Annotated[int, Field(ge=1)] = 100 * MIB
-    """A larger signed file is not read; where anything is asked of signatures, it is refused."""
+    """A larger file that may be signed is not read; where anything is asked of signatures, it is refused."""
     seconds: Annotated[float, Field(gt=0, le=600)] = 20.0
     """How long a file may take to be read."""
     memory_bytes: Annotated[int, Field(ge=256 * MIB)] = 768 * MIB
@@ -132,10 +141,10 @@ class _PdfSignatures:
 
     async def _look(self, attachment: GuardedAttachment) -> Look | None:
         """None for what is no PDF file."""
-        signed = await _is_signed(attachment)
-        if signed is None:
+        may_be_signed = await _may_be_signed(attachment)
+        if may_be_signed is None:
             return None
-        if not signed:
+        if not may_be_signed:
             return Look()
         if attachment.size > self._settings.largest_bytes:
             return Look(fault=f"It is larger than {self._settings.largest_bytes} bytes, and was not read.")
@@ -170,8 +179,8 @@ class _PdfSignatures:
         await self._process.close()
 
 
-async def _is_signed(attachment: GuardedAttachment) -> bool | None:
-    """Whether a PDF file has signatures, read through once; None for a file of another kind."""
+async def _may_be_signed(attachment: GuardedAttachment) -> bool | None:
+    """Whether a PDF file can have signatures, read through once; None for a file of another kind."""
     if not attachment.size:
         return None
     seen = b""
@@ -186,9 +195,9 @@ async def _is_signed(attachment: GuardedAttachment) -> bool | None:
                     return None
                 else:
                     continue
-            if _MARK in seen:
+            if _MARK.search(seen):
                 return True
-            seen = seen[-len(_MARK) :]
+            seen = seen[-_LONGEST_MARK:]
     return False if is_pdf else None
 
 

@@ -12,7 +12,7 @@ import json
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -51,13 +51,36 @@ def look(path: Path, anchors: Sequence[Path], at: str) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             reader = PdfFileReader(file)
-            found = reader.embedded_regular_signatures
-            context = _context(anchors, datetime.fromisoformat(at))
-            return {"signatures": list(_signatures(found[:MOST], context)), "count": len(found)}
+            if reader.encrypted:
+                # Files that may not be changed are often locked so: anybody reads them, with no password.
+                reader.decrypt(b"")
+            signatures = _Signatures(_context(anchors, datetime.fromisoformat(at)))
+            for field, embedded in _fields(reader):
+                signatures.add(field, embedded)
+            return {"signatures": signatures.told, "count": signatures.count}
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file brings about
         return {"fault": f"{type(error).__name__}: {error}"[:_LETTERS]}
+
+
+def _fields(reader: Any) -> list[tuple[str, Any]]:
+    """Every field that is signed, in the order of signing, with its signature as read; or with why it is none.
+
+    pyHanko's own list leaves out, without a word, kinds of signatures that it does not know; other readers know them.
+    """
+    from pyhanko.sign.fields import enumerate_sig_fields  # noqa: PLC0415
+    from pyhanko.sign.validation import EmbeddedPdfSignature  # noqa: PLC0415
+
+    found: list[tuple[str, Any]] = []
+    for name, _, field in enumerate_sig_fields(reader, filled_status=True):
+        try:
+            found.append((name, EmbeddedPdfSignature(reader, field, name)))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `look`
+            found.append((name, f"{type(error).__name__}: {error}"))
+    return sorted(found, key=lambda one: -1 if isinstance(one[1], str) else one[1].signed_revision)
 
 
 def _context(anchors: Sequence[Path], at: datetime) -> Any:
@@ -74,39 +97,80 @@ def _context(anchors: Sequence[Path], at: datetime) -> Any:
     return ValidationContext(trust_roots=roots, moment=at, allow_fetching=False)
 
 
-def _signatures(found: Sequence[Any], context: Any) -> Iterator[Mapping[str, Any]]:
-    from pyhanko.sign.diff_analysis import ModificationLevel  # noqa: PLC0415
+class _Signatures:
+    """What is told of a file's signatures: of the first `MOST`, out of `count`."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.told: list[Mapping[str, Any]] = []
+        self.count = 0
+
+    def add(self, name: str, embedded: Any) -> None:
+        field = str(name)[:_LETTERS]
+        said = self._said(field, embedded) if self.count < MOST else None
+        if said is not None:
+            self.told.append(said)
+        self.count += said is not None or self.count >= MOST
+
+    def _said(self, field: str, embedded: Any) -> Mapping[str, Any] | None:
+        """None for a time stamp that stands: it is no signature of anybody's."""
+        if isinstance(embedded, str):
+            return _broken(field, embedded)
+        try:
+            if embedded.sig_object_type == "/DocTimeStamp":
+                return _stamp(field, embedded)
+            return _signature(field, embedded, self._context)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `look`
+            return _broken(field, f"{type(error).__name__}: {error}")
+
+
+def _signature(field: str, embedded: Any, context: Any) -> Mapping[str, Any]:
     from pyhanko.sign.validation import validate_pdf_signature  # noqa: PLC0415
     from pyhanko.sign.validation.settings import KeyUsageConstraints  # noqa: PLC0415
     from pyhanko.sign.validation.status import SignatureCoverageLevel  # noqa: PLC0415
 
     usage = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
-    for signature in found:
-        field = str(signature.field_name)[:_LETTERS]
-        try:
-            status = validate_pdf_signature(signature, context, key_usage_settings=usage)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as in `look`
-            yield _broken(field, f"{type(error).__name__}: {error}"[:_LETTERS])
-            continue
-        is_intact = bool(status.intact and status.valid)
-        covers = status.coverage is SignatureCoverageLevel.ENTIRE_FILE
-        level = ModificationLevel.NONE if covers else status.modification_level
-        stamp = status.timestamp_validity
-        stamped = stamp.timestamp if stamp is not None and stamp.intact and stamp.valid else None
-        when = stamped or status.signer_reported_dt
-        is_modified = level is None or level > ModificationLevel.FORM_FILLING or status.docmdp_ok is False
-        yield {
-            "field": field,
-            "signer": str(status.signing_cert.subject.human_friendly)[:_LETTERS],
-            "signed_at": when.isoformat() if when is not None else None,
-            "intact": is_intact,
-            "covers_whole_file": covers,
-            "modified": is_modified,
-            "trusted": bool(is_intact and status.trusted),
-            "fault": _fault(status, is_intact=is_intact, is_modified=is_modified),
-        }
+    status = validate_pdf_signature(embedded, context, key_usage_settings=usage)
+    is_intact = bool(status.intact and status.valid)
+    is_modified = _is_modified(status) or status.docmdp_ok is False
+    stamp = status.timestamp_validity
+    stamped = stamp.timestamp if stamp is not None and stamp.intact and stamp.valid else None
+    when = stamped or status.signer_reported_dt
+    return {
+        "field": field,
+        "signer": str(status.signing_cert.subject.human_friendly)[:_LETTERS],
+        "signed_at": when.isoformat() if when is not None else None,
+        "intact": is_intact,
+        "covers_whole_file": status.coverage is SignatureCoverageLevel.ENTIRE_FILE,
+        "modified": is_modified,
+        "trusted": bool(is_intact and status.trusted),
+        "fault": _fault(status, is_intact=is_intact, is_modified=is_modified),
+    }
+
+
+def _stamp(field: str, embedded: Any) -> Mapping[str, Any] | None:
+    """A time stamp over the document (ISO 32000-2 12.8.5) that is not whole: people are shown it as a broken one."""
+    from pyhanko.sign.validation import validate_pdf_timestamp  # noqa: PLC0415
+
+    status = validate_pdf_timestamp(embedded)
+    if not (status.intact and status.valid):
+        return _broken(field, "The bytes are not those that were stamped with a time.")
+    if _is_modified(status):
+        return {**_broken(field, "Something was added after the time stamp that may not be."), "modified": True}
+    return None
+
+
+def _is_modified(status: Any) -> bool:
+    """Whether more was added behind what is covered than a signed document may be given."""
+    from pyhanko.sign.diff_analysis import ModificationLevel  # noqa: PLC0415
+    from pyhanko.sign.validation.status import SignatureCoverageLevel  # noqa: PLC0415
+
+    if status.coverage is SignatureCoverageLevel.ENTIRE_FILE:
+        return False
+    level = status.modification_level
+    return bool(level is None or level > ModificationLevel.FORM_FILLING)
 
 
 def _fault(status: Any, *, is_intact: bool, is_modified: bool) -> str | None:
@@ -130,7 +194,7 @@ def _broken(field: str, fault: str) -> Mapping[str, Any]:
         "covers_whole_file": False,
         "modified": False,
         "trusted": False,
-        "fault": fault,
+        "fault": fault[:_LETTERS],
     }
 
 

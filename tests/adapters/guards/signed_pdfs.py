@@ -8,15 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from asn1crypto import keys as asn1_keys
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
-from pyhanko.sign import fields
-from pyhanko.sign.signers import PdfSignatureMetadata, SimpleSigner, sign_pdf
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter, copy_into_new_writer
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfTimeStamper, SimpleSigner, sign_pdf
+from pyhanko.sign.timestamps import DummyTimeStamper
 
 from certs.keys import new_p256_key
 
@@ -104,10 +108,84 @@ def changed_after_signing(pdf: bytes) -> bytes:
     return made.getvalue()
 
 
-def with_empty_field(pdf: bytes, name: str) -> bytes:
-    """The file with a field for a later signature."""
-    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    fields.append_signature_field(writer, fields.SigFieldSpec(name))
+def stamped(pdf: bytes) -> bytes:
+    """The file with a time stamp over all of it, as an authority for time stamps gives."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TSA")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    clock = DummyTimeStamper(
+        asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
+        asn1_keys.PrivateKeyInfo.load(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
+    )
+    made = io.BytesIO()
+    PdfTimeStamper(clock, field_name="Dau thoi gian").timestamp_pdf(
+        IncrementalPdfFileWriter(io.BytesIO(pdf)), "sha256", output=made
+    )
+    return made.getvalue()
+
+
+def rewritten(pdf: bytes, old: bytes, new: bytes) -> bytes:
+    """The file with a name written otherwise, at the same length: blanks behind a /ByteRange give way."""
+    blanks = b"]" + b" " * (len(new) - len(old))
+    assert old in pdf
+    assert blanks in pdf
+    return pdf.replace(blanks, b"]", 1).replace(old, new, 1)
+
+
+def signed_in_name_only(sub_filter: str, *, compressed: bool) -> bytes:
+    """A file with a signed field whose signature is none, of a kind; in a stream of compressed objects or not."""
+    writer = PdfFileWriter()
+    writer.insert_page(
+        PageObject(contents=writer.add_object(generic.StreamObject(stream_data=b"")), media_box=(0, 0, 595, 842))
+    )
+    objects = writer.prepare_object_stream() if compressed else None
+    name, text = generic.NameObject, generic.TextStringObject
+    signature = writer.add_object(
+        generic.DictionaryObject(
+            {
+                name("/Type"): name("/Sig"),
+                name("/SubFilter"): name(sub_filter),
+                name("/ByteRange"): generic.ArrayObject(map(generic.NumberObject, (0, 9, 9, 9))),
+                name("/Contents"): generic.ByteStringObject(b"\x30\x00"),
+            }
+        ),
+        obj_stream=objects,
+    )
+    field = generic.DictionaryObject({name("/FT"): name("/Sig"), name("/T"): text("Chu ky"), name("/V"): signature})
+    fields_of_form = generic.ArrayObject([writer.add_object(field, obj_stream=objects)])
+    writer.root["/AcroForm"] = generic.DictionaryObject({name("/Fields"): fields_of_form})
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+def compressed_pdf() -> bytes:
+    """A file without signatures, with compressed objects."""
+    writer = PdfFileWriter()
+    writer.insert_page(
+        PageObject(contents=writer.add_object(generic.StreamObject(stream_data=b"")), media_box=(0, 0, 595, 842))
+    )
+    writer.add_object(generic.DictionaryObject(), obj_stream=writer.prepare_object_stream())
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+def locked(pdf: bytes) -> bytes:
+    """The file encrypted against changes, for all to read."""
+    writer = copy_into_new_writer(PdfFileReader(io.BytesIO(pdf)))
+    writer.encrypt(owner_pass="chu", user_pass="")
     made = io.BytesIO()
     writer.write(made)
     return made.getvalue()

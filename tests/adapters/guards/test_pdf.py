@@ -15,7 +15,16 @@ from adapters.guards.protocol import Guard, Passes, Refuses, Way
 from schemas.errors import Rejected
 from schemas.limits import MIB
 from tests.adapters.guards.guarded import attachment, context, message
-from tests.adapters.guards.signed_pdfs import Signatory, blank_pdf, changed_after_signing
+from tests.adapters.guards.signed_pdfs import (
+    Signatory,
+    blank_pdf,
+    changed_after_signing,
+    compressed_pdf,
+    locked,
+    rewritten,
+    signed_in_name_only,
+    stamped,
+)
 
 
 class Signed:
@@ -33,6 +42,7 @@ class Signed:
         self.changed = changed_after_signing(self.trusted)
         at = self.trusted.index(b"595")
         self.forged = self.trusted[:at] + b"495" + self.trusted[at + 3 :]
+        self.stamped = stamped(self.plain)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +107,43 @@ async def test_what_is_asked_of_signatures_is_the_policys(signed: Signed) -> Non
         assert found == refused, demand
         assert isinstance(await guard.judge(message(attachment("a.pdf", signed.forged))), Passes)
     await process.close()
+
+
+async def test_no_way_of_writing_hides_a_broken_signature(signed: Signed) -> None:
+    """Names with escapes, compressed objects, kinds that are not known, broken time stamps: none of them passes."""
+    hidden = {
+        "key": rewritten(signed.forged, b"/ByteRange", b"/#42yteRang#65"),
+        "kind": rewritten(signed.forged, b"/Type /Sig\n", b"/Type /S#69g\n"),
+        "no such kind": rewritten(signed.forged, b"/Type /Sig\n", b"/Type /Signed\n"),
+        "compressed": signed_in_name_only("/adbe.pkcs7.detached", compressed=True),
+        "compressed, written otherwise": signed_in_name_only("/adbe.pkcs7.detached", compressed=True).replace(
+            b"/ObjStm", b"/Obj#53tm"
+        ),
+        "kind of another reader": signed_in_name_only("/adbe.x509.rsa_sha1", compressed=False),
+        "time stamp": signed.stamped.replace(b"595", b"495", 1),
+    }
+    guard = await opened(signed, incoming="sound")
+    found = {}
+    for what, content in hidden.items():
+        verdict = await guard.judge(message(attachment("a.pdf", content), way=Way.INCOMING))
+        found[what] = verdict.code if isinstance(verdict, Refuses) else None
+    await guard.close()
+    assert set(found.values()) <= {"pdf-signature-broken", "pdf-unreadable"}, found
+
+
+async def test_what_is_no_signature_is_not_taken_for_one(signed: Signed) -> None:
+    """A time stamp that stands, and compression or a lock against changes of a file without signatures, pass."""
+    guard = await opened(signed, incoming="sound", outgoing="signed")
+    for content in (signed.stamped, locked(signed.plain), compressed_pdf()):
+        file = attachment("a.pdf", content)
+        verdict = await guard.judge(message(file, way=Way.INCOMING))
+        assert isinstance(verdict, Passes), verdict
+        assert not verdict.note
+        assert not verdict.signatures
+        asked = await guard.judge(message(file))
+        assert isinstance(asked, Refuses)
+        assert asked.code == "pdf-unsigned"
+    await guard.close()
 
 
 async def test_a_file_that_takes_too_long_ends_its_process_and_the_next_is_read(signed: Signed, tmp_path: Path) -> None:
