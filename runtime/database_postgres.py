@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
@@ -49,9 +50,13 @@ _WRITE_SECONDS: Final = 60.0
 _READ_SECONDS: Final = 600.0
 _OUTCOME_SECONDS: Final = 15.0
 
-#: Seconds that the connection of a held lock may be silent, and between two looks at it.
+#: Seconds that the server may leave the connection of a held lock without an answer, and between two looks at it.
 _LOCK_SECONDS: Final = 10.0
 _LOCK_WATCHED_EVERY: Final = 2.0
+#: Seconds after which the server gives back the lock of a holder that hangs, or whose machine or network is gone: the
+#: end of such a connection it would hear of in two hours (TCP's own patience). A holder that is cut off, and runs,
+#: has given up by then.
+_LOCK_SILENCE: Final = 15
 
 #: Statements that a connection keeps prepared. The programs have some two hundred.
 _PREPARED: Final = 500
@@ -161,8 +166,9 @@ class PostgresDatabase(Database):
 
     @contextlib.asynccontextmanager
     async def hold(self, lock: str) -> AsyncIterator[asyncio.Event | None]:
-        # The server gives the lock back when this connection ends, however the process does.
-        engine = _engine(self._address, 1, _LOCK_SECONDS).execution_options(isolation_level="AUTOCOMMIT")
+        # The server gives the lock back when this connection ends, however the process does, or falls silent.
+        forgotten = {"idle_session_timeout": f"{_LOCK_SILENCE}s"}
+        engine = _engine(self._address, 1, _LOCK_SECONDS, forgotten).execution_options(isolation_level="AUTOCOMMIT")
         try:
             connection, held = await self._kept(_locked(engine, lock))
         except DRIVER_ERRORS as error:
@@ -287,7 +293,10 @@ def _attempts(error: Exception, works: int) -> int:
     return _ATTEMPTS if is_certain_conflict(error) else _DUPLICATE_ATTEMPTS
 
 
-def _engine(address: PostgresAddress, connections: int, seconds: float | None) -> AsyncEngine:
+def _engine(
+    address: PostgresAddress, connections: int, seconds: float | None, session: Mapping[str, str] = MappingProxyType({})
+) -> AsyncEngine:
+    """Up to so many connections; a statement is answered within `seconds`. `session`: settings of the server's."""
     return create_async_engine(
         "postgresql+asyncpg://",
         poolclass=AsyncAdaptedQueuePool,
@@ -310,6 +319,7 @@ def _engine(address: PostgresAddress, connections: int, seconds: float | None) -
                 "jit": "off",
                 # A process that stands still holds its rows' locks no longer than this.
                 "idle_in_transaction_session_timeout": "60s",
+                **session,
             },
         },
     )

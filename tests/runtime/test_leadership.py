@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import database_postgres
 from runtime.database import open_database
 from runtime.leadership import led
 from runtime.postgres_address import PostgresAddress
@@ -65,6 +66,20 @@ async def test_a_lock_that_the_server_lost_ends_the_duty(place: PostgresAddress,
             await asyncio.sleep(0.05)
         await candidate.leads.wait()
         candidate.stop.set()
+
+
+async def test_a_leader_that_says_nothing_is_followed(place: PostgresAddress, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that hangs, or whose machine is gone without a word, keeps the duty from others for seconds alone."""
+    monkeypatch.setattr(database_postgres, "_LOCK_WATCHED_EVERY", 600.0)
+    monkeypatch.setattr(database_postgres, "_LOCK_SILENCE", 1)
+    async with open_database(place) as hanging, open_database(place) as other, hanging.hold("sweeping") as held:
+        assert held is not None
+        async with asyncio.timeout(60):
+            while True:
+                async with other.hold("sweeping") as taken:
+                    if taken is not None:
+                        break
+                await asyncio.sleep(0.1)
 
 
 async def test_different_duties_are_had_side_by_side(place: PostgresAddress) -> None:
