@@ -25,8 +25,11 @@ UPGRADE ?=
 demo: $(VENV)/.program
 	$(BIN)/congvan demo $(ARGS)
 
+# Three at a time on two cores: a test of programs waits for them as long as it works. Hundreds of programs are started: they
+# find their modules compiled, whatever the shell says.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint $(VENV)/.debian
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 crash: $(VENV)/.development $(VENV)/.debian
 	$(BIN)/python -m tests.crash $(ARGS)

@@ -22,7 +22,7 @@ from tests.programs import exchange
 from tests.programs.ways import Walk, Way, open_walk
 
 #: Kills of each program on one way, unless every one is asked for.
-_SOME = 3
+_SOME = 2
 #: Seconds after which what a program was doing when its order was taken back is done, or it is dead.
 _LAST_STEP = 0.3
 

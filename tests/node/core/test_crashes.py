@@ -36,6 +36,10 @@ Transact: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
 #: More commits than the way below takes when none of its writes share one; a later one than there is kills nobody.
 COMMITS = 24
+#: A column, a commit, and whether the kill comes after it: all on SQLite, before and after by turns on PostgreSQL.
+KILLS = [("sqlite", number, after) for number in range(1, COMMITS + 1) for after in (False, True)] + [
+    ("postgres", number, number % 2 == 0) for number in range(1, COMMITS + 1)
+]
 
 
 class Killed(Exception):  # noqa: N818 - no error: what a test does
@@ -94,8 +98,7 @@ async def live(node: Node, hub: HubSimulator, path: Path) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", range(1, COMMITS + 1))
+@pytest.mark.parametrize(("column", "number", "after"), KILLS, indirect=["column"])
 async def test_killed_at_a_commit_and_begun_again(  # noqa: PLR0917 - fixtures
     world: World, hub: HubSimulator, tmp_path: Path, column: DatabaseColumn, number: int, after: bool
 ) -> None:
