@@ -1,24 +1,33 @@
-"""Making a signature of the profile with signxml, and putting it into bytes that otherwise stay as they are."""
+"""Making a signature of the profile, and putting it into bytes that otherwise stay as they are.
+
+Like envelopes and receipts, a signature is written as text that is exclusive C14N already: nothing in its form varies
+but digests, values and certificates in base64, the signing time, and the name of an algorithm. What is signed is the
+text that is written. signxml builds a tree for each signature and canonicalises it twice, which takes much longer
+(docs/adr/0011); in the tests it verifies what is signed here, and so does libxmlsec.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from functools import lru_cache
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
-from lxml.etree import SubElement
 from signxml.algorithms import SignatureMethod
-from signxml.signer import XMLSigner
 
+from certs.keys import PrivateKey
 from certs.sealing_key import SealingKey
+from certs.signature_check import canonical
 from certs.signature_profile import (
     CONTENT_REFERENCE_ID,
+    ENVELOPED,
     EXCLUSIVE_C14N,
     MEDIA_TYPE,
     PROPERTIES_ID,
@@ -27,12 +36,16 @@ from certs.signature_profile import (
     SIGNATURE_ID,
     SIGNING_TIME_FORM,
     XADES,
-    ds,
-    xades,
 )
 from schemas.envelope import Sha256Hex
 from schemas.namespaces import DS
 from schemas.xml import Element
+
+_DS: Final = f' xmlns:ds="{DS}"'
+_XADES: Final = f' xmlns:xades="{XADES}"'
+
+#: A program signs with one key, or with a few: those of the connections that it serves.
+_REMEMBERED_KEYS: Final = 16
 
 
 def sign_enveloped(
@@ -40,8 +53,8 @@ def sign_enveloped(
 ) -> tuple[bytes, Sha256Hex]:
     """`unsigned` with a signature as the last child of `parent`, and the digest of what it signs, in hex.
 
-    `parent` is an element of the tree that `unsigned` was parsed into; its end tag stands in the bytes once. The tree
-    is not usable afterwards. Every byte outside the signature stays as it was. ValueError for a naive `signing_time`.
+    `parent` is an element of the tree that `unsigned` was parsed into; its end tag stands in the bytes once. Every byte
+    outside the signature stays as it was. ValueError for a naive `signing_time`.
     """
     if signing_time.tzinfo is None:
         raise ValueError("a naive signing time names no instant: give it a time zone")
@@ -49,12 +62,9 @@ def sign_enveloped(
     head, found, tail = unsigned.rpartition(end_tag)
     if not found or end_tag in head:
         raise ValueError(f"the bytes to sign hold {end_tag!r} more or less than once")
-    SubElement(parent, ds("Signature"), nsmap={"ds": DS}, Id="placeholder")
-    signature = _signature(parent.getroottree().getroot(), key, signing_time)
-    digest = b64decode(signature.findtext(f"{ds('SignedInfo')}/{ds('Reference')}/{ds('DigestValue')}", ""))
-    # Written canonically, the signature carries the namespaces that it uses and none of its parents'.
-    written = etree.tostring(signature, method="c14n", exclusive=True)
-    return b"".join((head, written, end_tag, tail)), digest.hex()
+    digest = hashlib.sha256(canonical(parent.getroottree().getroot())).digest()
+    written = _signature(digest, key, signing_time.astimezone(UTC).strftime(SIGNING_TIME_FORM))
+    return b"".join((head, written.encode(), end_tag, tail)), digest.hex()
 
 
 def _end_tag(element: Element) -> bytes:
@@ -62,50 +72,82 @@ def _end_tag(element: Element) -> bytes:
     return f"</{element.prefix}:{name}>".encode() if element.prefix else f"</{name}>".encode()
 
 
-def _signature(root: Element, key: SealingKey, signing_time: datetime) -> Element:
-    is_rsa = isinstance(key.private_key, rsa.RSAPrivateKey)
-    signer = XMLSigner(
-        signature_algorithm=SignatureMethod.RSA_SHA256 if is_rsa else SignatureMethod.ECDSA_SHA256,
-        digest_algorithm=SHA256,
-        c14n_algorithm=EXCLUSIVE_C14N,
+def _signature(content: bytes, key: SealingKey, signing_time: str) -> str:
+    """The Signature, by `key`, of what has the digest `content`."""
+    certificate = key.certificate.fingerprint(hashes.SHA256())
+    # Canonical by itself, an element declares the namespaces that are declared further out in the Signature.
+    properties = _properties(signing_time, certificate, ds=_DS, xades=_XADES)
+    references = _reference(f'Id="{CONTENT_REFERENCE_ID}" URI=""', (ENVELOPED, EXCLUSIVE_C14N.value), content)
+    references += _reference(
+        f'Type="{PROPERTIES_TYPE}" URI="#{PROPERTIES_ID}"',
+        (EXCLUSIVE_C14N.value,),
+        hashlib.sha256(properties.encode()).digest(),
     )
-    # signxml's own XAdES signer takes the machine's time, and its references to SignedProperties and KeyInfo have no
-    # transform, which libxmlsec then rejects; so its plain signer is given our properties.
-    signer.signature_annotators.append(partial(_add_properties, certificate=key.certificate, signing_time=signing_time))
-    signed_root = signer.sign(root, key=key.private_key, cert=list(key.certificates))
-    return next(signed_root.iter(ds("Signature")))
-
-
-def _add_properties(
-    signature: Element, *, certificate: x509.Certificate, signing_time: datetime, signing_settings: Any
-) -> None:
-    """Append SignedProperties to `signature`, and the reference to it to SignedInfo, which is signed afterwards."""
-    del signing_settings  # signxml hands it to each annotator
-    signature.set("Id", SIGNATURE_ID)
-    signed_info = signature[0]
-    signed_info[2].set("Id", CONTENT_REFERENCE_ID)
-    container = SubElement(
-        SubElement(signature, ds("Object")),
-        xades("QualifyingProperties"),
-        nsmap={"xades": XADES},
-        Target=f"#{SIGNATURE_ID}",
+    value = _signed(_signed_info(key.private_key, references, ds=_DS).encode(), key.private_key)
+    return (
+        f'<ds:Signature{_DS} Id="{SIGNATURE_ID}">'
+        f"{_signed_info(key.private_key, references)}"
+        f"<ds:SignatureValue>{_base64(value)}</ds:SignatureValue>"
+        f"{_key_info(key.certificates)}"
+        f'<ds:Object><xades:QualifyingProperties{_XADES} Target="#{SIGNATURE_ID}">'
+        f"{_properties(signing_time, certificate)}"
+        "</xades:QualifyingProperties></ds:Object></ds:Signature>"
     )
-    properties = SubElement(container, xades("SignedProperties"), Id=PROPERTIES_ID)
-    of_signature = SubElement(properties, xades("SignedSignatureProperties"))
-    SubElement(of_signature, xades("SigningTime")).text = signing_time.astimezone(UTC).strftime(SIGNING_TIME_FORM)
-    certificates = SubElement(of_signature, xades("SigningCertificateV2"))
-    certificate_digest = SubElement(SubElement(certificates, xades("Cert")), xades("CertDigest"))
-    _add_digest(certificate_digest, certificate.fingerprint(hashes.SHA256()))
-    of_content = SubElement(properties, xades("SignedDataObjectProperties"))
-    form = SubElement(of_content, xades("DataObjectFormat"), ObjectReference=f"#{CONTENT_REFERENCE_ID}")
-    SubElement(form, xades("MimeType")).text = MEDIA_TYPE
-
-    reference = SubElement(signed_info, ds("Reference"), URI=f"#{PROPERTIES_ID}", Type=PROPERTIES_TYPE)
-    SubElement(SubElement(reference, ds("Transforms")), ds("Transform"), Algorithm=EXCLUSIVE_C14N.value)
-    canonical = etree.tostring(properties, method="c14n", exclusive=True)
-    _add_digest(reference, hashlib.sha256(canonical).digest())
 
 
-def _add_digest(parent: Element, digest: bytes) -> None:
-    SubElement(parent, ds("DigestMethod"), Algorithm=SHA256.value)
-    SubElement(parent, ds("DigestValue")).text = b64encode(digest).decode()
+def _signed_info(key: PrivateKey, references: str, *, ds: str = "") -> str:
+    method = SignatureMethod.RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else SignatureMethod.ECDSA_SHA256
+    algorithms = _algorithm("CanonicalizationMethod", EXCLUSIVE_C14N.value) + _algorithm(
+        "SignatureMethod", method.value
+    )
+    return f"<ds:SignedInfo{ds}>{algorithms}{references}</ds:SignedInfo>"
+
+
+def _reference(attributes: str, transforms: tuple[str, ...], digest: bytes) -> str:
+    steps = "".join(_algorithm("Transform", transform) for transform in transforms)
+    return f"<ds:Reference {attributes}><ds:Transforms>{steps}</ds:Transforms>{_digest(digest)}</ds:Reference>"
+
+
+def _properties(signing_time: str, certificate: bytes, *, ds: str = "", xades: str = "") -> str:
+    return (
+        f'<xades:SignedProperties{xades} Id="{PROPERTIES_ID}"><xades:SignedSignatureProperties>'
+        f"<xades:SigningTime>{signing_time}</xades:SigningTime>"
+        f"<xades:SigningCertificateV2><xades:Cert><xades:CertDigest>{_digest(certificate, ds=ds)}"
+        "</xades:CertDigest></xades:Cert></xades:SigningCertificateV2>"
+        "</xades:SignedSignatureProperties><xades:SignedDataObjectProperties>"
+        f'<xades:DataObjectFormat ObjectReference="#{CONTENT_REFERENCE_ID}">'
+        f"<xades:MimeType>{MEDIA_TYPE}</xades:MimeType></xades:DataObjectFormat>"
+        "</xades:SignedDataObjectProperties></xades:SignedProperties>"
+    )
+
+
+def _digest(digest: bytes, *, ds: str = "") -> str:
+    return f"{_algorithm('DigestMethod', SHA256.value, ds=ds)}<ds:DigestValue{ds}>{_base64(digest)}</ds:DigestValue>"
+
+
+def _algorithm(name: str, algorithm: str, *, ds: str = "") -> str:
+    return f'<ds:{name}{ds} Algorithm="{algorithm}"></ds:{name}>'
+
+
+@lru_cache(maxsize=_REMEMBERED_KEYS)
+def _key_info(certificates: tuple[x509.Certificate, ...]) -> str:
+    written = "".join(f"<ds:X509Certificate>{_in_lines(each)}</ds:X509Certificate>" for each in certificates)
+    return f"<ds:KeyInfo><ds:X509Data>{written}</ds:X509Data></ds:KeyInfo>"
+
+
+def _in_lines(certificate: x509.Certificate) -> str:
+    """The certificate in base64, in lines as PEM has them, which is how every seal so far was written."""
+    _, _, rest = certificate.public_bytes(Encoding.PEM).decode().partition("-----\n")
+    return rest.partition("-----")[0]
+
+
+def _signed(octets: bytes, key: PrivateKey) -> bytes:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(octets, padding.PKCS1v15(), hashes.SHA256())
+    # XML-DSig writes r and s, each as long as the order of the curve (xmldsig-core1, 6.4.3).
+    length = key.curve.key_size // 8
+    return b"".join(part.to_bytes(length) for part in decode_dss_signature(key.sign(octets, ec.ECDSA(hashes.SHA256()))))
+
+
+def _base64(octets: bytes) -> str:
+    return b64encode(octets).decode()

@@ -17,13 +17,14 @@ from signxml.xades.xades import XAdESSignatureConfiguration, XAdESVerifier, XAdE
 
 from certs.errors import KeyRejected, SealRejected
 from certs.keys import PrivateKey, new_p256_key, new_rsa_key, write_certificates, write_key
-from certs.sealing import SealingKey, load_sealing_key, seal
+from certs.sealing import SEAL_PARENTS, SealingKey, load_sealing_key, seal
 from certs.signature_profile import ds
 from certs.unsealing import open_seal, unseal
 from schemas.envelope import Envelope
 from schemas.errors import Rejected
 from schemas.travel import write_envelope
 from tests.certs import xmlsec
+from tests.certs.signxml_signer import signature_by_signxml
 from tests.schemas.strategies import envelopes
 from tests.vectors.workshop import AT, G22, Workshop, envelope_from, first, show_chain, written
 
@@ -98,6 +99,20 @@ def test_a_signature_brings_only_namespaces_that_it_uses(workshop: Workshop) -> 
     """The Signature can be cut out and verified elsewhere, and no declaration of the message is repeated in it."""
     signature = workshop.good[workshop.good.index(b"<ds:Signature") : workshop.good.index(b"</ds:Signature>")]
     assert set(re.findall(rb'xmlns:?(\w*)="', signature)) == {b"ds", b"xades"}
+
+
+def test_signxml_writes_the_same_signature(workshop: Workshop) -> None:
+    """What we write as text is, to the byte, what signxml builds as a tree and libxml2 canonicalises."""
+    unsigned = write_envelope(envelope_from())
+    by_signxml = signature_by_signxml(unsigned, "/".join(SEAL_PARENTS), workshop.g22, AT)
+    assert by_signxml in seal(unsigned, workshop.g22, AT).data
+
+
+def test_a_signature_is_written_in_canonical_form(workshop: Workshop, key: SealingKey) -> None:
+    """By a key of any kind: the Signature stands in the bytes as libxml2 canonicalises it."""
+    data = seal(envelope_from(), key, AT).data
+    signature = first(etree.fromstring(data), "ds:Signature")
+    assert etree.tostring(signature, method="c14n", exclusive=True) in data
 
 
 def test_sealing_an_envelope_or_its_bytes_is_the_same(workshop: Workshop) -> None:
