@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import tempfile
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +21,20 @@ from benchmarks.report import RESULTS, Report
 from benchmarks.rows import Result
 from runtime.logs import LogFormat, configure_logs
 from runtime.terminal import err, run_program, say, show_json, show_table
-from schemas.errors import Rejected
+from schemas.errors import Rejected, Unavailable
 
 #: What outlives a run, and the folders of runs: on the disk of the checkout, for a temporary one may be memory.
 _WORK = Path(__file__).parent / ".work"
+
+
+@dataclass(slots=True)
+class _Done:
+    """What was measured, how many seconds each measurement took, and which failed; they go by their first rows."""
+
+    results: list[Result] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_show_locals=False)
 
@@ -58,15 +70,21 @@ def bench(
     watch = Watch.begin()
     with tempfile.TemporaryDirectory(prefix="run-", dir=_WORK) as folder:
         run = Run(Path(folder), _WORK, quick, names, tell=lambda text: err.print(f"[dim]{text}[/dim]"))
-        results = asyncio.run(_measured(run, chosen))
-    report = Report(results, datetime.now(UTC), quick, description(), watch.warning())
+        done = asyncio.run(_measured(run, chosen))
+    report = Report(done.results, datetime.now(UTC), quick, description(), watch.warning(), done.seconds)
     report.write(RESULTS)
     if as_json:
-        show_json([result.as_json() for result in results])
+        show_json([result.as_json() for result in report.results])
     else:
         report.show()
         if report.warning:
             say(f"[yellow]{report.warning}[/yellow]")
+    if done.failed:
+        raise Unavailable(
+            "rows-failed",
+            f"Not measured: {', '.join(done.failed)}. What was measured is in {RESULTS}.",
+            mend="Measure them again: --row NAME.",
+        )
 
 
 def _chosen(names: frozenset[str]) -> list[Measurement]:
@@ -77,13 +95,21 @@ def _chosen(names: frozenset[str]) -> list[Measurement]:
     return [each for each in MEASUREMENTS if any(row.name in names for row in each.rows)]
 
 
-async def _measured(run: Run, measurements: list[Measurement]) -> list[Result]:
-    return [
-        result
-        for measurement in measurements
-        for result in await measurement.measure(run)
-        if result.row.name in run.wanted
-    ]
+async def _measured(run: Run, measurements: list[Measurement]) -> _Done:
+    """Measure one after the other. One that fails takes no others with it: what they measured took minutes."""
+    done = _Done()
+    for measurement in measurements:
+        name = measurement.rows[0].name
+        begun = time.monotonic()
+        try:
+            done.results += [result for result in await measurement.measure(run) if result.row.name in run.wanted]
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and what was measured is kept
+            err.print(f"[red]{name} failed: {type(error).__name__}: {error}[/red]")
+            done.failed.append(name)
+            continue
+        done.seconds[name] = time.monotonic() - begun
+        run.tell(f"{name}: measured in {done.seconds[name]:.0f} s")
+    return done
 
 
 def _show_rows() -> None:

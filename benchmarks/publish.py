@@ -1,7 +1,7 @@
-"""Put runs into docs/performance.md: `python -m benchmarks.publish RUN.json…`, the files that `make bench` left.
+"""Put runs into the docs: `python -m benchmarks.publish RUN.json…`, the files that `make bench` left.
 
-Of several runs of one machine the later ones count for the rows that they have. The table stands between two marks in
-the page, the charts in docs/charts/.
+Of several runs of one machine the later ones count for the rows that they have. The figures stand between two marks in
+docs/performance.md and in docs/sizing.md, the charts in docs/charts/.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import typer
 from benchmarks.charts import beside, standings
 from benchmarks.measures import MEASUREMENTS
 from benchmarks.report import figure
+from benchmarks.sizing import LOADS, NEEDED, Measured, size_of
 from runtime.terminal import run_program, say
 from schemas.errors import Rejected
 
 _DOCS: Final = Path(__file__).parents[1] / "docs"
 _PAGE: Final = _DOCS / "performance.md"
+_SIZING: Final = _DOCS / "sizing.md"
 _CHARTS: Final = _DOCS / "charts"
 _BEGIN, _END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -28,7 +30,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptio
 
 @app.command()
 def publish(runs: Annotated[list[Path], typer.Argument(help="Files of benchmarks/results, the oldest first.")]) -> None:
-    """Write the table and the charts of runs into docs/.
+    """Write the table and the charts of runs into docs/, and the sizes that follow from them.
 
     For example: [bold]python -m benchmarks.publish benchmarks/results/20261122T060000Z.json[/bold]
     """
@@ -44,6 +46,9 @@ def publish(runs: Annotated[list[Path], typer.Argument(help="Files of benchmarks
             drawn.append(f"![{title}](charts/{name}.svg)")
     _PAGE.write_text(with_table(page, "\n\n".join((table(rows), *drawn))), encoding="utf-8")
     say(f"{len(rows)} rows are in {_PAGE}.")
+    if sizes := sizing_table(rows):
+        _SIZING.write_text(with_table(_SIZING.read_text(encoding="utf-8"), sizes), encoding="utf-8")
+        say(f"The sizes that follow from them are in {_SIZING}.")
 
 
 #: Which rows of a unit a chart shows: those that can be compared with each other.
@@ -64,14 +69,11 @@ def merged(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The table in Markdown, with its date, machine and form."""
-    machine = rows[0]["machine"]
-    days = sorted({row["at"][:10] for row in rows})
-    on = f"{machine['processors']} × {machine['model']}, {machine['memory'] / 2**30:.0f} GiB, {machine['system']}"
     lines = [
-        f"{on}, Python {machine['python']}; {' and '.join(days)}.",
+        _origin(rows),
         "",
-        "| row | ours | reference | ratio | spread | reach | holds | scale |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | ours | reference | ratio | spread | reach | holds | scale | repeats |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         holds = {True: "yes", False: "**no**", None: "–"}[row["holds"]]
@@ -79,10 +81,49 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"| `{row['row']}` | {figure(row['value'])} {row['unit']} | {figure(row['reference'])}"
             f" | {figure(row['ratio'])} | {figure(low)}–{figure(high)} | {row['reach'] or '–'} | {holds}"
-            f" | {row['scale']} |"
+            f" | {row['scale']} | {len(row['repeats'])} |"
         )
     lines += [f"\nOf the run at {at[:16]}Z: {warning}" for at, warning in _warnings(rows)]
     return "\n".join(lines)
+
+
+def sizing_table(rows: list[dict[str, Any]]) -> str | None:
+    """What hubs need by these rows, in Markdown; None if one is missing that the formula asks for."""
+    figures = {row["row"]: row["value"] for row in rows}
+    if not all(row.name in figures for row in NEEDED):
+        return None
+    used = [row for row in rows if row["row"] in {needed.name for needed in NEEDED}]
+    measured = Measured.of(figures)
+    return "\n".join(
+        (
+            _origin(used),
+            "",
+            f"*a* = {measured.accept:.2f} ms, *d* = {measured.deliver:.2f} ms, *w* = {measured.waiting:.0f} KiB:",
+            "",
+            "| a hub of | documents in the busiest second | processors | processes | memory of waiting nodes |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {load.name} | {size.busiest:.1f} | {size.processors:.2f} | {size.processes}"
+                f" | {size.memory:.0f} MiB |"
+                for load, size in ((load, size_of(load, measured)) for load in LOADS)
+            ),
+        )
+    )
+
+
+def _origin(rows: list[dict[str, Any]]) -> str:
+    """Which machine, when, and which form: what a short form measured is not taken for more than it was."""
+    machine = rows[0]["machine"]
+    days = sorted({row["at"][:10] for row in rows})
+    on = f"{machine['processors']} × {machine['model']}, {machine['memory'] / 2**30:.0f} GiB, {machine['system']}"
+    short = [row["row"] for row in rows if row["quick"]]
+    if len(short) == len(rows):
+        form = "**The short form** (`make bench-quick`), each row in the scale that is told of it."
+    elif short:
+        form = f"The long form, but **the short form** of {', '.join(f'`{name}`' for name in short)}: see the scale."
+    else:
+        form = "The long form (`make bench`)."
+    return f"{form} Medians; {on}, Python {machine['python']}; {' and '.join(days)}."
 
 
 def _warnings(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

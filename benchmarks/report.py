@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,18 +20,21 @@ _COLUMNS: Final = ("row", "value", "unit", "against", "reference", "ratio", "spr
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The rows of one run, and what one must know to read them."""
+    """The rows of one run, and what one must know to read them. `seconds` is how long each measurement took."""
 
     results: Sequence[Result]
     at: datetime
     quick: bool
     machine: dict[str, Any]
     warning: str | None
+    seconds: Mapping[str, float]
 
     def show(self) -> None:
         form = "short form" if self.quick else "long form"
         cores, model = self.machine["processors"], self.machine["model"]
-        show_table(f"Congvan on {cores} × {model}, {form}, {self.at:%Y-%m-%d}", _COLUMNS, map(cells, self.results))
+        took = f"measured in {sum(self.seconds.values()) / 60:.1f} minutes"
+        title = f"Congvan on {cores} × {model}, {form}, {self.at:%Y-%m-%d}, {took}"
+        show_table(title, _COLUMNS, map(cells, self.results))
 
     def write(self, folder: Path) -> None:
         """Leave `latest.json`, the rows alone, and beside it this run with its repeats and its machine."""
@@ -43,6 +46,7 @@ class Report:
             "quick": self.quick,
             "machine": self.machine,
             "warning": self.warning,
+            "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
             "rows": [
                 row | {"title": result.row.title, "scale": result.scale, "repeats": [asdict(p) for p in result.pairs]}
                 for row, result in zip(rows, self.results, strict=True)

@@ -26,6 +26,9 @@ BUSIEST: Final = 0.2
 BUSY: Final = 0.6
 KIB: Final = 1024
 
+#: The rows whose figures the formula takes.
+NEEDED: Final = (ACCEPT, PASSED, EACH)
+
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_show_locals=False)
 
 
@@ -58,7 +61,7 @@ class Measured:
     @classmethod
     def of(cls, rows: Mapping[str, float]) -> Measured:
         """Raises `row-missing` if the run did not measure all that is needed."""
-        for name in (ACCEPT.name, PASSED.name, EACH.name):
+        for name in (row.name for row in NEEDED):
             if name not in rows:
                 raise Rejected("row-missing", f"The last run has no row {name}.", mend=f"Run it: --row {name}")
         accept = rows[ACCEPT.name]

@@ -9,7 +9,8 @@ from lxml import etree
 
 from benchmarks.charts import beside, standing, standings
 from benchmarks.measures import MEASUREMENTS
-from benchmarks.publish import merged, table, with_table
+from benchmarks.publish import merged, sizing_table, table, with_table
+from benchmarks.sizing import LOADS, NEEDED, Measured, size_of
 from schemas.errors import Rejected
 
 FIRST, SECOND, *_ = (row.name for measurement in MEASUREMENTS for row in measurement.rows)
@@ -18,7 +19,13 @@ MACHINE = {"processors": 2, "model": "M", "memory": 2**34, "system": "Linux", "p
 
 def row(name: str, ratio: float, reach: str | None = "at least 4", *, holds: bool | None = False) -> dict[str, Any]:
     figures = {"row": name, "value": ratio * 10, "unit": "documents/s", "reference": 10.0, "ratio": ratio}
-    return figures | {"reach": reach, "holds": holds, "spread": [ratio, ratio], "scale": "3 documents"}
+    return figures | {
+        "reach": reach,
+        "holds": holds,
+        "spread": [ratio, ratio],
+        "scale": "3 documents",
+        "repeats": [{}] * 5,
+    }
 
 
 def run(at: str, *rows: dict[str, Any], machine: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -43,8 +50,28 @@ def test_the_table_says_what_is_not_reached_and_who_disturbed() -> None:
     """A row that does not hold stands out, and a run that was not alone says so below the table."""
     disturbed = run("2026-11-22T08:00:00", row(FIRST, 1)) | {"warning": "Other programs used 50% of the machine."}
     text = table(merged([disturbed]))
-    assert f"| `{FIRST}` | 10 documents/s | 10 | 1 | 1–1 | at least 4 | **no** | 3 documents |" in text
+    assert f"| `{FIRST}` | 10 documents/s | 10 | 1 | 1–1 | at least 4 | **no** | 3 documents | 5 |" in text
     assert "Of the run at 2026-11-22T08:00Z: Other programs used 50% of the machine." in text
+
+
+def test_a_short_form_is_called_one() -> None:
+    """Whoever reads a table of a short form sees it before the first figure, and which rows are meant if not all."""
+    short, long = run("2026-11-22T08:00:00", row(FIRST, 1)), run("2026-11-22T09:00:00", row(SECOND, 1))
+    long["quick"] = False
+    assert table(merged([short])).startswith("**The short form** (`make bench-quick`)")
+    assert table(merged([long])).startswith("The long form (`make bench`).")
+    assert table(merged([short, long])).startswith(f"The long form, but **the short form** of `{FIRST}`:")
+
+
+def test_sizes_follow_from_the_rows_that_are_published() -> None:
+    """The page of sizes has the formula's figures for these rows, and stays as it was if the formula lacks one."""
+    rows = [row(needed.name, number) for number, needed in enumerate(NEEDED, start=1)]
+    text = sizing_table(merged([run("2026-11-22T08:00:00", *rows)]))
+    assert text is not None
+    measured = Measured.of({each["row"]: each["value"] for each in rows})
+    assert all(f"| {load.name} | {size_of(load, measured).busiest:.1f} |" in text for load in LOADS)
+    assert "*a* = 10.00 ms, *d* = 10.00 ms, *w* = 30 KiB" in text
+    assert sizing_table(merged([run("2026-11-22T08:00:00", *rows[1:])])) is None
 
 
 def test_the_table_replaces_the_one_before() -> None:

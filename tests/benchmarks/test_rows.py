@@ -56,7 +56,7 @@ def test_a_percentile_is_one_of_the_values(share: float, value: float) -> None:
 
 def test_latest_json_is_a_list_of_rows_in_the_form_that_is_documented(tmp_path: Path) -> None:
     """Each row has these members and no others, and its verdict is that of its ratio."""
-    report = Report([Result(ROW, "3 documents", PAIRS)], datetime(2026, 11, 22, tzinfo=UTC), True, {}, None)
+    report = Report([Result(ROW, "3 documents", PAIRS)], datetime(2026, 11, 22, tzinfo=UTC), True, {}, None, {})
     report.write(tmp_path)
     [row] = json.loads((tmp_path / LATEST).read_text())
     assert row == {
@@ -74,7 +74,7 @@ def test_latest_json_is_a_list_of_rows_in_the_form_that_is_documented(tmp_path: 
 
 def test_the_run_beside_it_keeps_every_repeat(tmp_path: Path) -> None:
     """Who doubts a median finds what it was made of, and how large the run was."""
-    Report([Result(ROW, "3 documents", PAIRS)], datetime(2026, 11, 22, tzinfo=UTC), True, {}, None).write(tmp_path)
+    Report([Result(ROW, "3 documents", PAIRS)], datetime(2026, 11, 22, tzinfo=UTC), True, {}, None, {}).write(tmp_path)
     [run] = [json.loads(path.read_text()) for path in tmp_path.iterdir() if path.name != LATEST]
     assert [(pair["value"], pair["reference"]) for pair in run["rows"][0]["repeats"]] == [(30, 10), (10, 10), (80, 20)]
     assert (run["quick"], run["rows"][0]["scale"]) == (True, "3 documents")
