@@ -9,16 +9,19 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, select, update
 
-from node.store import attachment_recoveries, business
+from node.store import attachment_recoveries, business, companions
 from node.store import messages as message_store
 from node.store.message_tables import outbox, outbox_recipients
 from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
-from node.store.states import DeliveryState, OutboxState
+from node.store.records import CompanionRow
+from node.store.requests import REQUESTS
+from node.store.states import CompanionRole, DeliveryState, OutboxState
 from runtime.columns import insert_or
 from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
+from schemas.message import BusinessType, Document
 
 #: Stands in place of the adapter until whoever had handed the message in does so again, under its key.
 RECOVERED: Final = "recovered"
@@ -39,6 +42,7 @@ class RecoveredMessage:
 def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) -> bool:
     """Record an accepted message; False, and nothing is written, if it is on record by now."""
     message = recovered.message
+    original = _copied_by(transaction, message)
     sequence = message_store.add(transaction, message)
     added = transaction.scalar(
         insert_or(transaction, outbox).on_conflict_do_nothing().returning(outbox.c.message_id),
@@ -77,8 +81,27 @@ def add(transaction: Transaction, recovered: RecoveredMessage, *, at: datetime) 
         transaction.execute(insert(outbox_recipients), values)
     if message.envelope.extension.attachment_sizes:
         attachment_recoveries.begin(transaction, message.message_id, lane=message.lane, sequence=sequence)
+    if original is not None:
+        companions.add(
+            transaction,
+            CompanionRow(message_id=message.message_id, leader=original, role=CompanionRole.COPY, document=original),
+        )
     business.enter_sent(transaction, message, [code for code, _ in recovered.recipients], at=recovered.sealed_at)
     return True
+
+
+def _copied_by(transaction: Transaction, message: RecordedMessage) -> Sha256Hex | None:
+    """The document on record that `message`, not on record yet, brings to those who were added: it bears its number.
+
+    Nothing in an envelope says that it holds a copy. Two documents under one number of which one is taken for a copy
+    are recalled together; a copy that is taken for a document is left out when the document is recalled.
+    """
+    content = message.envelope.message
+    if not isinstance(content, Document) or content.business_type is not BusinessType.NEW or not content.document_id:
+        return None
+    original = message_store.newest_sent(transaction, message.sender, content.document_id)
+    facts = message_store.facts(transaction, original) if original is not None else None
+    return original if facts is not None and facts.business not in REQUESTS else None
 
 
 # Asked for every submission: built once.

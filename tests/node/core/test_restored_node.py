@@ -13,12 +13,13 @@ from adapters.sdk import Accepted, Delivery, Outcome, Refused
 from node.store import attachment_recoveries, resubmissions, standing
 from node.store import messages as message_store
 from node.store.states import DeliveryState, HandoverState, OutboxState
+from node.usecases.amendments import Change
 from schemas.errors import Rejected
 from schemas.receipts import ReceiptEvent, SignedReceipt
 from tests.node.core.asking import BUFFERED, becomes, bytes_arrived, events, handed, outbox_row, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
-from tests.node.core.world import G22, H23, World, digest_of, document, envelope
+from tests.node.core.world import G22, H23, H31, World, digest_of, document, envelope
 from tests.services.columns import DatabaseColumn
 
 LONG = b"%PDF-" + bytes(300_000)
@@ -171,6 +172,34 @@ async def test_attachments_of_what_it_sent_follow_from_where_they_broke_off(
     assert hub.blob_reads[0][0] == 0
     assert 100_000 - BUFFERED <= hub.blob_reads[1][0] <= 100_000
     assert await restored.blobs.size(digest_of(LONG)) == len(LONG)
+
+
+async def test_who_was_added_after_the_backup_is_recalled_with_the_others(
+    node: Node, restored: Node, hub: HubSimulator
+) -> None:
+    """A copy that is fetched back is known as one: a recall by the document's number asks all who have the document."""
+    async with node.running("sender"):
+        ours = await node.submit(document(H23, G22))
+        await becomes(node, ours, OutboxState.ACCEPTED)
+        update = await node.amendments.update(ours, Change(reason="Sót nơi nhận"), add=[H31])
+        (copy,) = (await outbox_row(node, ours)).companions
+        for message_id in (update.message_id, copy.message_id):
+            await becomes(node, message_id, OutboxState.ACCEPTED)
+    hub.remembered.reported, hub.remembered.newest_sent = 7, copy.message_id
+    async with restored.running("receiver"):
+
+        async def caught_up() -> bool:
+            return await mark_of(restored) == 7
+
+        await eventually(caught_up)
+    recall = await restored.amendments.recall(document().document_id, Change(reason="Ban hành nhầm"))
+    row = await outbox_row(restored, recall.message_id)
+    asked = {one.message_id for one in row.companions} | {recall.message_id}
+    rows = [row for row in await restored.queries.outbox(limit=10) if row.message.message_id in asked]
+    assert {(recipient.code, *row.message.about) for row in rows for recipient in row.recipients} == {
+        (G22, ours),
+        (H31, copy.message_id),
+    }
 
 
 async def test_attachments_that_the_hub_has_dropped_are_known_as_dropped(
