@@ -44,7 +44,7 @@ class Assignment(Settings):
     """`document`, `status`, or both. Absent: both."""
     desk: str | None = None
     """The table of another adapter whose software fetches its messages: this one offers the same messages, whichever
-    confirms first, and is handed over none itself."""
+    confirms first, and is handed over only what that one can never take."""
     process: bool = False
     """Whether it runs in a process of its own, so that one which blocks, eats memory or exits harms nothing else."""
     memory_mib: int | None = Field(None, ge=256)
@@ -72,7 +72,12 @@ class OpenAdapters:
     def route(self, to: Addressed) -> Connected | None:
         """The adapter that a message goes to (`node.routing`); None if there is none."""
         name = closest(_rules(self.assignments), to)
-        return None if name is None else Connected(name, self.adapters[name])
+        if name is None:
+            return None
+        beside = tuple(
+            Connected(other, self.adapters[other]) for other, one in self.assignments.items() if one.desk == name
+        )
+        return Connected(name, self.adapters[name], beside)
 
 
 async def open_adapters(node: Foundation, stack: AsyncExitStack) -> OpenAdapters:

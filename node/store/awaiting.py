@@ -27,6 +27,8 @@ from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 
 _OPEN = (HandoverState.AWAITING, HandoverState.PARKED)
+#: On their way to an adapter, which need not be the one that offered them before.
+_NOT_OFFERED = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
 _ORDER = (handovers.c.lane, handovers.c.offered_at, handovers.c.sequence, handovers.c.code)
 _NO_LOCK = {"lock_token": None, "locked_until": None}
 _TROUBLE_COLUMNS = ("trouble_code", "trouble_text", "trouble_element", "trouble_line", "trouble_mend")
@@ -165,15 +167,21 @@ def _chosen(
 
 
 def lock(
-    transaction: Transaction, adapter: str, keys: Iterable[DeliveryKey], *, token: str, at: datetime, until: datetime
+    transaction: Transaction,
+    adapters: Collection[str],
+    keys: Iterable[DeliveryKey],
+    *,
+    token: str,
+    at: datetime,
+    until: datetime,
 ) -> list[DeliveryKey]:
-    """Lock those of `keys` that await the software, and that nobody else has locked; gives them."""
+    """Lock those of `keys` that await the software behind `adapters` and that nobody else has locked; gives them."""
     taken = []
     for key in keys:
         is_ours = or_(_is_free(at), handovers.c.lock_token == token)
         changed = transaction.execute(
             update(handovers)
-            .where(_is(key), handovers.c.adapter == adapter, handovers.c.state == HandoverState.AWAITING, is_ours)
+            .where(_is(key), handovers.c.adapter.in_(adapters), handovers.c.state == HandoverState.AWAITING, is_ours)
             .values(lock_token=token, locked_until=until)
         )
         if changed.rowcount:
@@ -187,13 +195,13 @@ def unlock(transaction: Transaction, keys: Iterable[DeliveryKey], *, token: str)
         transaction.execute(update(handovers).where(_is(key), handovers.c.lock_token == token).values(**_NO_LOCK))
 
 
-def offer_of(transaction: Transaction, adapter: str, key: DeliveryKey) -> Offer | None:
-    """None if the message was never offered to the software behind `adapter`."""
+def offer_of(transaction: Transaction, adapters: Collection[str], key: DeliveryKey) -> Offer | None:
+    """None if the message is not offered to the software behind `adapters`, nor was when its hand-over ended."""
     columns = handovers.c
     row = transaction.execute(
         select(
             columns.state, columns.lane, columns.attempts, columns.lock_token, columns.locked_until, columns.verdicts
-        ).where(_is(key), columns.adapter == adapter)
+        ).where(_is(key), columns.adapter.in_(adapters), columns.state.not_in(_NOT_OFFERED))
     ).one_or_none()
     if row is None:
         return None
@@ -225,6 +233,15 @@ def offers(transaction: Transaction, *, after: DeliveryKey | None, limit: int) -
         behind = tuple_(*(literal(value, column.type) for value, column in zip(seen, order, strict=True)))
         statement = statement.where(tuple_(*order) > behind)
     return [Offered(facts_of(row, ()), row.code, row.adapter) for row in transaction.execute(statement)]
+
+
+def offer_again(transaction: Transaction, key: DeliveryKey, *, at: datetime) -> None:
+    """Offer what its software could not take once more, to that software, which has changed its mind."""
+    transaction.execute(
+        update(handovers)
+        .where(_is(key), handovers.c.state == HandoverState.PARKED)
+        .values(state=HandoverState.AWAITING, since=at, attempts=0, **NO_TROUBLE)
+    )
 
 
 def take_back(transaction: Transaction, keys: Iterable[DeliveryKey], *, at: datetime) -> None:

@@ -235,10 +235,23 @@ def _noted(trouble: Trouble | None) -> dict[str, object]:
 
 
 def drive_again(transaction: Transaction, message_id: Sha256Hex, code: AgencyCode | None, *, at: datetime) -> int:
-    """Make parked hand-overs of a message (to one agency, or to all) ready once more; gives how many."""
+    """Make parked hand-overs of a message (to one agency, or to all) ready once more; gives how many.
+
+    The settings of now say by which adapter: an offer of before is over.
+    """
     parked = [handovers.c.message_id == message_id, handovers.c.state == HandoverState.PARKED]
     if code is not None:
         parked.append(handovers.c.code == code)
     return transaction.execute(
-        update(handovers).where(*parked).values(state=HandoverState.READY, since=at, attempts=0, **NO_TROUBLE)
+        update(handovers)
+        .where(*parked)
+        .values(
+            state=HandoverState.READY,
+            since=at,
+            attempts=0,
+            adapter=None,
+            lock_token=None,
+            locked_until=None,
+            **NO_TROUBLE,
+        )
     ).rowcount

@@ -21,10 +21,11 @@ _SOON = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """An adapter under the name of its table."""
+    """An adapter under the name of its table; `beside` it those at its desk, which offer what it can never take."""
 
     name: str
     adapter: Adapter
+    beside: tuple[Connected, ...] = ()
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from adapters.sdk import Accepted, Delivery, DeliveryKey, Lock, MessageKind, Never, Refused, Settlement, Waiting
-from node.store import awaiting, handovers
+from node.store import awaiting
 from node.store.awaiting import AwaitingRow, Offer, Place
 from node.store.handovers import ReadyHandover
 from node.store.metadata import Transaction
@@ -49,7 +49,10 @@ _STATES: Final = {
 
 
 class AwaitingDeliveries:
-    """What `adapters.sdk.NodeApi` says of waiting messages; each call is for one adapter, by name."""
+    """What `adapters.sdk.NodeApi` says of waiting messages.
+
+    Each call is for an adapter: for what was offered by `adapters`, itself and the one at whose desk it is, by name.
+    """
 
     def __init__(self, database: Database, endings: Endings, wakeups: Wakeups, clock: Clock) -> None:
         self._database = database
@@ -59,7 +62,7 @@ class AwaitingDeliveries:
 
     async def page(
         self,
-        adapter: str,
+        adapters: Sequence[str],
         *,
         recipients: Collection[AgencyCode],
         kind: MessageKind | None,
@@ -69,35 +72,53 @@ class AwaitingDeliveries:
         limit: int,
     ) -> tuple[Waiting, ...]:
         now = self._clock()
-        rows = await self._database.read(
-            partial(
-                awaiting.offered,
-                adapter=adapter,
-                recipients=recipients,
-                kind=kind,
-                parked=parked,
-                unlocked_at=now if unlocked else None,
-                after=_place(after) if after else None,
-                limit=min(limit, _PAGE),
-            )
-        )
+        most = min(limit, _PAGE)
+        place = _place(after) if after else None
+
+        def listed(transaction: Transaction) -> list[AwaitingRow]:
+            # One adapter at a time: an index gives the order.
+            rows = [
+                row
+                for adapter in adapters
+                for row in awaiting.offered(
+                    transaction,
+                    adapter,
+                    recipients=recipients,
+                    kind=kind,
+                    parked=parked,
+                    unlocked_at=now if unlocked else None,
+                    after=place,
+                    limit=most,
+                )
+            ]
+            return sorted(rows, key=_order)[:most]
+
+        rows = await self._database.read(listed)
         return tuple(_waiting(row, is_locked=row.locked_until is not None and row.locked_until > now) for row in rows)
 
-    async def count(self, adapter: str, *, recipients: Collection[AgencyCode], kind: MessageKind | None) -> int:
-        return await self._database.read(partial(awaiting.count, adapter=adapter, recipients=recipients, kind=kind))
+    async def count(
+        self, adapters: Sequence[str], *, recipients: Collection[AgencyCode], kind: MessageKind | None
+    ) -> int:
+        return await self._database.read(
+            lambda transaction: sum(
+                awaiting.count(transaction, adapter, recipients=recipients, kind=kind) for adapter in adapters
+            )
+        )
 
-    async def lock(self, adapter: str, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None) -> Lock:
+    async def lock(
+        self, adapters: Sequence[str], keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None
+    ) -> Lock:
         now = self._clock()
         until = now + min(timedelta(seconds=seconds), _LONGEST_LOCK)
         token = renew or secrets.token_hex(16)
-        take = partial(awaiting.lock, adapter=adapter, keys=keys, token=token, at=now, until=until)
+        take = partial(awaiting.lock, adapters=adapters, keys=keys, token=token, at=now, until=until)
         return Lock(token, tuple(await self._database.write(take)), until)
 
     async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
         await self._database.write(partial(awaiting.unlock, keys=keys, token=lock))
 
-    async def delivery(self, adapter: str, key: DeliveryKey) -> Delivery | None:
-        found = await self._database.read(partial(_found, adapter=adapter, key=key))
+    async def delivery(self, adapters: Sequence[str], key: DeliveryKey) -> Delivery | None:
+        found = await self._database.read(partial(_found, adapters=adapters, key=key))
         if found is None:
             return None
         offer, row = found
@@ -107,8 +128,8 @@ class AwaitingDeliveries:
         delivery = await asyncio.to_thread(delivery_of, stored, missing, row)
         return with_signatures(delivery, signatures_in(offer.verdicts))
 
-    async def settle(self, adapter: str, key: DeliveryKey, outcome: Settlement, *, lock: str | None) -> None:
-        found = await self._database.read(partial(_found, adapter=adapter, key=key))
+    async def settle(self, adapters: Sequence[str], key: DeliveryKey, outcome: Settlement, *, lock: str | None) -> None:
+        found = await self._database.read(partial(_found, adapters=adapters, key=key))
         if found is None:
             raise delivery_unknown(key)
         offer, row = found
@@ -116,18 +137,18 @@ class AwaitingDeliveries:
             return
         described, stored, missing = await self._database.read(partial(recorded, row=row))
         delivery = await asyncio.to_thread(delivery_of, stored, missing, row) if stored else None
-        attempt = Attempt(row, described, delivery, outcome, adapter)
+        attempt = Attempt(row, described, delivery, outcome, adapters[0])
         now = self._clock()
         ended = await asyncio.to_thread(self._endings.made, [attempt], now)
 
         def enter(transaction: Transaction) -> bool:
-            offer = awaiting.offer_of(transaction, adapter, key)
+            offer = awaiting.offer_of(transaction, adapters, key)
             if offer is None:
                 raise delivery_unknown(key)
             if not self._is_open(offer, key, outcome, lock):
                 return False
             if offer.state is HandoverState.PARKED:
-                handovers.drive_again(transaction, key.message_id, key.recipient, at=now)
+                awaiting.offer_again(transaction, key, at=now)
             self._endings.enter(transaction, attempt, ended, now)
             return True
 
@@ -155,11 +176,15 @@ class AwaitingDeliveries:
         return True
 
 
-def _found(transaction: Transaction, adapter: str, key: DeliveryKey) -> tuple[Offer, ReadyHandover] | None:
-    offer = awaiting.offer_of(transaction, adapter, key)
+def _found(transaction: Transaction, adapters: Sequence[str], key: DeliveryKey) -> tuple[Offer, ReadyHandover] | None:
+    offer = awaiting.offer_of(transaction, adapters, key)
     if offer is None:
         return None
     return offer, ReadyHandover(key.message_id, key.recipient, offer.lane, offer.attempts)
+
+
+def _order(row: AwaitingRow) -> tuple[int, datetime, int, str]:
+    return row.place.lane, row.place.offered_at, row.place.sequence, row.place.code.value
 
 
 def _place(cursor: str) -> Place:

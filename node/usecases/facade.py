@@ -54,11 +54,11 @@ class NodeParts:
 
 
 class NodeFacade:
-    """`adapters.sdk.NodeApi`, bound to the adapter `name`; what awaits software is that of the adapter `desk`."""
+    """`adapters.sdk.NodeApi`, bound to the adapter `name`, which offers what `desk` does as well, if that is given."""
 
     def __init__(self, name: str, parts: NodeParts, *, desk: str | None = None) -> None:
         self._name = name
-        self._desk = desk or name
+        self._offered_by = (name,) if desk is None else (name, desk)
         self._parts = parts
         self._room = asyncio.Semaphore(SUBMISSIONS)
 
@@ -112,7 +112,7 @@ class NodeFacade:
         limit: int = 100,
     ) -> Sequence[Waiting]:
         return await self._parts.awaiting.page(
-            self._desk,
+            self._offered_by,
             recipients=recipients,
             kind=kind,
             parked=parked,
@@ -122,19 +122,19 @@ class NodeFacade:
         )
 
     async def count_waiting(self, *, recipients: Collection[AgencyCode] = (), kind: MessageKind | None = None) -> int:
-        return await self._parts.awaiting.count(self._desk, recipients=recipients, kind=kind)
+        return await self._parts.awaiting.count(self._offered_by, recipients=recipients, kind=kind)
 
     async def lock(self, keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None = None) -> Lock:
-        return await self._parts.awaiting.lock(self._desk, keys, seconds=seconds, renew=renew)
+        return await self._parts.awaiting.lock(self._offered_by, keys, seconds=seconds, renew=renew)
 
     async def unlock(self, keys: Sequence[DeliveryKey], *, lock: str) -> None:
         await self._parts.awaiting.unlock(keys, lock=lock)
 
     async def delivery(self, key: DeliveryKey) -> Delivery | None:
-        return await self._parts.awaiting.delivery(self._desk, key)
+        return await self._parts.awaiting.delivery(self._offered_by, key)
 
     async def settle(self, key: DeliveryKey, outcome: Settlement, *, lock: str | None = None) -> None:
-        await self._parts.awaiting.settle(self._desk, key, outcome, lock=lock)
+        await self._parts.awaiting.settle(self._offered_by, key, outcome, lock=lock)
 
     async def events(self, *, after: int = 0, limit: int = 100, wait_seconds: float = 0.0) -> Sequence[NodeEvent]:
         return await self._parts.events.after(after, limit=limit, wait_seconds=wait_seconds)

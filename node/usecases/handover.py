@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, Later, MessageKind, Outcome
+from adapters.sdk import Delivery, DeliveryKey, IncomingAttachment, Later, MessageKind, Never, Outcome
 from node.store import holds, inbox
 from node.store.handovers import ReadyHandover
 from node.store.inbox import DescribedMessage, StoredMessage
@@ -107,8 +107,14 @@ class HandingOver:
         if judged.stopped is not None:
             return Attempt(row, described, delivery, outcome_of(judged.stopped), verdicts=judged.verdicts)
         patience = self._timeout + sum(attachment.size for attachment in delivery.attachments) / _BYTES_A_SECOND
+        name = connected.name
         outcome, timed_out = await self._calls.deliver(connected, delivery, patience=patience)
-        return Attempt(row, described, delivery, outcome, connected.name, timed_out=timed_out, verdicts=judged.verdicts)
+        for other in connected.beside if isinstance(outcome, Never) else ():
+            taken = await self._calls.deliver(other, delivery, patience=patience)
+            if not isinstance(taken[0], Never):
+                name, (outcome, timed_out) = other.name, taken
+                break
+        return Attempt(row, described, delivery, outcome, name, timed_out=timed_out, verdicts=judged.verdicts)
 
 
 def _addressed(row: ReadyHandover, described: DescribedMessage, delivery: Delivery) -> Addressed:

@@ -33,7 +33,8 @@ async def take_back_strays(database: Database, route: AdapterRoute, clock: Clock
             facts = offer.message
             to = Addressed(offer.code, facts.sender, facts.kind, facts.document_type)
             connected = route(to)
-            if connected is None or connected.name != offer.adapter:
+            desk = () if connected is None else (connected.name, *(other.name for other in connected.beside))
+            if offer.adapter not in desk:
                 strays.append(DeliveryKey(facts.message_id, offer.code))
         if strays:
             await database.write(partial(awaiting.take_back, keys=strays, at=clock()))

@@ -31,6 +31,7 @@ from node.usecases.downloads import Downloads
 from node.usecases.event_log import EventLog
 from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards, Post
+from node.usecases.handover import Addressed
 from node.usecases.handover_ending import Endings
 from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
 from node.usecases.parked import ParkedHandovers
@@ -102,7 +103,7 @@ class RecordingAdapter:
 
 @dataclass(slots=True)
 class Node:
-    """An opened node. `adapter` stands for the agencies' software."""
+    """An opened node. `adapter` stands for the agencies' software, `beside` for others at its desk, by name."""
 
     database: Database
     blobs: BlobFolder
@@ -119,6 +120,7 @@ class Node:
     settings: ExchangeSettings
     guards: Guards
     has_adapter: bool = True
+    beside: dict[str, RecordingAdapter] = field(default_factory=dict)
 
     @property
     def amendments(self) -> Amendments:
@@ -129,7 +131,11 @@ class Node:
         """The node as the adapter `test` sees it."""
         return self.facade_of("test")
 
-    def facade_of(self, name: str) -> NodeFacade:
+    def route(self, _to: Addressed) -> Connected | None:
+        beside = tuple(Connected(name, adapter) for name, adapter in self.beside.items())
+        return Connected("test", self.adapter, beside) if self.has_adapter else None
+
+    def facade_of(self, name: str, *, desk: str | None = None) -> NodeFacade:
         return NodeFacade(
             name,
             NodeParts(
@@ -142,6 +148,7 @@ class Node:
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
                 events=EventLog(self.database, self.wakeups),
             ),
+            desk=desk,
         )
 
     @property
@@ -164,7 +171,7 @@ class Node:
             identity=self.identity,
             hub=self.hub,
             guards=self.guards,
-            route=lambda _code: Connected("test", self.adapter) if self.has_adapter else None,
+            route=self.route,
             calls=AdapterCalls(),
             wakeups=self.wakeups,
             settings=self.settings,

@@ -17,7 +17,7 @@ from schemas.message import BusinessType, DocumentCode, Priority
 from schemas.receipts import ReceiptEvent
 from tests.node.core.asking import events, handed, statuses_sent
 from tests.node.core.hub_simulator import HubSimulator
-from tests.node.core.node_under_test import Node, eventually
+from tests.node.core.node_under_test import Node, RecordingAdapter, eventually
 from tests.node.core.world import G22, H23, H23_12, H31, World, document, envelope, recall
 
 
@@ -105,6 +105,64 @@ async def test_what_software_cannot_take_is_parked_and_driven_again(
         for waiting in (first, second):
             await pulled.facade.settle(waiting.key, Accepted())
             await handed(pulled, waiting.key.message_id, HandoverState.HANDED_OVER)
+
+
+async def test_what_an_adapter_can_never_take_the_one_at_its_desk_offers(
+    pulled: Node, hub: HubSimulator, world: World
+) -> None:
+    """It is listed there beside what both offer, and there alone; without that one it is parked, for a person."""
+    both = world.sealed(envelope(document(G22, H23, document_id="both")))
+    alone = world.sealed(envelope(document(G22, H23, document_id="alone", priority=Priority.EXPRESS)))
+
+    async def answer(delivery: Delivery) -> Outcome:
+        return Never("Không viết được") if delivery.key.message_id == alone.message_id else Awaiting()
+
+    async def never(_delivery: Delivery) -> Outcome:
+        return Never("Cũng không")
+
+    pulled.adapter.answer = answer
+    pulled.beside = {"cannot": RecordingAdapter(answer=never), "rest": RecordingAdapter(answer=offer)}
+    beside = pulled.facade_of("rest", desk="test")
+    for each in (both, alone):
+        hub.deliver(each.data, [H23])
+
+    async def both_offered() -> bool:
+        return await beside.count_waiting() == 2
+
+    async with pulled.running():
+        await eventually(both_offered)
+        listed = await beside.waiting()
+        assert [one.key.message_id for one in listed] == [alone.message_id, both.message_id]
+        (behind,) = await beside.waiting(after=listed[0].cursor)
+        assert [behind] == [*await pulled.facade.waiting()]
+        assert [one.key for one in await beside.waiting(limit=1)] == [listed[0].key]
+        assert await pulled.facade.delivery(listed[0].key) is None
+        assert await refusal(pulled.facade.settle(listed[0].key, Accepted())) == "delivery-unknown"
+    assert await take_back_strays(pulled.database, pulled.route, pulled.clock) == 0
+    assert (await beside.lock([one.key for one in listed], seconds=0)).keys == tuple(one.key for one in listed)
+    await beside.settle(behind.key, Accepted())
+    del pulled.beside["rest"]
+    assert await take_back_strays(pulled.database, pulled.route, pulled.clock) == 1
+    async with pulled.running():
+        row = await handed(pulled, alone.message_id, HandoverState.PARKED)
+        assert row.trouble is not None
+        assert row.trouble.text == "Không viết được"
+
+
+async def test_a_retry_ends_the_offer_of_before(pulled: Node, hub: HubSimulator, world: World) -> None:
+    """Once a person has driven it again, the settings of now say who gets a message: who offered it has it no more."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23])
+    async with pulled.running():
+        (waiting,) = await waits(pulled, 1)
+    await pulled.facade.settle(waiting.key, Never("Tệp hỏng"))
+    assert await pulled.parked.drive_again(sealed.message_id) == 1
+    assert await pulled.facade.delivery(waiting.key) is None
+    assert await refusal(pulled.facade.settle(waiting.key, Accepted())) == "delivery-unknown"
+    pulled.adapter.answer = None
+    async with pulled.running():
+        await handed(pulled, sealed.message_id, HandoverState.HANDED_OVER)
+    assert await pulled.facade.delivery(waiting.key) is None
 
 
 async def test_of_several_readers_one_has_a_message(pulled: Node, hub: HubSimulator, world: World) -> None:

@@ -56,11 +56,18 @@ def test_without_an_adapter_for_it_an_agency_has_none() -> None:
     assert OpenAdapters(adapters, {"province": assignment(["H23"])}).route(Addressed(AgencyCode("H31"))) is None
 
 
-def test_an_adapter_at_anothers_desk_is_handed_over_nothing() -> None:
+def test_an_adapter_at_anothers_desk_stands_beside_that() -> None:
     """A table with a `desk` takes no part in the routing: the other one stays the adapter for all agencies."""
-    adapters = {name: Recorder() for name in ("rest", "vxp")}
-    tables = {"rest": settings_of(Assignment, {"desk": "vxp"}, source="test"), "vxp": assignment(None)}
-    assert OpenAdapters(adapters, tables).route(Addressed(AgencyCode("H23"))) == Connected("vxp", adapters["vxp"])
+    adapters = {name: Recorder() for name in ("rest", "vxp", "other")}
+    tables = {
+        "rest": settings_of(Assignment, {"desk": "vxp"}, source="test"),
+        "vxp": assignment(None),
+        "other": assignment(["H31"]),
+    }
+    beside = (Connected("rest", adapters["rest"]),)
+    opened = OpenAdapters(adapters, tables)
+    assert opened.route(Addressed(AgencyCode("H23"))) == Connected("vxp", adapters["vxp"], beside)
+    assert opened.route(Addressed(AgencyCode("H31"))) == Connected("other", adapters["other"])
 
 
 @pytest.mark.parametrize(
