@@ -48,6 +48,9 @@ _STUCK: Final = 30.0
 #: What a queue of announcements holds at most, of a process that does not come to read them.
 _ANNOUNCEMENTS: Final = 10_000
 _ANNOUNCEMENT_LIFE_MS: Final = 60_000
+#: Bytes of a hint or an announcement at most: it names a row or a key. What is longer is none of ours, and whatever
+#: stands in it, as nesting that would exhaust a reader of JSON, nobody has to look at.
+_LONGEST: Final = 256
 #: Dead letters that are kept for the operator to look at, the newest.
 _DEAD_LETTERS: Final = 10_000
 
@@ -310,7 +313,7 @@ class Broker:
         await own.consume(self._hear, no_ack=True)
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
-        if message.app_id != self._name:
+        if message.app_id != self._name and message.body_size <= _LONGEST:
             self._heard(message.body)
 
     async def _handle(self, session: _Session, handler: Handler, message: AbstractIncomingMessage) -> None:
@@ -320,7 +323,7 @@ class Broker:
             task.add_done_callback(session.running.discard)
         counted = message.headers.get("x-delivery-count", 0)
         hint = Hint(message.routing_key or "", message.body, counted if isinstance(counted, int) else 0)
-        verdict = await handler(hint)
+        verdict = await _verdict(handler, hint)
         # The connection may have ended meanwhile: then the broker offers the hint again by itself.
         with contextlib.suppress(*_FAULTS):
             match verdict:
@@ -330,6 +333,18 @@ class Broker:
                     await message.nack(requeue=True)
                 case Verdict.DEAD:
                     await message.reject(requeue=False)
+
+
+async def _verdict(handler: Handler, hint: Hint) -> Verdict:
+    """What `handler` makes of a hint. One that fails unforeseen must not keep its hint: it would take a place for good,
+    and a few of them all places."""
+    if len(hint.body) > _LONGEST:
+        return Verdict.DEAD
+    try:
+        return await handler(hint)
+    except Exception:
+        log.exception("hint.failed", topic=hint.topic, redeliveries=hint.redeliveries)
+        return Verdict.DEAD
 
 
 def _burials(topology: Topology) -> str:

@@ -180,6 +180,8 @@ def _named(hint: Hint) -> tuple[WorkKind, str] | None:
     """The work that a hint speaks of; None if it is no hint of ours."""
     try:
         told = json.loads(hint.body)
-        return WorkKind(told["kind"]), str(told["subject"])
+        kind, subject = WorkKind(told["kind"]), told["subject"]
     except (ValueError, TypeError, KeyError):
         return None
+    # What no database could be asked for is no row's name.
+    return (kind, subject) if isinstance(subject, str) and subject.isascii() and subject.isprintable() else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+import aio_pika
 import aiohttp
 import pytest
 from sqlalchemy import Connection, text
@@ -336,8 +337,39 @@ class _Taking:
         return self.held
 
 
-async def test_a_foreign_message_is_a_dead_letter_at_once(world: World, rabbitmq: RabbitMQ) -> None:
-    """What is no hint of ours is kept for the operator and hinders nothing."""
+HOSTILE = (
+    b'["?"]',
+    b"[" * 100_000,
+    b'{"kind": "fanout", "subject": ' + b"[" * 100_000,
+    b'{"kind": "fanout", "subject": "1\\u0000"}',
+    b'{"kind": "fanout", "subject": "\\ud800"}',
+    b'{"kind": "fanout", "subject": 7}',
+    b'{"kind": "fanout", "subject": "' + b"7" * 100_000 + b'"}',
+    b'{"kind": ["fanout"], "subject": "7"}',
+)
+
+
+async def test_foreign_messages_are_dead_letters_at_once(
+    world: World, g22: Node, units: Node, rabbitmq: RabbitMQ
+) -> None:
+    """What is no hint of ours, however it is made, is kept for the operator, and takes no place from work."""
     async with linked(world, rabbitmq) as one:
-        await one.link.broker.publish("congvan.fanout", "H23", json.dumps(["?"]).encode())
-        await until_held(rabbitmq, "congvan.dead", 1)
+        for body in HOSTILE * 2:
+            await one.link.broker.publish("congvan.fanout", "H23", body)
+        await until_held(rabbitmq, "congvan.dead", 2 * len(HOSTILE))
+        await g22.send(document("G22", *UNITS))
+        await until_count(world, "work", 0)
+
+
+async def test_foreign_announcements_are_passed_over(
+    world: World, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is no wake-up of ours, however it is made, harms nothing, and the next wake-up is heard."""
+    async with linked(world, rabbitmq), channel_to(rabbitmq) as channel:
+        exchange = await channel.get_exchange("congvan.wakeups")
+        with world.exchange.wakeups.listen("the last") as event:
+            for body in (*HOSTILE, b'"the last"'):
+                await exchange.publish(aio_pika.Message(body), "H23")
+            async with asyncio.timeout(60):
+                await event.wait()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
