@@ -58,6 +58,8 @@ class BlobBucket(BlobStore):
         self._storage = storage
         self._clock = clock
         self._composing = asyncio.Semaphore(_TOGETHER)
+        #: Who is to have the prefix, as long as nobody knows that it is his.
+        self._claimant: str | None = None
 
     # Uploads
 
@@ -65,6 +67,7 @@ class BlobBucket(BlobStore):
         return _length(await self._chunks(upload_id))
 
     async def append(self, upload_id: str, offset: int, chunks: AsyncIterable[bytes], *, limit: int) -> int:
+        await self._require_claimed()
         held = await self._chunks(upload_id)
         position = _length(held)
         if position != offset:
@@ -213,6 +216,7 @@ class BlobBucket(BlobStore):
             yield current
 
     async def untouched_uploads(self, since: datetime) -> AsyncGenerator[str, None]:
+        await self._require_claimed()
         touched: dict[str, datetime] = {}
         async for each in self._storage.listed("uploads/"):
             upload_id = each.name.split("/")[-2]
@@ -222,6 +226,7 @@ class BlobBucket(BlobStore):
                 yield upload_id
 
     async def collect(self, digest: Sha256Hex, *, placed_before: datetime) -> bool:
+        await self._require_claimed()
         placements = await self._placements(digest)
         # By their own names, which nothing that is placed from now on will have.
         await self._storage.delete([each.name for each in placements if each.written_at < placed_before])
@@ -231,6 +236,14 @@ class BlobBucket(BlobStore):
         return None
 
     async def claim(self, owner: str) -> None:
+        self._claimant = owner
+        await self._require_claimed()
+
+    async def _require_claimed(self) -> None:
+        """Before anything is written or dropped: a storage that was away at the start has nobody asked whose it is."""
+        owner = self._claimant
+        if owner is None:
+            return
         try:
             found = await self._storage.read("owner", 0, _LONGEST_OWNER)
         except ObjectMissingError:
@@ -242,6 +255,7 @@ class BlobBucket(BlobStore):
                 f"{self._storage.place} holds the attachments of {found.decode(errors='replace')!r}, not of {owner!r}.",
                 mend="Give each hub and each node a prefix of its own in `url` of [blobs].",
             )
+        self._claimant = None
 
     async def probe(self) -> None:
         """Writes, lists, reads and drops an upload: what may do that may do all."""

@@ -116,8 +116,8 @@ async def try_at_start(blobs: BlobStore, owner: str) -> None:
     """
     try:
         async with asyncio.timeout(_PATIENCE):
-            await blobs.probe()
             await blobs.claim(owner)
+            await blobs.probe()
     except TimeoutError:
         log.error("blobs.unavailable", reason=f"no answer within {_PATIENCE:g} seconds")
     except Unavailable as error:

@@ -138,7 +138,8 @@ class BlobStore(ABC):
     async def claim(self, owner: str) -> None:
         """Have the store for `owner` alone, whatever its number of processes: the sweep of another would empty it.
 
-        Raises Unavailable: `blob-store-taken`, as long as it is another's.
+        Raises Unavailable: `blob-store-taken`, as long as it is another's; `blob-store-…` while it does not say. Then
+        every call that would write or drop anything asks again, and raises the same.
         """
 
     @abstractmethod

@@ -32,6 +32,8 @@ from tests.services.seaweedfs import BUCKET, SECRET_KEY, SeaweedFs, seaweedfs
 
 LONG = random.Random(4).randbytes(2 * PART + 1_000_003)
 DIGEST = hashlib.sha256(LONG).hexdigest()
+SHORT = b"attachment"
+SHORT_DIGEST = hashlib.sha256(SHORT).hexdigest()
 
 
 @pytest.fixture
@@ -234,6 +236,33 @@ async def test_a_prefix_belongs_to_one_program(opening_bucket: Callable[[], Blob
     with pytest.raises(Unavailable) as caught:
         await try_at_start(opening_bucket(), "node vpcp")
     assert caught.value.code == "blob-store-taken"
+
+
+async def test_a_prefix_is_asked_for_when_the_storage_is_back(
+    opening_bucket: Callable[[], BlobBucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that started while the storage was away neither writes into another's prefix nor sweeps there."""
+    own, other = opening_bucket(), opening_bucket()
+    await try_at_start(own, "hub hub.example.vn")
+    await own.put("u1", SHORT_DIGEST, pieces(SHORT), size=len(SHORT))
+    with monkeypatch.context() as away:
+        away.setattr(other._storage, "read", _unreachable)
+        await try_at_start(other, "node vpcp")
+    long_ago = utc_now() + timedelta(hours=2)
+    for attempt in (
+        lambda: other.put("u2", SHORT_DIGEST, pieces(SHORT), size=len(SHORT)),
+        lambda: other.collect(SHORT_DIGEST, placed_before=long_ago),
+        lambda: anext(other.untouched_uploads(long_ago)),
+        other.probe,
+    ):
+        with pytest.raises(Unavailable) as caught:
+            await attempt()
+        assert caught.value.code == "blob-store-taken"
+    assert await read(own, SHORT_DIGEST) == SHORT
+
+
+async def _unreachable(*_asked: object) -> bytes:
+    raise Unavailable("blob-store-unreachable", "It does not answer.")
 
 
 @pytest.mark.timeout(300)
