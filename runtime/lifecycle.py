@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeAlias
@@ -51,6 +52,15 @@ async def run_services(services: Mapping[str, Service], stop: asyncio.Event, *, 
 
 async def _set(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+def spare_what_stays() -> None:
+    """Take what the program has loaded out of garbage collection: for a daemon, once, before it serves.
+
+    Modules make objects by the hundred thousand. To walk them held everything up for 70 ms in each full collection.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

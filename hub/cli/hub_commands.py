@@ -21,7 +21,7 @@ from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
 from runtime.addresses import Address
 from runtime.clock import utc_now
 from runtime.database_options import DatabaseCaFile, DatabasePasswordFile, DatabaseTls, DatabaseUrl, database_settings
-from runtime.lifecycle import stop_on_signals
+from runtime.lifecycle import spare_what_stays, stop_on_signals
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
@@ -116,6 +116,7 @@ def _serve_alone(place: HubFolder) -> None:
             async with watched(notice, stop):
                 await serve_hub(place, stop, announce=_announcing(notice))
 
+    spare_what_stays()
     uvloop.run(run())
 
 
@@ -131,6 +132,7 @@ def _serve_as(worker: Worker, place: HubFolder) -> None:
         with stop_on_signals(stop):
             await serve_hub(place, stop, announce=lambda *_: worker.serves(), worker=worker)
 
+    spare_what_stays()
     uvloop.run(run())
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 
 import pytest
 
-from runtime.lifecycle import run_services, sleep_unless, stop_on_signals
+from runtime.lifecycle import run_services, sleep_unless, spare_what_stays, stop_on_signals
 from schemas.errors import Unavailable
 
 
@@ -71,3 +72,13 @@ async def test_signals_stop() -> None:
     with stop_on_signals(stop):
         os.kill(os.getpid(), signal.SIGTERM)
         assert await sleep_unless(stop, 10)
+
+
+def test_what_is_loaded_is_not_walked_again_by_each_collection() -> None:
+    """A full collection after it has only what came since to walk."""
+    before = len(gc.get_objects())
+    try:
+        spare_what_stays()
+        assert len(gc.get_objects()) < before / 10
+    finally:
+        gc.unfreeze()
