@@ -9,7 +9,6 @@ from cryptography import x509
 
 from certs.certification_path import REMEMBERED_PATHS
 from certs.errors import SignatureFaults
-from certs.keys import fingerprint
 from certs.signature_reader import OpenedSignature
 from certs.trust import SignerBinding, TrustAnchor
 from certs.usage import SEALS
@@ -54,7 +53,7 @@ def require_agency_signer(
             f"The authority behind this signature is trusted, but not for {binding.code}.",
             mend="Sign with a certificate of an authority that is trusted for the agency's codes.",
         ) from error
-    signer = fingerprint(signature.signer)
+    signer = signature.fingerprint
     if signer not in binding.fingerprints:
         raise faults.named(
             "signer-not-bound",

@@ -19,7 +19,6 @@ from cryptography import x509
 from certs.agency_signer import require_agency_signer, require_known
 from certs.certification_path import REMEMBERED_PATHS
 from certs.errors import PROOF_FAULTS
-from certs.keys import fingerprint
 from certs.names import hub_named
 from certs.sealing_key import SealingKey
 from certs.signature_reader import OpenedSignature, open_signature
@@ -127,7 +126,7 @@ class OpenedReceipt:
             self.receipt,
             data=self._data,
             message_id=self.receipt.message_id,
-            signer_fingerprint=fingerprint(signature.signer),
+            signer_fingerprint=signature.fingerprint,
             signed_at=self._opened.proof.issued_at,
         )
 

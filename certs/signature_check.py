@@ -1,6 +1,6 @@
 """Does the signature hold? The value over SignedInfo, then the two digests that SignedInfo carries, and nothing else.
 
-For a Signature whose form was checked (`certs.signature_form`) this is all that XML-DSig's core validation asks (W3C
+For a Signature whose form was checked (`certs.signature_values`) this is all that XML-DSig's core validation asks (W3C
 xmldsig-core1, section 3.2): algorithms, references and transforms can be no others by then. Canonical forms come from
 libxml2, signatures from `cryptography`. signxml, which does the same for signatures of every form, took three times as
 long (docs/adr/0011); it is the tests' second opinion, and libxmlsec their third.
@@ -16,37 +16,33 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from lxml import etree
 
+from certs.canonical import canonical
 from certs.errors import SignatureFaults
 from certs.keys import PublicKey
-from certs.signature_form import decoded
+from certs.signature_values import SignatureValues
 from schemas.xml import Element
 
 #: XML-DSig writes an ECDSA signature as r and s, each as long as the order of the curve (xmldsig-core1, 6.4.3).
 _P256_BYTES = 32
 
 
-def canonical(element: Element) -> bytes:
-    """`element` and all below it in exclusive C14N, without comments."""
-    written: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
-    return written
-
-
-def signed_content(root: Element, signature: Element, key: PublicKey, faults: SignatureFaults) -> bytes:
-    """The canonical form of what `signature`, of the profile's form and standing in `root`, signs with `key`.
+def signed_content(
+    root: Element, signature: Element, values: SignatureValues, key: PublicKey, faults: SignatureFaults
+) -> bytes:
+    """The canonical form of what `signature`, standing in `root` and holding `values`, signs with `key`.
 
     The tree is as it was when this returns. Raises what `faults` makes: `signature`, `digest`.
     """
-    signed_info, value = signature[0], signature[1]
-    if not _holds(decoded(value), canonical(signed_info), key):
-        raise faults("signature", "The signature value does not verify with the signer's key.", value)
-    # SignedProperties is the one of this Signature: the form has one, and the reference's URI is its Id.
+    if not _holds(values.value, values.signed_info, key):
+        raise faults("signature", "The signature value does not verify with the signer's key.", signature[1])
     with _taken_out(signature):
         content = canonical(root)
-    for reference, octets in ((signed_info[2], content), (signed_info[3], canonical(signature[3][0][0]))):
-        if decoded(reference[2]) != hashlib.sha256(octets).digest():
-            raise faults("digest", "What was signed has been changed: its digest is another.", reference)
+    # SignedProperties is the one of this Signature: the form has one, and the reference's URI is its Id.
+    signed = ((values.content, content), (values.properties, values.signed_properties))
+    for place, (digest, octets) in enumerate(signed, start=2):
+        if digest != hashlib.sha256(octets).digest():
+            raise faults("digest", "What was signed has been changed: its digest is another.", signature[0][place])
     return content
 
 

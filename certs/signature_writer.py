@@ -1,9 +1,8 @@
 """Making a signature of the profile, and putting it into bytes that otherwise stay as they are.
 
-Like envelopes and receipts, a signature is written as text that is exclusive C14N already: nothing in its form varies
-but digests, values and certificates in base64, the signing time, and the name of an algorithm. What is signed is the
-text that is written. signxml builds a tree for each signature and canonicalises it twice, which takes much longer
-(docs/adr/0011); in the tests it verifies what is signed here, and so does libxmlsec.
+It is written as text (`certs.signature_text`), and what is signed is the text that is written. signxml builds a tree
+for each signature and canonicalises it twice, which takes much longer (docs/adr/0011); in the tests it verifies what is
+signed here, and so does libxmlsec.
 """
 
 from __future__ import annotations
@@ -22,27 +21,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 from signxml.algorithms import SignatureMethod
 
+from certs.canonical import canonical
 from certs.keys import PrivateKey
 from certs.sealing_key import SealingKey
-from certs.signature_check import canonical
-from certs.signature_profile import (
-    CONTENT_REFERENCE_ID,
-    ENVELOPED,
-    EXCLUSIVE_C14N,
-    MEDIA_TYPE,
-    PROPERTIES_ID,
-    PROPERTIES_TYPE,
-    SHA256,
-    SIGNATURE_ID,
-    SIGNING_TIME_FORM,
-    XADES,
-)
+from certs.signature_profile import SIGNING_TIME_FORM
+from certs.signature_text import SignatureText, signed_info, signed_properties
 from schemas.envelope import Sha256Hex
-from schemas.namespaces import DS
 from schemas.xml import Element
-
-_DS: Final = f' xmlns:ds="{DS}"'
-_XADES: Final = f' xmlns:xades="{XADES}"'
 
 #: A program signs with one key, or with a few: those of the connections that it serves.
 _REMEMBERED_KEYS: Final = 16
@@ -74,65 +59,28 @@ def _end_tag(element: Element) -> bytes:
 
 def _signature(content: bytes, key: SealingKey, signing_time: str) -> str:
     """The Signature, by `key`, of what has the digest `content`."""
-    certificate = key.certificate.fingerprint(hashes.SHA256())
-    # Canonical by itself, an element declares the namespaces that are declared further out in the Signature.
-    properties = _properties(signing_time, certificate, ds=_DS, xades=_XADES)
-    references = _reference(f'Id="{CONTENT_REFERENCE_ID}" URI=""', (ENVELOPED, EXCLUSIVE_C14N.value), content)
-    references += _reference(
-        f'Type="{PROPERTIES_TYPE}" URI="#{PROPERTIES_ID}"',
-        (EXCLUSIVE_C14N.value,),
-        hashlib.sha256(properties.encode()).digest(),
+    is_rsa = isinstance(key.private_key, rsa.RSAPrivateKey)
+    method = (SignatureMethod.RSA_SHA256 if is_rsa else SignatureMethod.ECDSA_SHA256).value
+    certificate = _base64(key.certificate.fingerprint(hashes.SHA256()))
+    of_content = _base64(content)
+    of_properties = _base64(hashlib.sha256(signed_properties(signing_time, certificate).encode()).digest())
+    value = _signed(signed_info(method, of_content, of_properties).encode(), key.private_key)
+    return str(
+        SignatureText(
+            method=method,
+            content=of_content,
+            properties=of_properties,
+            value=_base64(value),
+            certificates=_certificates(key.certificates),
+            signing_time=signing_time,
+            certificate=certificate,
+        )
     )
-    value = _signed(_signed_info(key.private_key, references, ds=_DS).encode(), key.private_key)
-    return (
-        f'<ds:Signature{_DS} Id="{SIGNATURE_ID}">'
-        f"{_signed_info(key.private_key, references)}"
-        f"<ds:SignatureValue>{_base64(value)}</ds:SignatureValue>"
-        f"{_key_info(key.certificates)}"
-        f'<ds:Object><xades:QualifyingProperties{_XADES} Target="#{SIGNATURE_ID}">'
-        f"{_properties(signing_time, certificate)}"
-        "</xades:QualifyingProperties></ds:Object></ds:Signature>"
-    )
-
-
-def _signed_info(key: PrivateKey, references: str, *, ds: str = "") -> str:
-    method = SignatureMethod.RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else SignatureMethod.ECDSA_SHA256
-    algorithms = _algorithm("CanonicalizationMethod", EXCLUSIVE_C14N.value) + _algorithm(
-        "SignatureMethod", method.value
-    )
-    return f"<ds:SignedInfo{ds}>{algorithms}{references}</ds:SignedInfo>"
-
-
-def _reference(attributes: str, transforms: tuple[str, ...], digest: bytes) -> str:
-    steps = "".join(_algorithm("Transform", transform) for transform in transforms)
-    return f"<ds:Reference {attributes}><ds:Transforms>{steps}</ds:Transforms>{_digest(digest)}</ds:Reference>"
-
-
-def _properties(signing_time: str, certificate: bytes, *, ds: str = "", xades: str = "") -> str:
-    return (
-        f'<xades:SignedProperties{xades} Id="{PROPERTIES_ID}"><xades:SignedSignatureProperties>'
-        f"<xades:SigningTime>{signing_time}</xades:SigningTime>"
-        f"<xades:SigningCertificateV2><xades:Cert><xades:CertDigest>{_digest(certificate, ds=ds)}"
-        "</xades:CertDigest></xades:Cert></xades:SigningCertificateV2>"
-        "</xades:SignedSignatureProperties><xades:SignedDataObjectProperties>"
-        f'<xades:DataObjectFormat ObjectReference="#{CONTENT_REFERENCE_ID}">'
-        f"<xades:MimeType>{MEDIA_TYPE}</xades:MimeType></xades:DataObjectFormat>"
-        "</xades:SignedDataObjectProperties></xades:SignedProperties>"
-    )
-
-
-def _digest(digest: bytes, *, ds: str = "") -> str:
-    return f"{_algorithm('DigestMethod', SHA256.value, ds=ds)}<ds:DigestValue{ds}>{_base64(digest)}</ds:DigestValue>"
-
-
-def _algorithm(name: str, algorithm: str, *, ds: str = "") -> str:
-    return f'<ds:{name}{ds} Algorithm="{algorithm}"></ds:{name}>'
 
 
 @lru_cache(maxsize=_REMEMBERED_KEYS)
-def _key_info(certificates: tuple[x509.Certificate, ...]) -> str:
-    written = "".join(f"<ds:X509Certificate>{_in_lines(each)}</ds:X509Certificate>" for each in certificates)
-    return f"<ds:KeyInfo><ds:X509Data>{written}</ds:X509Data></ds:KeyInfo>"
+def _certificates(certificates: tuple[x509.Certificate, ...]) -> str:
+    return "".join(f"<ds:X509Certificate>{_in_lines(each)}</ds:X509Certificate>" for each in certificates)
 
 
 def _in_lines(certificate: x509.Certificate) -> str:

@@ -13,7 +13,6 @@ from typing import Final
 
 from certs.agency_signer import require_agency_signer, require_known
 from certs.errors import SEAL_FAULTS
-from certs.keys import fingerprint
 from certs.sealing import SEAL_PARENTS
 from certs.signature_form import decoded
 from certs.signature_profile import ds
@@ -83,7 +82,7 @@ def open_seal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedSeal:
     return OpenedSeal(
         sender=envelope.sender,
         message_id=signature.digest,
-        certificate_fingerprint=fingerprint(signature.signer),
+        certificate_fingerprint=signature.fingerprint,
         _data=data,
         _envelope=envelope,
         _signature=signature,

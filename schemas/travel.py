@@ -6,6 +6,8 @@ and verifying stand in the package `certs`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemas.errors import LimitExceeded
 from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.namespaces import QCVN
@@ -13,15 +15,15 @@ from schemas.signature_place import require_signature_last
 from schemas.travel_reader import read_envelope
 from schemas.travel_writer import write_envelope
 from schemas.validation import Grammar
-from schemas.xml import Element, element_path, fault_at, line_of, parse
+from schemas.xml import Element, element_path, fault_at, line_of, parse, selecting
 
 __all__ = ["parse_envelope", "read_envelope", "write_envelope"]
 
 _GRAMMAR = Grammar("travel.xsd")
 
 _HEADER = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLHeader"
-_RECIPIENTS = f"{_HEADER}/{{{QCVN}}}MessageHeader/{{{QCVN}}}To"
-_REFERENCES = f"{{{QCVN}}}edXMLEnvelope/{{{QCVN}}}edXMLBody/{{{QCVN}}}edXMLManifest/{{{QCVN}}}Reference"
+_RECIPIENTS = selecting("/q:edXML/q:edXMLEnvelope/q:edXMLHeader/q:MessageHeader/q:To", q=QCVN)
+_REFERENCES = selecting("/q:edXML/q:edXMLEnvelope/q:edXMLBody/q:edXMLManifest/q:Reference", q=QCVN)
 
 
 def parse_envelope(data: bytes, limits: Limits = DEFAULT_LIMITS, *, require_signature: bool = False) -> Element:
@@ -42,15 +44,14 @@ def parse_envelope(data: bytes, limits: Limits = DEFAULT_LIMITS, *, require_sign
             f"The root is {root.tag!r}, not edXML of QCVN 102:2016.",
             mend=f"Begin with <edXML xmlns={QCVN!r}>.",
         )
-    _require_few(root, _RECIPIENTS, limits.recipients, "too-many-recipients")
-    _require_few(root, _REFERENCES, limits.attachments, "too-many-attachments")
+    _require_few(_RECIPIENTS(root), limits.recipients, "too-many-recipients")
+    _require_few(_REFERENCES(root), limits.attachments, "too-many-attachments")
     require_signature_last(root, root.find(_HEADER), required=require_signature)
     _GRAMMAR.check(root)
     return root
 
 
-def _require_few(root: Element, path: str, most: int, code: str) -> None:
-    found = root.findall(path)
+def _require_few(found: Sequence[Element], most: int, code: str) -> None:
     if len(found) > most:
         raise LimitExceeded(
             code,

@@ -9,10 +9,10 @@ search of the bytes finds them all, and the number of `<` that close nothing is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from lxml import etree
 from lxml.etree import _Element
@@ -46,14 +46,27 @@ _BYTE_ORDER_MARKS = {
 _SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
-def selecting(expression: str) -> Callable[[Element], list[Element]]:
-    """The XPath `expression`, compiled, whose result is elements."""
-    return cast("Callable[[Element], list[Element]]", etree.XPath(expression))
+def selecting(expression: str, **prefixes: str) -> Callable[[Element], list[Element]]:
+    """The XPath `expression`, compiled, whose result is elements; `prefixes` stand for namespaces in it."""
+    return cast("Callable[[Element], list[Element]]", asking(expression, **prefixes))
+
+
+def asking(expression: str, **prefixes: str) -> Callable[[Element], Any]:
+    """The same of an expression whose result is a value: a number, a truth, texts."""
+    return etree.XPath(expression, namespaces=prefixes, smart_strings=False)
 
 
 _ATTRIBUTED = selecting("//*/@*/..")
 # Every name under which some verifier looks an Id up.
 _ID_NAMES = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
+
+# What libxml2 answers at once about a whole tree; only where it leaves a doubt are elements looked at one by one.
+_ATTRIBUTES = asking("count(//@*)")
+_HINTED = asking("boolean(//@*[namespace-uri() = 'http://www.w3.org/2001/XMLSchema-instance'])")
+# In whichever namespace: more than count as Ids, and none that does is left out.
+_IDS = asking("//@*[translate(local-name(), 'ID', 'id') = 'id']")
+#: Deeper than any message of ours, but shallow enough to ask at once.
+_SHALLOW = 16
 
 
 def parse(data: bytes, limits: Limits) -> Element:
@@ -222,17 +235,24 @@ def _tree(data: bytes) -> Element:
 
 
 def _require_sound(root: Element, limits: Limits) -> None:
-    for element in _deeper_than(limits.depth)(root)[:1]:
-        raise LimitExceeded(
-            "too-deep",
-            f"Elements stand more than {limits.depth} deep in each other.",
-            element=element_path(element),
-            line=line_of(element),
-        )
+    if limits.depth < _SHALLOW or _deeper_than(_SHALLOW)(root):
+        for element in _deeper_than(limits.depth)(root)[:1]:
+            raise LimitExceeded(
+                "too-deep",
+                f"Elements stand more than {limits.depth} deep in each other.",
+                element=element_path(element),
+                line=line_of(element),
+            )
+    if _ATTRIBUTES(root) <= _ATTRIBUTES_OF_AN_ELEMENT and not _HINTED(root) and _are_different(_IDS(root)):
+        return
     ids: set[str] = set()
     for element in _ATTRIBUTED(root):
         _require_sound_attributes(element)
         _require_new_id(element, ids)
+
+
+def _are_different(texts: Sequence[str]) -> bool:
+    return len(set(texts)) == len(texts)
 
 
 @lru_cache(maxsize=8)

@@ -11,10 +11,10 @@ from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.exceptions import InvalidSignature, SignXMLException
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
+from certs.canonical import canonical
 from certs.errors import SEAL_FAULTS, SealRejected
 from certs.keys import parse_certificate
 from certs.sealing import SEAL_PARENTS, SealingKey, seal
-from certs.signature_check import canonical
 from certs.signature_reader import open_signature
 from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS
