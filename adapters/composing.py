@@ -7,9 +7,10 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
-from adapters.sdk import NodeApi
 from schemas.codes import AgencyCode
+from schemas.directory import AgencyEntry
 from schemas.envelope import Selector
 from schemas.errors import LimitExceeded, Rejected
 from schemas.limits import KIB
@@ -20,8 +21,17 @@ from schemas.metadata import AttachmentFacts, document_from_metadata, sender_fro
 METADATA_LIMIT = 256 * KIB
 
 
+class Directory(Protocol):
+    """What composing asks of a node: `NodeApi` has it."""
+
+    @property
+    def served_codes(self) -> Sequence[AgencyCode]: ...
+
+    async def agency(self, code: AgencyCode) -> AgencyEntry | None: ...
+
+
 async def compose_document(
-    node: NodeApi,
+    node: Directory,
     metadata: Mapping[str, object],
     attachments: Sequence[AttachmentFacts],
     *,
@@ -55,7 +65,7 @@ async def compose_document(
     return dataclasses.replace(document, recipients=tuple([await _named(node, one) for one in document.recipients]))
 
 
-def only_served(node: NodeApi) -> AgencyCode:
+def only_served(node: Directory) -> AgencyCode:
     """The one agency that `node` serves; raises `sender-ambiguous` if there are several, or none."""
     codes = node.served_codes
     if len(codes) == 1:
@@ -68,7 +78,7 @@ def only_served(node: NodeApi) -> AgencyCode:
     )
 
 
-async def _named(node: NodeApi, organ: Organ) -> Organ:
+async def _named(node: Directory, organ: Organ) -> Organ:
     """`organ` with the directory's name, unless whoever wrote it gave a name."""
     if organ.organ_name is not None:
         return organ

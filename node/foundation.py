@@ -21,7 +21,7 @@ from node.usecases.evidence import Evidence
 from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards
 from node.usecases.handover_ending import Endings
-from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
+from node.usecases.identity import NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.queries import Queries
 from node.usecases.sent_documents import SentDocuments
@@ -77,7 +77,7 @@ class Foundation:
 
     @property
     def amendments(self) -> Amendments:
-        return Amendments(self.database, self.submitter, self.api(COMMAND_ADAPTER), self.clock)
+        return Amendments(self.database, self.submitter, self.directory, self.clock)
 
     @property
     def parked(self) -> ParkedHandovers:
@@ -100,6 +100,7 @@ class Foundation:
                 directory=self.directory,
                 attachments=self.attachments,
                 responder=self.responder,
+                amendments=self.amendments,
                 sent=SentDocuments(self.database),
                 units=self.units,
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),

@@ -24,6 +24,7 @@ from adapters.sdk import (
     Lock,
     MessageKind,
     NodeEvent,
+    RecallOrder,
     SentDocument,
     SentRecipient,
     Settlement,
@@ -32,6 +33,7 @@ from adapters.sdk import (
     Submission,
     Submitted,
     UnitStanding,
+    UpdateOrder,
     Waiting,
 )
 from schemas.codes import AgencyCode
@@ -61,7 +63,8 @@ class Faults:
 class StandInNode:
     """`adapters.sdk.NodeApi` over a file in `folder`; it serves `OWN` and a unit below, and knows `PEER`.
 
-    `attempts` are the submissions as they were tried, `reports` the statuses reported, `units` those declared, by
+    `attempts` are the submissions as they were tried, `reports` the statuses reported, `orders` the recalls and
+    updates, `units` those declared, by
     code; `opened` counts the attachments opened.
     """
 
@@ -71,6 +74,7 @@ class StandInNode:
         self.faults = Faults()
         self.attempts: list[Submission] = []
         self.reports: list[StatusReport] = []
+        self.orders: list[RecallOrder | UpdateOrder] = []
         self.units: dict[AgencyCode, str] = {}
         self.opened = 0
         self._cases: dict[str, Case] = {}
@@ -128,6 +132,19 @@ class StandInNode:
             raise Rejected("delivery-unknown", f"No document {report.delivery} came here.", mend="Take a key that did.")
         message_id = hashlib.sha256(repr(report).encode()).hexdigest()
         return Submitted(message_id, repeated=report in self.reports[:-1])
+
+    async def recall(self, order: RecallOrder) -> Submitted:
+        return self._ordered(order)
+
+    async def update(self, order: UpdateOrder) -> Submitted:
+        return self._ordered(order)
+
+    def _ordered(self, order: RecallOrder | UpdateOrder) -> Submitted:
+        if all(one.message_id != order.message_id for one in self._sent):
+            raise Rejected("not-sent-here", f"The message {order.message_id} was not sent from here.")
+        self.orders.append(order)
+        message_id = hashlib.sha256(repr(order).encode()).hexdigest()
+        return Submitted(message_id, repeated=order in self.orders[:-1])
 
     async def sent(
         self,

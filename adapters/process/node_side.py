@@ -13,8 +13,8 @@ from schemas.errors import Rejected
 
 #: What may be called; nothing else of the object that stands behind it.
 CALLS: Final = frozenset({
-    "submit", "report", "sent", "agency", "agencies", "declare", "retire", "waiting", "count_waiting", "lock", "unlock",
-    "delivery", "settle", "events", "last_event",
+    "submit", "report", "recall", "update", "sent", "agency", "agencies", "declare", "retire", "waiting",
+    "count_waiting", "lock", "unlock", "delivery", "settle", "events", "last_event",
 })  # fmt: skip
 #: Attachments that one process has open.
 _OPEN: Final = 64

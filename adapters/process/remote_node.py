@@ -14,12 +14,14 @@ from adapters.sdk import (
     Lock,
     MessageKind,
     NodeEvent,
+    RecallOrder,
     SentDocument,
     Settlement,
     StatusReport,
     Submission,
     Submitted,
     UnitStanding,
+    UpdateOrder,
     Waiting,
 )
 from schemas.codes import AgencyCode
@@ -47,6 +49,14 @@ class RemoteNode:
 
     async def report(self, report: StatusReport) -> Submitted:
         found: Submitted = await self._ask("report", report)
+        return found
+
+    async def recall(self, order: RecallOrder) -> Submitted:
+        found: Submitted = await self._ask("recall", order)
+        return found
+
+    async def update(self, order: UpdateOrder) -> Submitted:
+        found: Submitted = await self._ask("update", order)
         return found
 
     async def sent(

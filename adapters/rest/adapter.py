@@ -13,6 +13,7 @@ from adapters import spool
 from adapters.listening import listening
 from adapters.problems import fault_answer
 from adapters.rest.agencies import Agencies
+from adapters.rest.amending import Amending
 from adapters.rest.documents import Documents
 from adapters.rest.events import Events
 from adapters.rest.fetching import Fetching
@@ -20,6 +21,7 @@ from adapters.rest.inbox import Inbox
 from adapters.rest.serving import bearer_token, rest_application
 from adapters.rest.settings import RestSettings
 from adapters.rest.statuses import Statuses
+from adapters.rest.submitting import Submitting
 from adapters.rest.tokens import Tokens
 from adapters.sdk import AdapterContext, Awaiting, Delivery, Guarantee, Health, Outcome
 from runtime.settings import settings_of
@@ -77,10 +79,12 @@ async def open_rest(context: AdapterContext) -> Rest:
     events = Events(
         context.node, authorise=lambda request: tokens.grant(bearer_token(request)), streams=settings.streams
     )
+    submitting = Submitting(
+        context.node, spool=spool_folder, limits=settings.limits(), uploads=settings.uploads, clock=context.clock
+    )
     operations = [
-        *Documents(
-            context.node, spool=spool_folder, limits=settings.limits(), uploads=settings.uploads, clock=context.clock
-        ).operations(),
+        *Documents(submitting).operations(),
+        *Amending(submitting).operations(),
         *Inbox(context.node, longest_lock=settings.lock_seconds).operations(),
         *Fetching(context.node, spool=spool_folder, classic_files=settings.classic_files).operations(),
         *Statuses(context.node).operations(),

@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
-from adapters.composing import compose_document, only_served
 from adapters.message_json import Code, DocumentCodeJson
 from adapters.rest.operations import Answer, Call, Operation, Query, Words, json_answer
-from adapters.rest.parcels import Form, read_classic_body, read_form, spooling
-from adapters.rest.shapes import SentDocumentJson, SentList, SentRecipientJson, Submission
+from adapters.rest.parcels import read_classic_body
+from adapters.rest.shapes import OverrideRequest, OverrideText, SentDocumentJson, SentList, SentRecipientJson
+from adapters.rest.submitting import FORM, PROBLEMS, SENDING, SUBMITTED, Submitting, override_of, submitted_answer
 from adapters.rest.tokens import Scope
-from adapters.sdk import NodeApi, SentDocument, Submitted
+from adapters.sdk import SentDocument
 from adapters.sdk import Submission as NodeSubmission
-from runtime.clock import Clock
 from schemas.codes import AgencyCode
-from schemas.envelope import Selector, Sha256Hex
 from schemas.errors import Rejected
-from schemas.limits import Limits
-from schemas.message import BusinessType
-from schemas.metadata import expiry_from_metadata, selectors_from_metadata, sender_from_metadata
 from schemas.recipients import parse_selector
-
-SENDING: Final = Words("Gửi văn bản", "Sending")
-
-_SUBMITTED: Final = {
-    201: Answer(
-        words=Words("Nút đã nhận và sẽ gửi", "The node has it durably and sends it"),
-        shape=Submission,
-        headers={"Location": Words("Nơi theo dõi văn bản", "Where to follow it")},
-    ),
-    200: Answer(words=Words("Đã nhận từ trước", "It was submitted before under this key"), shape=Submission),
-}
-_PROBLEMS: Final = (409, 413, 415, 422, 507)
-_FORM: Final = (
-    "The part `metadata` is a JSON object with the keys of document metadata (docs/adapters/filedrop.md, Sending); "
-    "each part `file`, with a filename, is an attachment. The same Idempotency-Key with the same content sends once; "
-    "with other content it is a conflict (`key-conflict`)."
-)
 
 
 class ClassicQuery(Query):
     to: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     """Recipients by rule, beside those that the file names: `H23.*`, `@so-tu-phap`. Give it once for each."""
+    override_by: OverrideText | None = None
+    """Who answers for a mark of secrecy that a guard would refuse, by name and office; with the scope `override`."""
+    override_reason: OverrideText | None = None
+    """Why that may be. Both or neither."""
+
+    @property
+    def override(self) -> OverrideRequest | None:
+        """Raises Rejected: `parameter-invalid` for half of it."""
+        if self.override_by is not None and self.override_reason is not None:
+            return OverrideRequest(by=self.override_by, reason=self.override_reason)
+        if self.override_by is None and self.override_reason is None:
+            return None
+        raise Rejected(
+            "parameter-invalid",
+            "An override says why, and who answers for it.",
+            element="override_by" if self.override_by is None else "override_reason",
+            mend="Give both override_by and override_reason.",
+        )
 
 
 class SentQuery(Query):
@@ -61,14 +55,11 @@ class SentQuery(Query):
 
 
 class Documents:
-    """What the software sends. `uploads` is how many requests may bring bytes at once."""
+    """What the software sends, and what became of it."""
 
-    def __init__(self, node: NodeApi, *, spool: Path, limits: Limits, uploads: int, clock: Clock) -> None:
-        self._node = node
-        self._spool = spool
-        self._limits = limits
-        self._places = asyncio.Semaphore(uploads)
-        self._clock = clock
+    def __init__(self, submitting: Submitting) -> None:
+        self._submitting = submitting
+        self._node = submitting.node
 
     def operations(self) -> Sequence[Operation]:
         return (
@@ -79,11 +70,11 @@ class Documents:
                 tag=SENDING,
                 scope=Scope.SUBMIT,
                 words=Words("Gửi một văn bản", "Send a document"),
-                detail=_FORM,
+                detail=FORM,
                 multipart=True,
                 keyed=True,
-                answers=_SUBMITTED,
-                problems=_PROBLEMS,
+                answers=SUBMITTED,
+                problems=PROBLEMS,
                 run=self.submit,
             ),
             Operation(
@@ -98,31 +89,9 @@ class Documents:
                 query=ClassicQuery,
                 media="application/xml",
                 keyed=True,
-                answers=_SUBMITTED,
-                problems=_PROBLEMS,
+                answers=SUBMITTED,
+                problems=PROBLEMS,
                 run=self.submit_classic,
-            ),
-            *(
-                Operation(
-                    name=f"{verb}Document",
-                    method="POST",
-                    path=f"/v1/documents/{{message_id}}/{verb}",
-                    tag=SENDING,
-                    scope=Scope.SUBMIT,
-                    words=words,
-                    detail=f"{_FORM} The `business` of the metadata needs a `reason` alone; without `to` it goes to "
-                    "whom the document went, and `from` is its sender.",
-                    multipart=True,
-                    keyed=True,
-                    answers=_SUBMITTED,
-                    problems=(404, *_PROBLEMS),
-                    run=run,
-                )
-                for verb, words, run in (
-                    ("recall", Words("Thu hồi văn bản đã gửi", "Recall a document"), self.recall),
-                    ("update", Words("Cập nhật văn bản đã gửi", "Update a document"), self.update),
-                    ("replace", Words("Thay thế văn bản đã gửi", "Replace a document"), self.replace),
-                )
             ),
             Operation(
                 name="listSent",
@@ -151,36 +120,26 @@ class Documents:
 
     async def submit(self, call: Call) -> web.Response:
         key = call.key
-        async with self._places, spooling(self._spool) as spool:
-            form = await read_form(call, spool, self._limits)
-            return _answer(await self._send(call, key, form, form.metadata))
-
-    async def recall(self, call: Call) -> web.Response:
-        return await self._amend(call, BusinessType.RECALL)
-
-    async def update(self, call: Call) -> web.Response:
-        return await self._amend(call, BusinessType.UPDATE)
-
-    async def replace(self, call: Call) -> web.Response:
-        return await self._amend(call, BusinessType.REPLACE)
+        async with self._submitting.spool() as spool:
+            form = await self._submitting.form(call, spool)
+            return await self._submitting.send(call, key, form, form.metadata)
 
     async def submit_classic(self, call: Call) -> web.Response:
-        key = call.key
-        selectors = tuple(dict.fromkeys(map(parse_selector, call.query(ClassicQuery).to)))
-        async with self._places, spooling(self._spool) as spool:
-            digest, classic = await read_classic_body(call, spool, self._limits)
+        key, query = call.key, call.query(ClassicQuery)
+        selectors = tuple(dict.fromkeys(map(parse_selector, query.to)))
+        override = override_of(call, query.override)
+        async with self._submitting.spool() as spool:
+            digest, classic = await read_classic_body(call, spool, self._submitting.limits)
             call.granted(classic.message.sender.organ_id)
-            return _answer(
-                await self._node.submit(
-                    NodeSubmission(
-                        key=key,
-                        fingerprint=digest,
-                        message=classic.message,
-                        attachments=classic.attachments,
-                        selectors=selectors,
-                    )
-                )
+            submission = NodeSubmission(
+                key=key,
+                fingerprint=digest,
+                message=classic.message,
+                attachments=classic.attachments,
+                override=override,
+                selectors=selectors,
             )
+            return submitted_answer(await self._node.submit(submission))
 
     async def list(self, call: Call) -> web.Response:
         query = call.query(SentQuery)
@@ -195,90 +154,7 @@ class Documents:
         return json_answer(SentList(documents=tuple(map(_sent, found)), next=following))
 
     async def one(self, call: Call) -> web.Response:
-        return json_answer(_sent(await self._known(call, call.message_id())))
-
-    async def _known(self, call: Call, message_id: Sha256Hex) -> SentDocument:
-        found = await self._node.sent(message_id=message_id, limit=1)
-        if not found or not call.grant.covers(found[0].sender):
-            raise Rejected(
-                "document-not-sent",
-                f"No document {message_id} was sent from here.",
-                mend="Give the message_id that its submission was answered with.",
-            )
-        return found[0]
-
-    async def _amend(self, call: Call, business: BusinessType) -> web.Response:
-        key = call.key
-        original = await self._known(call, call.message_id())
-        async with self._places, spooling(self._spool) as spool:
-            form = await read_form(call, spool, self._limits)
-            metadata = _amending(form.metadata, business, original)
-            return _answer(await self._send(call, key, form, metadata, about=original))
-
-    async def _send(
-        self,
-        call: Call,
-        key: str,
-        form: Form,
-        metadata: Mapping[str, object],
-        about: SentDocument | None = None,
-    ) -> Submitted:
-        now = self._clock()
-        written = sender_from_metadata(metadata)
-        sender = call.granted(written.organ_id if written else _only(call, self._node))
-        selectors: tuple[Selector, ...] = selectors_from_metadata(metadata)
-        document = await compose_document(self._node, metadata, form.facts, now=now, sender=sender, selectors=selectors)
-        return await self._node.submit(
-            NodeSubmission(
-                key=key,
-                fingerprint=form.digest,
-                message=document,
-                attachments=form.attachments,
-                about=(about.message_id,) if about else (),
-                expires_at=expiry_from_metadata(metadata, now),
-                selectors=selectors,
-            )
-        )
-
-
-def _only(call: Call, node: NodeApi) -> AgencyCode:
-    """The one agency that the bearer may send for."""
-    codes = call.grant.covered(node.served_codes)
-    return codes[0] if len(codes) == 1 else only_served(node)
-
-
-def _amending(metadata: Mapping[str, object], business: BusinessType, original: SentDocument) -> dict[str, object]:
-    """`metadata` with what the operation says itself: what is done, to which document, by whom, for whom."""
-    said = metadata.get("business", {})
-    if not isinstance(said, Mapping):
-        raise Rejected("metadata-invalid", "`business` is no table.", element="business")
-    if "type" in said:
-        raise Rejected(
-            "metadata-invalid",
-            "`business.type` is what the operation says itself.",
-            element="business.type",
-            mend="Leave it out.",
-        )
-    table: dict[str, object] = {**said, "type": business.name.lower()}
-    amended: dict[str, object] = {"from": original.sender.value, **metadata, "business": table}
-    if "to" not in metadata and len(original.recipients) == sum(original.stands.values()):
-        amended["to"] = [recipient.code.value for recipient in original.recipients]
-    match business:
-        case BusinessType.RECALL:
-            amended.setdefault("response_for", [{"document_id": original.document_id}])
-        case BusinessType.UPDATE:
-            table.setdefault("document_id", original.document_id)
-        case _:
-            table.setdefault("replacements", [{"document_id": original.document_id}])
-    return amended
-
-
-def _answer(submitted: Submitted) -> web.Response:
-    return json_answer(
-        Submission(message_id=submitted.message_id, repeated=submitted.repeated),
-        status=200 if submitted.repeated else 201,
-        headers={} if submitted.repeated else {"Location": f"/v1/documents/{submitted.message_id}"},
-    )
+        return json_answer(_sent(await self._submitting.known(call, call.message_id())))
 
 
 def _sent(document: SentDocument) -> SentDocumentJson:

@@ -14,6 +14,7 @@ from adapters import problems
 from adapters.message_json import CODE_PATTERN
 from adapters.problems import Problem
 from adapters.rest.operations import COMMON_PROBLEMS, JSON, Answer, Operation, Words
+from adapters.rest.shapes import OverrideRequest
 from adapters.rest.tokens import Scope
 
 OpenApi: TypeAlias = dict[str, Any]
@@ -143,10 +144,11 @@ def _parameter_schema(schema: Mapping[str, Any]) -> OpenApi:
 
 
 def _body(operation: Operation) -> OpenApi | None:
+    content: OpenApi = {}
     if operation.body is not None:
-        return {JSON: {"schema": _reference(operation.body)}}
+        content[JSON] = {"schema": _reference(operation.body)}
     if operation.media is not None:
-        return {operation.media: {"schema": {}}}
+        content[operation.media] = {"schema": {}}
     if operation.multipart:
         form = {
             "type": "object",
@@ -158,6 +160,7 @@ def _body(operation: Operation) -> OpenApi | None:
                     "description": "Siêu dữ liệu văn bản / The document's metadata.",
                     "examples": [_METADATA_EXAMPLE],
                 },
+                "override": _reference(OverrideRequest),
                 "file": {
                     "type": "array",
                     "items": {"type": "string", "contentMediaType": "application/octet-stream"},
@@ -165,8 +168,9 @@ def _body(operation: Operation) -> OpenApi | None:
                 },
             },
         }
-        return {"multipart/form-data": {"schema": form, "encoding": {"metadata": {"contentType": "application/json"}}}}
-    return None
+        encoding = {name: {"contentType": JSON} for name in ("metadata", "override")}
+        content["multipart/form-data"] = {"schema": form, "encoding": encoding}
+    return content or None
 
 
 def _responses(operation: Operation) -> Iterator[tuple[str, OpenApi]]:
@@ -197,7 +201,9 @@ def _reference(shape: type[BaseModel]) -> OpenApi:
 
 
 def _schemas(operations: Iterable[Operation]) -> OpenApi:
-    taken = {operation.body for operation in operations if operation.body is not None}
+    taken: set[type[BaseModel]] = {operation.body for operation in operations if operation.body is not None}
+    if any(operation.multipart for operation in operations):
+        taken.add(OverrideRequest)
     given = {answer.shape for operation in operations for answer in operation.answers.values() if answer.shape}
     models = sorted(taken | given | {Problem}, key=lambda model: model.__name__)
     _, schemas = models_json_schema(

@@ -116,6 +116,15 @@ class Call:
             raise Rejected("not-found", f"{text[:80]!r} is no message id.", mend="It is a SHA-256, 64 digits of hex.")
         return text
 
+    def require(self, scope: Scope) -> None:
+        """Pass if the token gives `scope`; raises Rejected: `scope-missing`."""
+        if scope not in self.grant.scopes:
+            raise Rejected(
+                "scope-missing",
+                f"The token {self.grant.name} has no scope {scope}.",
+                mend=f"Make one that has: congvan node token add NAME --scope {scope}",
+            )
+
     def granted(self, code: AgencyCode) -> AgencyCode:
         """`code`, if the bearer may speak for it; raises Rejected: `agency-not-granted`."""
         if not self.grant.covers(code):
@@ -145,8 +154,8 @@ class Operation:
     """One thing that the API does.
 
     `path` may hold the parameters `message_id`, `recipient`, `code` and `number`, in braces. The body is JSON
-    (`body`), a document's form (`multipart`) or bytes of a type (`media`). `keyed`: it needs an Idempotency-Key.
-    `problems` are the statuses of errors besides `COMMON_PROBLEMS`. `scope` None: any token will do.
+    (`body`), a document's form (`multipart`), either of these, or bytes of a type (`media`). `keyed`: it needs an
+    Idempotency-Key. `problems` are the statuses of errors besides `COMMON_PROBLEMS`. `scope` None: any token will do.
     """
 
     name: str

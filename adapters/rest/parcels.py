@@ -14,11 +14,13 @@ from typing import BinaryIO, Final
 
 from aiohttp import BodyPartReader, MultipartReader
 from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import ValidationError
 
 from adapters.classic_files import ClassicFile, read_classic_file
 from adapters.composing import parse_metadata
 from adapters.content_types import UNKNOWN, content_type_of
 from adapters.rest.operations import Call
+from adapters.rest.shapes import OverrideRequest
 from adapters.sdk import OutgoingAttachment
 from adapters.spool import CHUNK, Spool
 from runtime.files import storage_errors
@@ -40,6 +42,7 @@ class Form:
     metadata: Mapping[str, object]
     attachments: tuple[OutgoingAttachment, ...]
     facts: tuple[AttachmentFacts, ...]
+    override: OverrideRequest | None = None
 
 
 @contextlib.asynccontextmanager
@@ -53,11 +56,11 @@ async def spooling(root: Path) -> AsyncIterator[Spool]:
 
 
 async def read_form(call: Call, spool: Spool, limits: Limits) -> Form:
-    """The form that the request brings: one part `metadata` and any number of parts `file`, in any order.
+    """The form that the request brings: a part `metadata`, perhaps one `override`, any number of `file`, in any order.
 
     Raises Rejected: `media-type`, `request-malformed`, `part-unknown`, `part-repeated`, `metadata-missing`,
-    `metadata-too-large`, `metadata-syntax`, `attachment-nameless`, `attachment-too-large`, `too-many-attachments`;
-    Unavailable: `storage-full`, and as `Call.chunk` does.
+    `metadata-too-large`, `metadata-syntax`, `override-malformed`, `attachment-nameless`, `attachment-too-large`,
+    `too-many-attachments`; Unavailable: `storage-full`, and as `Call.chunk` does.
     """
     if call.request.content_type != "multipart/form-data":
         raise Rejected(
@@ -80,7 +83,7 @@ class _FormReading:
         self._spool = spool
         self._limits = limits
         self._left = limits.message_attachment_bytes
-        self._metadata: bytes | None = None
+        self._texts: dict[str, bytes] = {}
         self._files: list[tuple[OutgoingAttachment, AttachmentFacts]] = []
 
     async def read(self, reader: MultipartReader) -> None:
@@ -88,10 +91,10 @@ class _FormReading:
             if not isinstance(part, BodyPartReader):
                 raise ValueError("a part is multipart itself")
             match part.name:
-                case "metadata" if self._metadata is None:
-                    self._metadata = await self._text(part)
-                case "metadata":
-                    raise Rejected("part-repeated", "The part metadata stands twice.", element="metadata")
+                case "metadata" | "override" as name if name in self._texts:
+                    raise Rejected("part-repeated", f"The part {name} stands twice.", element=name)
+                case "metadata" | "override" as name:
+                    self._texts[name] = await self._text(part, name)
                 case "file":
                     await self._file(part)
                 case name:
@@ -99,15 +102,15 @@ class _FormReading:
                         "part-unknown",
                         f"The form has a part {str(name)[:80]!r}.",
                         element=str(name)[:80],
-                        mend="It has one part metadata, and parts file.",
+                        mend="It has one part metadata, perhaps one part override, and parts file.",
                     )
 
     def form(self) -> Form:
-        if self._metadata is None:
+        if "metadata" not in self._texts:
             raise Rejected("metadata-missing", "The form has no part metadata.", element="metadata")
-        metadata = parse_metadata("metadata", self._metadata)
-        said = {
-            "metadata": hashlib.sha256(self._metadata).hexdigest(),
+        metadata = parse_metadata("metadata", self._texts["metadata"])
+        said: dict[str, object] = {
+            **{name: hashlib.sha256(text).hexdigest() for name, text in self._texts.items()},
             "files": [[facts.name, facts.content_type, facts.digest] for _, facts in self._files],
         }
         return Form(
@@ -115,17 +118,18 @@ class _FormReading:
             metadata=metadata,
             attachments=tuple(attachment for attachment, _ in self._files),
             facts=tuple(facts for _, facts in self._files),
+            override=_override(self._texts.get("override")),
         )
 
-    async def _text(self, part: BodyPartReader) -> bytes:
+    async def _text(self, part: BodyPartReader, name: str) -> bytes:
         text = bytearray()
         while piece := await self._call.in_time(part.read_chunk(CHUNK)):
             text += piece
             if len(text) > self._call.json_bytes:
                 raise LimitExceeded(
                     "metadata-too-large",
-                    f"The metadata has more than {self._call.json_bytes} bytes.",
-                    element="metadata",
+                    f"The part {name} has more than {self._call.json_bytes} bytes.",
+                    element=name,
                 )
         return bytes(text)
 
@@ -190,6 +194,20 @@ def _classic(path: Path, spool: Spool, limits: Limits) -> ClassicFile:
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(CHUNK):
         yield piece
+
+
+def _override(text: bytes | None) -> OverrideRequest | None:
+    if text is None:
+        return None
+    try:
+        return OverrideRequest.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise Rejected(
+            "override-malformed",
+            "The part override is no JSON object with the texts by and reason, of 1 to 300 characters.",
+            element="override",
+            mend='Send {"by": "Trần Văn B, Chánh Văn phòng", "reason": "…"}.',
+        ) from error
 
 
 def _name_of(part: BodyPartReader) -> str:

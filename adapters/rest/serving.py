@@ -74,22 +74,18 @@ def _guarded(operation: Operation, tokens: Tokens, settings: RestSettings) -> Ha
 
     async def handle(request: web.Request) -> web.StreamResponse:
         grant = await asyncio.to_thread(tokens.grant, bearer_token(request))
-        if operation.scope is not None and operation.scope not in grant.scopes:
-            raise Rejected(
-                "scope-missing",
-                f"The token {grant.name} has no scope {operation.scope}.",
-                mend=f"Make one that has: congvan node token add NAME --scope {operation.scope}",
-            )
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise Rejected(
-                "media-type", "Compressed bodies are not taken.", element="Content-Encoding", mend="Send it as it is."
-            )
         call = Call(
             request=request,
             grant=grant,
             silence_seconds=settings.silence_seconds,
             json_bytes=settings.json_bytes,
         )
+        if operation.scope is not None:
+            call.require(operation.scope)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Rejected(
+                "media-type", "Compressed bodies are not taken.", element="Content-Encoding", mend="Send it as it is."
+            )
         if operation.query is None and request.query:
             name = next(iter(request.query))
             raise Rejected("parameter-invalid", f"There is no parameter {name[:80]!r}.", element=name[:80])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from adapters.delivery_json import AttachmentFactsJson, DeliveryJson, MessageId
 from adapters.event_json import EventJson
@@ -19,6 +19,10 @@ Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
 LockText: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 #: "15" and "16" answer a recall or an update, "13" takes a document of one's own back.
 ReportedStatus: TypeAlias = Literal["02", "03", "04", "05", "06", "13", "15", "16"]
+
+
+#: What an envelope carries of it (`schemas.travel_rules`), with a letter in it.
+OverrideText: TypeAlias = Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S")]
 
 
 class TokenJson(JsonShape):
@@ -39,6 +43,38 @@ class Submission(JsonShape):
     message_id: MessageId
     repeated: bool
     """True if the same Idempotency-Key brought the same before: nothing is sent twice."""
+
+
+class OverrideRequest(JsonShape):
+    """A person answers for a mark of secrecy that a guard reads in the document: it is signed and kept with it."""
+
+    by: OverrideText
+    """Who, by name and office."""
+    reason: OverrideText
+    """Why it may travel."""
+
+
+class RecallRequest(JsonShape):
+    """A document is to be given back; its recipients answer with status 15 or 16."""
+
+    reason: Text
+    """They read it."""
+    to: Annotated[tuple[Code, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Only these; absent: all who have it."""
+
+
+class UpdateRequest(JsonShape):
+    """What is to change in a document, by `metadata`, `add` or `remove`."""
+
+    reason: Text
+    """Its recipients read it, and answer with status 15 or 16."""
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    """What it says otherwise: keys of document metadata, without `from`, `to` and `business`."""
+    add: Annotated[tuple[Code, ...], Field(max_length=1000)] = ()
+    """These get the document as it is then."""
+    remove: Annotated[tuple[Code, ...], Field(max_length=1000)] = ()
+    """From these it is recalled."""
+    override: OverrideRequest | None = None
 
 
 class SentRecipientJson(JsonShape):

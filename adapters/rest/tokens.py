@@ -33,6 +33,7 @@ class Scope(StrEnum):
     """What a token lets its bearer do."""
 
     SUBMIT = "submit"
+    OVERRIDE = "override"
     RECEIVE = "receive"
     STATUS = "status"
     SENT = "sent"

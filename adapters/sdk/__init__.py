@@ -43,12 +43,14 @@ from adapters.sdk.node_api import NodeApi
 from adapters.sdk.sending import (
     DeliveryState,
     OutgoingAttachment,
+    RecallOrder,
     SentDocument,
     SentRecipient,
     Standing,
     StatusReport,
     Submission,
     Submitted,
+    UpdateOrder,
 )
 from adapters.sdk.units import DeclaredUnit, UnitStanding
 from adapters.sdk.waiting import Lock, MessageKind, Waiting
@@ -78,6 +80,7 @@ __all__ = [
     "OutgoingAttachment",
     "Override",
     "PdfSignature",
+    "RecallOrder",
     "Refused",
     "SentDocument",
     "SentRecipient",
@@ -87,5 +90,6 @@ __all__ = [
     "Submission",
     "Submitted",
     "UnitStanding",
+    "UpdateOrder",
     "Waiting",
 ]

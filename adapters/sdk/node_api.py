@@ -8,7 +8,7 @@ from typing import Protocol
 
 from adapters.sdk.deliveries import Delivery, DeliveryKey, Settlement
 from adapters.sdk.events import NodeEvent
-from adapters.sdk.sending import SentDocument, StatusReport, Submission, Submitted
+from adapters.sdk.sending import RecallOrder, SentDocument, StatusReport, Submission, Submitted, UpdateOrder
 from adapters.sdk.units import DeclaredUnit, UnitStanding
 from adapters.sdk.waiting import Lock, MessageKind, Waiting
 from schemas.codes import AgencyCode
@@ -31,6 +31,20 @@ class NodeApi(Protocol):
 
         Raises Rejected: `delivery-unknown`, `not-a-document`, `payload-purged`, `reason-missing`, `status-transition`,
         `key-conflict`, and what `submit` raises.
+        """
+
+    async def recall(self, order: RecallOrder) -> Submitted:
+        """Ask for a document of ours to be given back; the node composes the recall from the document itself.
+
+        Raises Rejected: `not-sent-here`, `reason-missing`, `recipient-missing`, `receiver-unknown`, `already-recalled`,
+        `never-arrived`, `payload-purged`, and what `submit` raises.
+        """
+
+    async def update(self, order: UpdateOrder) -> Submitted:
+        """Tell those who have a document of ours what it says now, and bring it to, or recall it from, receivers.
+
+        Raises Rejected: `not-sent-here`, `reason-missing`, `nothing-to-update`, `already-recalled`, `never-arrived`,
+        `receiver-present`, `receiver-unknown`, `metadata-…`, `payload-purged`, and what `submit` raises.
         """
 
     async def sent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +47,39 @@ class Submission:
     override: Override | None = None
     expires_at: datetime | None = None
     selectors: Sequence[Selector] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallOrder:
+    """A document of ours, by its message id, to be given back: by `recipients`, or by all who have it (None).
+
+    `key` is an idempotency key as of a `Submission`. They read the `reason`.
+    """
+
+    key: str
+    message_id: Sha256Hex
+    reason: str
+    recipients: Sequence[AgencyCode] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateOrder:
+    """What is to change in a document of ours: what it says (`metadata`), its files, its receivers.
+
+    `metadata` has the keys of document metadata that are to be otherwise, without `from`, `to` and `business`;
+    `attachments` come in the place of those there were, if there are any. Receivers in `add` get the document as it is
+    then, those in `remove` a recall. `key`, `fingerprint` and `override` are as of a `Submission`.
+    """
+
+    key: str
+    fingerprint: Sha256Hex
+    message_id: Sha256Hex
+    reason: str
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    attachments: Sequence[OutgoingAttachment] = ()
+    add: Sequence[AgencyCode] = ()
+    remove: Sequence[AgencyCode] = ()
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)

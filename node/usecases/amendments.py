@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 from adapters.composing import compose_document
 from adapters.sdk import OutgoingAttachment, Submission, Submitted
@@ -18,7 +18,7 @@ from node.store.metadata import Transaction
 from node.store.outbox import Recipient
 from node.store.states import DeliveryState
 from node.usecases.content import current_content, metadata_of, recall_of
-from node.usecases.facade import NodeFacade
+from node.usecases.directory import DirectoryCopy
 from node.usecases.identity import COMMAND_ADAPTER
 from node.usecases.naming import message_named
 from node.usecases.submit import Submitter
@@ -72,13 +72,26 @@ class Change:
 
 
 class Amendments:
-    """Recalls, updates and replaces documents of ours under the adapter name `command`. Needs no hub."""
+    """Recalls, updates and replaces documents of ours under the name of `adapter`, else `command`. Needs no hub."""
 
-    def __init__(self, database: Database, submitter: Submitter, node: NodeFacade, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        submitter: Submitter,
+        directory: DirectoryCopy,
+        clock: Clock,
+        *,
+        adapter: str = COMMAND_ADAPTER,
+    ) -> None:
         self._database = database
         self._submitter = submitter
-        self._node = node
+        self._directory = directory
         self._clock = clock
+        self._adapter = adapter
+
+    def of(self, adapter: str) -> Self:
+        """The same, ordered by software behind `adapter`: keys are its own."""
+        return type(self)(self._database, self._submitter, self._directory, self._clock, adapter=adapter)
 
     async def recall(self, name: str, change: Change, *, to: Sequence[AgencyCode] | None = None) -> Submitted:
         """Ask `to`, or all who have it (None), to give a document back; they answer with status 15 or 16.
@@ -175,12 +188,14 @@ class Amendments:
         said: object,
         compose: Callable[[Sequence[Sent]], Awaitable[Document]],
     ) -> Submitted:
+        if not change.reason.strip():
+            raise Rejected("reason-missing", "No reason is given.", mend="Say why: the recipients read it.")
         sent = await self._database.read(partial(_sent, names=names))
         key = change.key or str(uuid.uuid4())
         ids = [one.message_id for one in sent]
         everything = json.dumps([ids, change.reason, said, change.fingerprint], ensure_ascii=False)
         fingerprint = hashlib.sha256(everything.encode()).hexdigest()
-        known = await self._submitter.known(COMMAND_ADAPTER, key, fingerprint, sent[0].sender)
+        known = await self._submitter.known(self._adapter, key, fingerprint, sent[0].sender)
         if known is not None:
             return known
         document = await compose(sent)
@@ -188,7 +203,7 @@ class Amendments:
         if long:
             raise Rejected("text-beyond-peers", long[0].message, element=long[0].element, mend="Shorten the text.")
         return await self._submitter.submit(
-            COMMAND_ADAPTER,
+            self._adapter,
             Submission(
                 key=key,
                 fingerprint=fingerprint,
@@ -215,7 +230,7 @@ class Amendments:
         # The recipients are set afterwards; metadata cannot be without.
         metadata = {**kept, **own, **change.metadata, "from": {"organ_id": original.sender.organ_id.value}}
         document = await compose_document(
-            self._node,
+            self._directory,
             metadata,
             (),
             now=self._clock(),
@@ -230,7 +245,7 @@ class Amendments:
             return list(sent.holders.values())
         chosen = []
         for code in to:
-            entry = await self._node.agency(code)
+            entry = await self._directory.agency(code)
             today = entry.code if entry else code
             if today not in sent.holders:
                 raise Rejected(
@@ -242,7 +257,7 @@ class Amendments:
         return chosen
 
     async def _organ(self, code: AgencyCode) -> Organ:
-        entry = await self._node.agency(code)
+        entry = await self._directory.agency(code)
         return Organ(organ_id=code, organ_name=entry.name if entry else None)
 
 

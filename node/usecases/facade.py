@@ -15,14 +15,17 @@ from adapters.sdk import (
     Lock,
     MessageKind,
     NodeEvent,
+    RecallOrder,
     SentDocument,
     Settlement,
     StatusReport,
     Submission,
     Submitted,
     UnitStanding,
+    UpdateOrder,
     Waiting,
 )
+from node.usecases.amendments import Amendments, Change
 from node.usecases.attachments import Attachments
 from node.usecases.awaiting import AwaitingDeliveries
 from node.usecases.directory import DirectoryCopy
@@ -47,6 +50,7 @@ class NodeParts:
     directory: DirectoryCopy
     attachments: Attachments
     responder: Responder
+    amendments: Amendments
     sent: SentDocuments
     units: Units
     awaiting: AwaitingDeliveries
@@ -73,6 +77,24 @@ class NodeFacade:
     async def report(self, report: StatusReport) -> Submitted:
         async with self._room:
             return await self._parts.responder.report(self._name, report)
+
+    async def recall(self, order: RecallOrder) -> Submitted:
+        change = Change(reason=order.reason, key=order.key)
+        async with self._room:
+            return await self._parts.amendments.of(self._name).recall(order.message_id, change, to=order.recipients)
+
+    async def update(self, order: UpdateOrder) -> Submitted:
+        change = Change(
+            reason=order.reason,
+            metadata=order.metadata,
+            attachments=order.attachments,
+            key=order.key,
+            fingerprint=order.fingerprint,
+            override=order.override,
+        )
+        async with self._room:
+            amendments = self._parts.amendments.of(self._name)
+            return await amendments.update(order.message_id, change, add=order.add, remove=order.remove)
 
     async def sent(
         self,

@@ -19,6 +19,7 @@ import pytest
 from adapters.rest import Rest, open_rest
 from adapters.rest.tokens import Scope, Tokens
 from adapters.sdk import AdapterContext
+from node.usecases.guarding import Post
 from schemas.codes import AgencyCode
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
@@ -86,9 +87,11 @@ class Api:
         key: str = "1",
         path: str = "/v1/documents",
         token: str | None = None,
+        override: object = None,
     ) -> tuple[int, Any]:
         """Send a document as a form."""
-        return await self.ask("POST", path, data=form(*files, metadata=metadata), key=key, token=token)
+        data = form(*files, metadata=metadata, override=override)
+        return await self.ask("POST", path, data=data, key=key, token=token)
 
     async def waits(self, count: int) -> list[dict[str, Any]]:
         """Wait until so many messages await the software; gives what the API lists."""
@@ -102,8 +105,12 @@ class Api:
         return found
 
 
-def form(*files: tuple[str, bytes], metadata: Mapping[str, object] = METADATA) -> aiohttp.MultipartWriter:
+def form(
+    *files: tuple[str, bytes], metadata: Mapping[str, object] = METADATA, override: object = None
+) -> aiohttp.MultipartWriter:
     body = aiohttp.MultipartWriter("form-data")
+    if override is not None:
+        body.append_json(override).set_content_disposition("form-data", name="override")
     body.append_json(metadata).set_content_disposition("form-data", name="metadata")
     for name, content in files:
         part = body.append(io.BytesIO(content), {"Content-Type": "application/octet-stream"})
@@ -117,11 +124,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @contextlib.asynccontextmanager
-async def opened_api(folder: Path, world: World, column: SqliteColumn, **settings: object) -> AsyncIterator[Api]:
-    """A node whose REST adapter listens, with a token that gives everything."""
+async def opened_api(
+    folder: Path, world: World, column: SqliteColumn, *, posts: Sequence[Post] = (), **settings: object
+) -> AsyncIterator[Api]:
+    """A node whose REST adapter listens, with a token that gives everything; `posts` are its guards."""
     async with (
         HubSimulator(world).serve() as hub,
-        open_node(folder / "node", world.identity(), hub.url, column) as node,
+        open_node(folder / "node", world.identity(), hub.url, column, posts=posts) as node,
     ):
         await node.directory.sync(node.hub)
         private = folder / "rest"

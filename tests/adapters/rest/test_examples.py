@@ -17,26 +17,33 @@ from tests.node.core.world import G22, H23, World, document, envelope
 PAGE = Path(__file__).parents[3] / "docs" / "adapters" / "rest.md"
 
 
-def example(language: str) -> str:
-    [found, *_] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
-    return str(found)
+def example(language: str, number: int = 0) -> str:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return str(found[number])
 
 
-async def test_the_curl_of_the_page_sends_a_document(api: Api, tmp_path: Path) -> None:
-    """The command of the page, run twice by a shell, sends one document with its file."""
+async def run(api: Api, command: str, folder: Path, **names: str) -> str:
+    """What a shell prints that runs a command of the page."""
+    environment = {**os.environ, "NODE": str(api.adapter.url).rstrip("/"), "TOKEN": api.token, **names}
+    shell = await asyncio.create_subprocess_exec(
+        "sh", "-ec", command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await shell.communicate()
+    assert shell.returncode == 0, printed
+    return printed.decode()
+
+
+async def test_the_curls_of_the_page_send_a_document_update_and_recall_it(api: Api, tmp_path: Path) -> None:
+    """The command of the page, run twice by a shell, sends one document; the next ones update and recall it."""
     (tmp_path / "to-trinh.pdf").write_bytes(b"%PDF-1.7")
-    environment = {**os.environ, "NODE": str(api.adapter.url).rstrip("/"), "TOKEN": api.token}
-    answers = []
-    for _ in range(2):
-        shell = await asyncio.create_subprocess_exec(
-            "sh", "-c", example("sh"), cwd=tmp_path, env=environment, stdout=asyncio.subprocess.PIPE
-        )
-        printed, _ = await shell.communicate()
-        assert shell.returncode == 0, printed
-        answers.append(json.loads(printed))
+    answers = [json.loads(await run(api, example("sh"), tmp_path)) for _ in range(2)]
     assert [answer["repeated"] for answer in answers] == [False, True]
-    _, sent = await api.ask("GET", f"/v1/documents/{answers[0]['message_id']}")
+    original = answers[0]["message_id"]
+    _, sent = await api.ask("GET", f"/v1/documents/{original}")
     assert (sent["key"], sent["document_id"].rpartition(",")[2]) == ("vb-2026-6101", "6101/UBND-VP")
+    await run(api, example("sh", 1), tmp_path, DOCUMENT=original)
+    _, listed = await api.ask("GET", "/v1/documents")
+    assert {one["business"] for one in listed["documents"]} >= {"update", "recall"}
 
 
 async def test_the_loop_of_the_page_fetches_and_confirms(api: Api, keys: World) -> None:

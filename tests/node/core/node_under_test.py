@@ -33,7 +33,7 @@ from node.usecases.facade import NodeFacade, NodeParts
 from node.usecases.guarding import Guards, Post
 from node.usecases.handover import Addressed
 from node.usecases.handover_ending import Endings
-from node.usecases.identity import COMMAND_ADAPTER, NodeIdentity
+from node.usecases.identity import NodeIdentity
 from node.usecases.parked import ParkedHandovers
 from node.usecases.push_contact import PushContact
 from node.usecases.queries import Queries
@@ -124,7 +124,7 @@ class Node:
 
     @property
     def amendments(self) -> Amendments:
-        return Amendments(self.database, self.submitter, self.facade_of(COMMAND_ADAPTER), self.clock)
+        return Amendments(self.database, self.submitter, self.directory, self.clock)
 
     @property
     def facade(self) -> NodeFacade:
@@ -143,6 +143,7 @@ class Node:
                 directory=self.directory,
                 attachments=self.attachments,
                 responder=self.responder,
+                amendments=self.amendments,
                 sent=SentDocuments(self.database),
                 units=Units(lambda: contextlib.nullcontext(self.hub), self.directory),
                 awaiting=AwaitingDeliveries(self.database, Endings(self.identity), self.wakeups, self.clock),
