@@ -204,13 +204,15 @@ def _row_qd20(entry: AgencyEntry) -> Mapping[str, object]:
 
 
 def _row_synchronised(entry: AgencyEntry) -> Mapping[str, object]:
-    # What the directory does not hold is left out, which its reader takes for 0 or nothing: `version`, `modifyDate`.
+    # The directory keeps no versions of its entries; readers of other make may miss a member that is not there.
     return {
         "id": entry.code.value,
         "pid": _parent(entry.code),
         "code": entry.code.value,
         "name": entry.name,
         "mail": "",
+        "version": 0,
+        "modifyDate": "",
         "centerCode": entry.code.root.value,
         "deleted": False,
         "isAgency": True,

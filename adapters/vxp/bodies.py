@@ -17,13 +17,16 @@ from adapters.spool import CHUNK, Spool
 from runtime.files import storage_errors
 from schemas.envelope import Sha256Hex
 from schemas.errors import LimitExceeded, Rejected, Unavailable
-from schemas.limits import KIB
+from schemas.limits import KIB, MIB
 
 #: A multiple of 3, so that pieces of base64 join without padding.
 _PIECE: Final = 192 * KIB
 _LINE_END: Final = b"\r\n"
 #: Seconds for which what nobody wants is read on, so that its sender gets to read the answer.
 _DRAIN_SECONDS: Final = 300.0
+#: The same for who has not signed: enough for a document of a system whose secret is mistyped, and no more.
+_STRANGER_SECONDS: Final = 10.0
+_STRANGER_BYTES: Final = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,22 @@ class Bodies:
 
     async def drain(self, request: web.BaseRequest) -> None:
         """Read what is left: the SDK reads no answer before it has sent everything."""
+        await self._drain(request, _DRAIN_SECONDS, None)
+
+    async def drain_stranger(self, request: web.BaseRequest) -> bool:
+        """The same for a request that nobody has signed, within narrow bounds; False if more than that is left."""
+        return await self._drain(request, _STRANGER_SECONDS, _STRANGER_BYTES)
+
+    async def _drain(self, request: web.BaseRequest, seconds: float, most: int | None) -> bool:
+        size = 0
         with contextlib.suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self.piece(request):
-                    pass
+            async with asyncio.timeout(seconds):
+                while piece := await self.piece(request):
+                    size += len(piece)
+                    if most is not None and size > most:
+                        return False
+                return True
+        return False
 
     async def upload(self, request: web.BaseRequest, spool: Spool, *, limit: int, hash_file: str) -> Upload:
         """The file that is the body, in `spool`, if it has the hash `hash_file`.

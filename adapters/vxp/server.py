@@ -21,6 +21,8 @@ from schemas.errors import CongvanError, Rejected, Unavailable
 log = structlog.get_logger()
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: Stands in a request that a system has signed.
+_VERIFIED: Final = web.RequestKey("verified", bool)
 
 
 class Api:
@@ -54,9 +56,15 @@ class Api:
         if request.writer.output_size > 0:
             # An answer is under way: that it breaks off is all that can be told.
             raise ConnectionResetError("the answer broke off")
-        await self._bodies.drain(request)
         if operation is not None and operation.is_download and request.method == operation.method:
-            return web.Response(status=204)
+            response = web.Response(status=204)
+        if _VERIFIED in request:
+            await self._bodies.drain(request)
+        elif not await self._bodies.drain_stranger(request):
+            # The server would read on by itself.
+            await response.prepare(request)
+            await response.write_eof()
+            request.protocol.force_close()
         return response
 
     async def _answer(self, request: web.Request, operation: Operation | None) -> web.StreamResponse:
@@ -71,6 +79,7 @@ class Api:
                 "method-not-allowed", f"{operation.name} is asked for by {operation.method}, not {request.method}."
             )
         caller = self._systems.verified(request.raw_headers)
+        request[_VERIFIED] = True
         await self._gate.turn(caller.system.system_id)
         async with self._gate.place():
             response = await operation.handler(Call(request, caller.system, caller.parameters))

@@ -59,11 +59,11 @@ async def test_a_level_that_is_none_is_refused(site: Site) -> None:
 
 
 async def test_the_list_for_synchronising(site: Site) -> None:
-    """Units with their place in the tree; truth values are such, and what nobody knows is left out."""
+    """Units with their place in the tree; every member is there, truth values are such, what nobody knows is empty."""
     rows = (await site.client().post("getSynchronizeUnit")).ok["data"]
     assert rows[-1] == {
         "id": "H23.12.3", "pid": "H23.12", "code": "H23.12.3", "name": "Phường", "mail": "", "centerCode": "H23",
-        "deleted": False, "isAgency": True,
+        "version": 0, "modifyDate": "", "deleted": False, "isAgency": True,
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -169,6 +170,32 @@ async def test_requests_beyond_the_limit_wait(open_site: Opener, monkeypatch: py
         go_on.set()
         assert (await first).ok["count"] == 7
         assert (await second).ok["data"] == []
+
+
+@pytest.mark.parametrize("bound", ["_STRANGER_BYTES", "_STRANGER_SECONDS"])
+async def test_what_nobody_has_signed_is_read_on_within_bounds(
+    site: Site, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """Whoever has not signed and goes on sending, much or slowly, gets the error and loses the connection."""
+    monkeypatch.setattr(f"adapters.vxp.bodies.{bound}", 100_000 if bound == "_STRANGER_BYTES" else 0.1)
+    lines = [*site.client(secret="wrong-secret").signed_headers(), ("Host", b"x"), ("Content-Length", b"1" + b"0" * 12)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(site.endpoint.rpartition(":")[2]))
+    writer.write(b"POST /sendEdoc HTTP/1.1\r\n" + b"".join(b"%s: %s\r\n" % (n.encode(), v) for n, v in lines) + b"\r\n")
+
+    async def send_on() -> None:
+        piece = bytes(200_000 if bound == "_STRANGER_BYTES" else 1)
+        while True:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    # Far less than the connection may be silent, or the node goes on reading for who has signed.
+    async with asyncio.timeout(30):
+        with pytest.raises(ConnectionError):
+            await send_on()
+    with contextlib.suppress(ConnectionError):
+        assert b'"ErrorCode":"401"' in await reader.read()
+    writer.close()
 
 
 async def test_a_reader_that_stops_is_given_up(open_site: Opener) -> None:

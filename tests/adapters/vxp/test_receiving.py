@@ -188,6 +188,14 @@ async def test_fail_parks_it_with_its_reason(site: Site) -> None:
     assert await listed(site) == []
 
 
+async def test_processing_said_late_changes_nothing(site: Site) -> None:
+    """Software that says processing behind done is not told of an error, and the message does not come back."""
+    key = offer(site)
+    for status in ("done", "processing", "done"):
+        assert (await site.client().post("updateStatus", b"{}", docId=str(key), status=status)).ok
+    assert (await site.client().post("getReceivedEdocList", messagetype="edoc")).ok["data"] == []
+
+
 async def test_processing_leaves_it_there(open_site: Opener) -> None:
     """updateStatus processing keeps the message in the list, marked so, over a restart too."""
     async with open_site() as site:
