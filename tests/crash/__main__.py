@@ -19,6 +19,7 @@ from congvan.demo.programs import COMMAND
 from runtime.logs import LogFormat, configure_logs
 from runtime.terminal import err, out, show_table
 from schemas.errors import CongvanError
+from tests.crash.connections import Kind
 from tests.crash.load import CODES, volume
 from tests.crash.register import Item
 from tests.crash.run import Options, Run, Verdict
@@ -58,9 +59,24 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
         help="what the hub stands on: its own files, or two processes with PostgreSQL, RabbitMQ and SeaweedFS, which "
         "are killed as well; that needs root (default: %(default)s)",
     )
+    parser.add_argument(
+        "--adapters",
+        type=kinds_of,
+        default=tuple(Kind),
+        metavar="KINDS",
+        help=f"how the agencies' software is joined to the nodes, shared out in turn (default: {','.join(Kind)})",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make logs and journals in DIR and leave them there")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     return parser.parse_args(arguments)
+
+
+def kinds_of(text: str) -> tuple[Kind, ...]:
+    """The kinds that `text` names, with commas between."""
+    try:
+        return tuple(Kind(word.strip()) for word in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; there are {', '.join(Kind)}") from error
 
 
 def main() -> int:
@@ -77,6 +93,7 @@ def main() -> int:
         in_flight=options.in_flight,
         patience=options.patience,
         column=options.column,
+        kinds=options.adapters,
     )
     kept = nullcontext(str(options.keep)) if options.keep else tempfile.TemporaryDirectory(prefix="congvan-crash-")
     with kept as name:
@@ -105,7 +122,7 @@ async def crash(options: Options, folder: Path) -> Verdict:
         def progress(dropped: int, came: int) -> None:
             bar.update(task, completed=dropped, description=f"documents ({came} items came out)")
 
-        async with CrashSite(folder, volume(options.documents, options.seed), options.column) as site:
+        async with CrashSite(folder, volume(options.documents, options.seed), options.column, options.kinds) as site:
             run = Run(options, folder, progress)
             verdict = await run.run(site)
             for item in (*verdict.lost, *verdict.twice)[:_TOLD]:

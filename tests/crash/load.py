@@ -16,6 +16,8 @@ MEMBERS = (
 CODES = tuple(member.code for member in MEMBERS)
 #: An agency that no directory knows: what goes there is to be refused, with the reason.
 NOBODY = "H99"
+#: Whose node lets through what bears a mark of secrecy: the guards of all others refuse it, going out and coming in.
+UNGUARDED = CODES[0]
 
 _KIB = 1024
 #: Sizes of attachments in bytes, log-uniform between the bounds, and how often each range is drawn.
@@ -23,26 +25,33 @@ _SIZES = (((1 * _KIB, 16 * _KIB), 80), ((16 * _KIB, 256 * _KIB), 17), ((256 * _K
 LARGEST = 20 * 1024 * _KIB
 #: Every so many letters one has an attachment of 2 to 20 MB, the first of exactly 20 MB.
 _LARGE_EVERY, _FIRST_LARGE = 400, 30
-_UNKNOWN_EVERY = 50
-_RECALL_EVERY = 12
-#: A recall takes back one of this many letters before it: often both are on their way.
-_RECALL_WITHIN = 40
-_ANSWERED = 0.3
+_UNKNOWN_EVERY = 32
+#: Every so many letters one bears a mark of secrecy, the first of them this one.
+_MARKED_EVERY, _FIRST_MARKED = 20, 4
+_AMENDING_EVERY = 12
+#: What a letter that amends another does, in turn.
+_BUSINESS = ("recall", "replace", "update")
+#: It speaks of one of this many letters before it: often both are on their way.
+_AMENDING_WITHIN = 40
+_ANSWERED, _RETURNED = 0.3, 0.4
 _PRIORITIES = (0, 0, 0, 0, 0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A document to be dropped. `sizes` are those of its attachments, in bytes; `recalls` is the number of the letter
-    that it takes back; `answers` are the statuses that each recipient's software gives, in order."""
+    """A document to be sent. `sizes` are those of its attachments, in bytes; `amends` is the number of the letter that
+    it takes back, updates or replaces (`business`); `is_marked`: its subject bears a mark of secrecy; `answers` are the
+    statuses that each recipient's software gives, in order."""
 
     number: int
     sender: str
     recipients: tuple[str, ...]
     priority: int
     sizes: tuple[int, ...]
-    recalls: int | None = None
+    amends: int | None = None
+    business: str | None = None
     answers: tuple[str, ...] = ()
+    is_marked: bool = False
 
     @property
     def name(self) -> str:
@@ -51,40 +60,69 @@ class Letter:
 
     @property
     def document_id(self) -> str:
-        return f"{self.sender},2026/11/22,{self.number}/CRASH"
+        return document_id_of(self.sender, self.number)
 
     @property
     def is_refused(self) -> bool:
-        return NOBODY in self.recipients
+        """The sender's node refuses it; so do those of its recipients where it `is_marked` and is not refused here."""
+        return NOBODY in self.recipients or (self.is_marked and self.sender != UNGUARDED)
+
+    @property
+    def is_returned(self) -> bool:
+        """The recipients' software refuses it."""
+        return self.answers == RETURNED
+
+
+#: The answer of software that does not take a document.
+RETURNED = ("02",)
+
+
+def document_id_of(sender: str, number: int) -> str:
+    """The DocumentId of a letter."""
+    return f"{sender},2026/11/22,{number}/CRASH"
 
 
 def letters(documents: int, seed: int) -> Iterator[Letter]:
     """`documents` letters, the same for the same seed."""
     chance = random.Random(f"letters {seed}")
-    recallable: list[Letter] = []
+    amendable: list[Letter] = []
     for number in range(documents):
-        letter = _letter(number, chance, recallable)
-        if letter.recalls is None and not letter.answers and not letter.is_refused:
-            recallable = [*recallable[1 - _RECALL_WITHIN :], letter]
+        letter = _letter(number, chance, amendable)
+        if letter.amends is None and not letter.answers and not letter.is_refused and not letter.is_marked:
+            amendable = [*amendable[1 - _AMENDING_WITHIN :], letter]
         yield letter
 
 
-def _letter(number: int, chance: random.Random, recallable: list[Letter]) -> Letter:
-    if number % _RECALL_EVERY == _RECALL_EVERY - 1 and recallable:
-        taken_back = recallable.pop(chance.randrange(len(recallable)))
-        return Letter(
-            number, taken_back.sender, taken_back.recipients, taken_back.priority, (), taken_back.number, ("15",)
-        )
+def _letter(number: int, chance: random.Random, amendable: list[Letter]) -> Letter:
+    if number % _AMENDING_EVERY == _AMENDING_EVERY - 1 and amendable:
+        return _amending(number, chance, amendable.pop(chance.randrange(len(amendable))))
     sender = chance.choice(CODES)
     others = [code for code in CODES if code != sender]
     recipients = tuple(chance.sample(others, chance.choice((1, 1, 2))))
     if number % _UNKNOWN_EVERY == _UNKNOWN_EVERY - 1:
         return Letter(number, sender, (*recipients, NOBODY), 0, (_KIB,))
+    if number % _MARKED_EVERY == _FIRST_MARKED:
+        return Letter(number, sender, recipients, 0, (_KIB,), is_marked=True)
     sizes = tuple(_size(chance) for _ in range(chance.choice((1, 1, 1, 2, 3))))
     if number % _LARGE_EVERY == _FIRST_LARGE:
         sizes = (LARGEST if number == _FIRST_LARGE else chance.randrange(LARGEST // 10, LARGEST),)
-    answers = ("03", "06") if chance.random() < _ANSWERED else ()
+    lot = chance.random()
+    answers = ("03", "06") if lot < _ANSWERED else RETURNED if lot < _RETURNED else ()
     return Letter(number, sender, recipients, chance.choice(_PRIORITIES), sizes, answers=answers)
+
+
+def _amending(number: int, chance: random.Random, before: Letter) -> Letter:
+    business = _BUSINESS[number // _AMENDING_EVERY % len(_BUSINESS)]
+    return Letter(
+        number,
+        before.sender,
+        before.recipients,
+        before.priority,
+        () if business == "recall" else (_size(chance),),
+        amends=before.number,
+        business=business,
+        answers=() if business == "replace" else ("15",),
+    )
 
 
 def _size(chance: random.Random) -> int:

@@ -1,4 +1,4 @@
-"""An agency's software: drops documents into out/, takes away what comes in in/, answers, and keeps a journal."""
+"""An agency's software that works by folders: drops into out/, takes away what comes in in/, keeps a journal."""
 
 from __future__ import annotations
 
@@ -8,71 +8,17 @@ import json
 import shutil
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
-from runtime.clock import utc_now
-from schemas.classic_writer import write_classic
-from schemas.codes import AgencyCode
-from schemas.message import Organ, ResponseFor, StatusCode, StatusMessage
-from schemas.namespaces import QCVN
-from schemas.times import TimestampText
+from tests.crash.events import Event, Failed, Sent
 from tests.crash.journal import Journal
-from tests.crash.load import Letter, attachments
-from tests.crash.register import DOCUMENT, Arrival, Item
-
-_METADATA = """\
-subject = "Văn bản số {number}"
-code = "{number}/CRASH"
-document_id = "{document_id}"
-place = "Hà Nội"
-date = 2026-11-22
-to = {recipients}
-priority = {priority}
-signer = "Nguyễn Thị Lan"
-"""
-_RECALL = """
-[business]
-type = "recall"
-reason = "Ban hành nhầm"
-
-[[response_for]]
-organ_id = "{sender}"
-document_id = "{sender},2026/11/22,{recalls}/CRASH"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An item that the node took: its name in out/, and the message that it became."""
-
-    name: str
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An item that the node refused: its name, its letter's DocumentId (None: an answer), the text beside it."""
-
-    name: str
-    document_id: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status that is to be sent about a document."""
-
-    document_id: str
-    sender: str
-    status: str
-
-    @property
-    def name(self) -> str:
-        number = self.document_id.rpartition(",")[2].partition("/")[0]
-        return f"answer-{number}-{self.status}.edxml"
+from tests.crash.ledger import line_of
+from tests.crash.letters_read import item_in
+from tests.crash.load import Letter, attachments, document_id_of
+from tests.crash.papers import Answer, classic_status, metadata_of
+from tests.crash.register import Arrival
 
 
 class Office:
@@ -99,7 +45,7 @@ class Office:
             for name, content in attachments(letter, self._seed):
                 (making / name).write_bytes(content)
                 digests.append(hashlib.sha256(content).hexdigest())
-            (making / "meta.toml").write_text(_metadata(letter), encoding="utf-8")
+            (making / "meta.json").write_text(json.dumps(metadata_of(letter)), encoding="utf-8")
             making.rename(self._out / letter.name)
         except OSError:
             shutil.rmtree(making, ignore_errors=True)
@@ -108,9 +54,9 @@ class Office:
         self._journal.commit()
         return tuple(digests)
 
-    def look(self) -> list[Arrival | Sent | Failed]:
+    def look(self) -> list[Event]:
         """Take away all that is there to be taken: out of in/, sent/ and failed/."""
-        events: list[Arrival | Sent | Failed] = [*self._arrivals(), *self._sent_items(), *self._failed_items()]
+        events: list[Event] = [*self._arrivals(), *self._sent_items(), *self._failed_items()]
         if events:
             self._journal.commit()
         for event in events:
@@ -127,15 +73,18 @@ class Office:
         put_away = (item for day in _all_entries(self._sent) for item in _all_entries(day))
         return [f"{item.relative_to(self._out.parent)} of {self.code}" for item in (*items, *put_away)]
 
-    def answer(self, letter: Letter) -> None:
-        """Send the statuses that `letter` asks for, each when the node has taken the one before."""
+    def answer(self, letter: Letter, message_id: str) -> None:
+        """Send the statuses that `letter`, which came as `message_id`, asks for, each when the node has taken the one
+        before."""
         if letter.answers:
-            self._answers.append(deque(Answer(letter.document_id, letter.sender, one) for one in letter.answers))
+            self._answers.append(
+                deque(Answer(self.code, letter.document_id, letter.sender, one, message_id) for one in letter.answers)
+            )
 
     def _arrivals(self) -> Iterator[Arrival]:
         for folder, shown in self._take_away():
             arrival = _arrival(folder, self.code, shown)
-            self._journal.write(took=arrival.name, what=arrival.item.what, document_id=arrival.item.document_id)
+            self._journal.write(**line_of(arrival))
             shutil.rmtree(folder)
             yield arrival
 
@@ -171,12 +120,12 @@ class Office:
             if not note.name.endswith(".error.txt") or not item.exists():
                 continue
             reason = note.read_text(encoding="utf-8")
-            number = item.name.removeprefix("letter-")
-            document_id = f"{self.code},2026/11/22,{number}/CRASH" if item.name.startswith("letter-") else None
+            _, is_letter, number = item.name.partition("letter-")
+            document_id = document_id_of(self.code, int(number)) if is_letter else None
             self._journal.write(failed=item.name, reason=reason)
             _remove(item)
             note.unlink()
-            yield Failed(item.name, document_id, reason)
+            yield Failed(item.name, document_id, " | ".join(reason.split("\n")[2:6]))
 
     def _drop_answers(self) -> None:
         for _ in range(len(self._answers)):
@@ -191,53 +140,23 @@ class Office:
             self._dropped_answers[answer.name] = waiting
 
     def _drop_answer(self, answer: Answer) -> None:
-        message = StatusMessage(
-            sender=Organ(organ_id=AgencyCode.parse(self.code)),
-            response_for=ResponseFor(
-                organ_id=AgencyCode.parse(answer.sender),
-                code=answer.document_id.rpartition(",")[2],
-                document_id=answer.document_id,
-            ),
-            status_code=StatusCode(answer.status),
-            timestamp=TimestampText.of(utc_now()),
-        )
         making = self._out / f".{answer.name}"
         try:
-            with making.open("wb") as file:
-                write_classic(message, (), file.write)
+            making.write_bytes(classic_status(answer))
             making.rename(self._out / answer.name)
         except OSError:
             making.unlink(missing_ok=True)
             raise
 
 
-def _metadata(letter: Letter) -> str:
-    text = _METADATA.format(
-        number=letter.number,
-        document_id=letter.document_id,
-        recipients=json.dumps(letter.recipients),
-        priority=letter.priority,
-    )
-    if letter.recalls is None:
-        return text
-    return text + _RECALL.format(sender=letter.sender, recalls=letter.recalls)
-
-
 def _arrival(folder: Path, code: str, shown: int) -> Arrival:
     sealed = etree.parse(folder / "sealed.xml")
-    status = _text(sealed, "StatusCode")
     held = folder / "attachments"
     digests = (
         tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(held.iterdir())) if held.is_dir() else ()
     )
-    document_id = _text(sealed, "ResponseFor" if status else "MessageHeader", "DocumentId")
-    item = Item(code, status or DOCUMENT, document_id or "", _text(sealed, "From", "OrganId") or "")
     envelope = hashlib.sha256((folder / "sealed.xml").read_bytes()).hexdigest()
-    return Arrival(item, folder.name, digests, envelope, shown)
-
-
-def _text(sealed: etree._ElementTree, *path: str) -> str | None:
-    return sealed.findtext(".//" + "/".join(f"{{{QCVN}}}{name}" for name in path))
+    return Arrival(item_in(sealed, code), folder.name, digests, envelope, shown)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -27,11 +28,15 @@ from schemas.receipts import ReceiptEvent
 from tests.crash.load import CODES
 from tests.crash.site import CrashSite
 
-_OF_EACH_DELIVERY = (ReceiptEvent.CONTENT_CONSIGNMENT, ReceiptEvent.CONTENT_HANDOVER)
+_OF_EACH_DELIVERY = (
+    ReceiptEvent.CONTENT_CONSIGNMENT, ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER_FAILURE,
+)  # fmt: skip
 _UNFINISHED = (*(state for state in HandoverState if state.is_waiting), HandoverState.PARKED)
 
 #: A receipt: the message, the event, the recipient ("": the message as a whole).
 Receipt = tuple[str, str, str]
+#: A message for one recipient.
+Delivery = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -75,13 +80,16 @@ class Records:
                 under_way.append(f"{code}: {left}.")
         return under_way
 
-    async def missing_receipts(self) -> list[str]:
-        """Receipts that should be on record, at the sender's node and at the hub, and are not: a sentence each."""
-        return await self._wrong_receipts(lambda number: number == 0, "is not")
+    async def missing_receipts(self, returned: Set[Delivery]) -> list[str]:
+        """Receipts that should be on record, at the sender's node and at the hub, and are not: a sentence each.
 
-    async def receipts_twice(self) -> list[str]:
+        `returned` are the deliveries that were refused, and have a failure in the place of a hand-over.
+        """
+        return await self._wrong_receipts(returned, lambda number: number == 0, "is not")
+
+    async def receipts_twice(self, returned: Set[Delivery]) -> list[str]:
         """Receipts that are on record more than once, of any round of a delivery: nothing is delivered again here."""
-        return await self._wrong_receipts(lambda number: number > 1, "is more than once")
+        return await self._wrong_receipts(returned, lambda number: number > 1, "is more than once")
 
     async def other_bytes(self, sealed: Mapping[str, Set[str]]) -> list[str]:
         """Messages whose envelope, as agencies took it (`sealed`: digests, by message id), is not what is on record.
@@ -93,12 +101,12 @@ class Records:
             places[code] = await node.database.read(_envelopes_at_node)
         return list(differing(sealed, places))
 
-    async def _wrong_receipts(self, is_wrong: Callable[[int], bool], how: str) -> list[str]:
+    async def _wrong_receipts(self, returned: Set[Delivery], is_wrong: Callable[[int], bool], how: str) -> list[str]:
         at_hub = await self.hub.database.read(_receipts_at_hub)
         wrong = []
         for code, node in self.nodes.items():
             here = await node.database.read(_receipts_at_node)
-            for receipt in await node.database.read(_receipts_due):
+            for receipt in await node.database.read(partial(_receipts_due, returned=returned)):
                 message_id, event, recipient = receipt
                 whom = f" of {recipient}" if recipient else ""
                 wrong += [
@@ -120,8 +128,8 @@ def differing(sealed: Mapping[str, Set[str]], places: Mapping[str, Mapping[str, 
                 yield f"The envelope of {message_id} that {place} has is not the one that was taken away."
 
 
-def _receipts_due(transaction: Transaction) -> list[Receipt]:
-    """For each message of this node that the hub accepted: its acceptance, consignments and hand-overs."""
+def _receipts_due(transaction: Transaction, *, returned: Set[Delivery]) -> list[Receipt]:
+    """For each message of this node that the hub accepted: its acceptance, consignments and hand-overs, or failures."""
     recipients = message_tables.outbox_recipients.c
     accepted = select(message_tables.outbox.c.message_id).where(message_tables.outbox.c.state == OutboxState.ACCEPTED)
     deliveries = select(recipients.message_id, recipients.code).where(recipients.message_id.in_(accepted))
@@ -130,7 +138,7 @@ def _receipts_due(transaction: Transaction) -> list[Receipt]:
         *(
             (message_id, event, str(code))
             for message_id, code in transaction.execute(deliveries)
-            for event in _OF_EACH_DELIVERY
+            for event in (ReceiptEvent.CONTENT_CONSIGNMENT, _ended((message_id, str(code)) in returned))
         ),
     ]
 
@@ -165,6 +173,10 @@ def _envelopes_at_hub(transaction: Transaction) -> dict[str, str]:
         )
     )
     return {message_id: hashlib.sha256(body).hexdigest() for message_id, body in rows}
+
+
+def _ended(is_returned: bool) -> ReceiptEvent:
+    return ReceiptEvent.CONTENT_HANDOVER_FAILURE if is_returned else ReceiptEvent.CONTENT_HANDOVER
 
 
 def _recipient(event: str, name: str) -> str:

@@ -6,11 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.crash.load import Letter
+from tests.crash.load import RETURNED, Letter, document_id_of
 
 DOCUMENT = "document"
 #: The status that a node sends by itself when it has handed a document over.
 ARRIVED = "01"
+#: By how much the times of folders may be behind, in nanoseconds: a tick of the kernel's clock.
+_TICK = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A folder that an agency's software took out of in/: its `name` is the key of the hand-over.
+    """Something that an agency's software has, durably: its `name` is the key of the hand-over.
 
-    `digests` are those of the attachments, in order; `sealed` is that of the envelope's bytes. `shown`
-    is when the folder came into in/, in nanoseconds: those of one tick of the kernel's clock are the same.
+    `digests` are those of the attachments, in order; `sealed` is that of the envelope's bytes, where the software sees
+    it. `shown` is when it had it (a folder: when it came into in/), in nanoseconds: those of one tick of the kernel's
+    clock are the same. `is_refused`: it answered the node that it refuses the document.
     """
 
     item: Item
@@ -43,6 +46,7 @@ class Arrival:
     digests: tuple[str, ...] = ()
     sealed: str = ""
     shown: int = 0
+    is_refused: bool = False
 
     @property
     def message_id(self) -> str:
@@ -53,7 +57,8 @@ class Arrival:
 class Register:
     """All that was dropped and all that came. `faults` are sentences, each about something that must not be.
 
-    `overtaken` are sentences about statuses that came out before one that the same agency had given earlier.
+    `overtaken` are sentences about statuses that came out before one that the same agency had given earlier; `returned`
+    the deliveries, by message id and recipient, that the recipient's software or its node's guards refused.
     """
 
     letters: dict[str, Letter] = field(default_factory=dict)
@@ -64,7 +69,9 @@ class Register:
     sent: dict[str, str] = field(default_factory=dict)
     sealed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     lost: set[Item] = field(default_factory=set)
+    returned: set[tuple[str, str]] = field(default_factory=set)
     _digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _early: defaultdict[Item, list[Arrival]] = field(default_factory=lambda: defaultdict(list))
     _awaited: set[Item] = field(default_factory=set)
     _expected: set[Item] = field(default_factory=set)
 
@@ -85,7 +92,7 @@ class Register:
         if letter is None or item.what == ARRIVED:
             return 0
         if item.what == DOCUMENT:
-            return int(letter.recalls is not None)
+            return int(letter.amends is not None)
         return 2 + (letter.answers.index(item.what) if item.what in letter.answers else 0)
 
     def arrived(self, arrival: Arrival) -> bool:
@@ -93,7 +100,10 @@ class Register:
         item = arrival.item
         self.came[item] += 1
         self.names[item].add(arrival.name)
-        self.sealed[arrival.message_id].add(arrival.sealed)
+        if arrival.sealed:
+            self.sealed[arrival.message_id].add(arrival.sealed)
+        if arrival.is_refused:
+            self.returned.add((arrival.message_id, item.at))
         self._awaited.discard(item)
         if item not in self._expected:
             self.faults.append(f"Nobody sent {item} ({arrival.name}).")
@@ -102,18 +112,19 @@ class Register:
             self.faults.append(f"{item} came out twice, {again}: {arrival.name}.")
         elif item.what == DOCUMENT:
             self._check(arrival)
+            self._check_early(arrival)
         else:
-            self._check_order(item)
+            self._check_order(arrival)
         return self.came[item] == 1
 
     def refused(self, name: str, document_id: str | None, reason: str) -> None:
-        """An item that the node put into failed/ (`reason`: the text beside it)."""
+        """An item that the node refused, in its own words."""
         letter = self.letters.get(document_id or "")
         if letter is not None and letter.is_refused:
             self._awaited.discard(_refusal(letter))
             self.came[_refusal(letter)] += 1
         else:
-            self.faults.append(f"{name} was refused: {' | '.join(reason.split(chr(10))[2:6])}")
+            self.faults.append(f"{name} was refused: {reason}")
 
     @property
     def awaited(self) -> frozenset[Item]:
@@ -145,16 +156,25 @@ class Register:
             found.add(self.sent[letter.name])
         return found
 
-    def _check_order(self, status: Item) -> None:
+    def _check_order(self, arrival: Arrival) -> None:
         """What is answered was there before; an agency's statuses about it may overtake each other, which is told."""
+        status = arrival.item
         letter = self.letters[status.document_id]
-        if status.what == ARRIVED:
+        if status.what == ARRIVED or letter.is_marked:
             return  # the node's own, sent by itself before anybody has the document
-        if not self.came[Item(status.sender, DOCUMENT, status.document_id, letter.sender)]:
-            self.faults.append(f"{status} came out before the document.")
+        document = Item(status.sender, DOCUMENT, status.document_id, letter.sender)
+        if not self.came[document]:
+            # It may be there already: its agency's software says so after its look, when its refusal is on its way.
+            self._early[document].append(arrival)
         for before in letter.answers[: letter.answers.index(status.what)]:
             if not self.came[Item(status.at, before, status.document_id, status.sender)]:
                 self.overtaken.append(f"{status} came out before status {before}.")
+
+    def _check_early(self, document: Arrival) -> None:
+        """Of what was seen before the document, nothing came out before it."""
+        for status in self._early.pop(document.item, ()):
+            if document.shown > status.shown + _TICK:
+                self.faults.append(f"{status.item} came out before the document.")
 
     def _check(self, arrival: Arrival) -> None:
         item = arrival.item
@@ -162,10 +182,10 @@ class Register:
             self.lost.add(item)
             self.faults.append(f"The attachments of {item} are not those that were dropped ({arrival.name}).")
         letter = self.letters[item.document_id]
-        if letter.recalls is not None:
-            before = Item(item.at, DOCUMENT, f"{letter.sender},2026/11/22,{letter.recalls}/CRASH", letter.sender)
+        if letter.amends is not None:
+            before = Item(item.at, DOCUMENT, document_id_of(letter.sender, letter.amends), letter.sender)
             if not self.came[before]:
-                self.faults.append(f"{item} came out before the document it takes back.")
+                self.faults.append(f"{item} came out before the document of which it is a {letter.business}.")
 
 
 def expected_of(letter: Letter) -> Iterator[Item]:
@@ -174,6 +194,10 @@ def expected_of(letter: Letter) -> Iterator[Item]:
         yield _refusal(letter)
         return
     for recipient in letter.recipients:
+        if letter.is_marked:
+            # Its node's guards refuse it: the software never sees it.
+            yield from (Item(letter.sender, status, letter.document_id, recipient) for status in (ARRIVED, *RETURNED))
+            continue
         yield Item(recipient, DOCUMENT, letter.document_id, letter.sender)
         for status in (ARRIVED, *letter.answers):
             yield Item(letter.sender, status, letter.document_id, recipient)

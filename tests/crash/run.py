@@ -10,24 +10,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tests.crash.agency import Agency, Opening
 from tests.crash.audits import audited
-from tests.crash.journal import Journal
+from tests.crash.connections import Kind
+from tests.crash.events import Failed, Sent, Told
+from tests.crash.ledger import contradictions
 from tests.crash.load import CODES, Letter, letters
-from tests.crash.office import Failed, Office, Sent
 from tests.crash.records import Records
 from tests.crash.register import DOCUMENT, Arrival, Item, Register
 from tests.crash.schedule import Column, Fault, FaultKind, schedule
 from tests.crash.site import NODES, CrashSite
 from tests.crash.supervisor import End
 
-#: Seconds between two looks of an agency's software at its folders, and between two looks at what is still under way.
-_LOOK: Final = 0.2
+#: Seconds until an agency's software looks for more, after it found something and after it did not; and between two
+#: looks at what is still under way.
+_LOOK: Final = 0.1
+_IDLE: Final = 0.4
 _AUDIT: Final = 1.0
 #: Seconds until a drop that failed on a full disk is tried again.
 _AGAIN: Final = 0.3
 #: A fault that nobody felt (the program was down, no connection stood) strikes again after so many seconds, so often.
 _STRIKE_AGAIN: Final = 1.0
-_TRIES: Final = 20
+_TRIES: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Options:
     in_flight: int = 60
     patience: float = 300.0
     column: Column = Column.EMBEDDED
+    kinds: Sequence[Kind] = tuple(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,7 @@ class Run:
     folder: Path
     progress: Callable[[int, int], None]
     register: Register = field(init=False, default_factory=Register)
-    _offices: dict[str, Office] = field(init=False, default_factory=dict)
+    _agencies: dict[str, Agency] = field(init=False, default_factory=dict)
     _struck: list[Fault] = field(init=False, default_factory=list)
     _dropped: int = field(init=False, default=0)
     _moved: asyncio.Condition = field(init=False, default_factory=asyncio.Condition)
@@ -86,10 +91,12 @@ class Run:
         """Load, faults, and the wait until all is dry; `site` is running."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            opening = Opening(
+                folder=self.folder, letter_of=self.register.letters.get, seed=self.options.seed, resources=stack
+            )
             for code in CODES:
-                journal = stack.enter_context(Journal(self.folder / f"office-{code}.journal"))
-                self._offices[code] = Office(code, site.filedrop(code), journal, seed=self.options.seed)
-            looking = [asyncio.create_task(self._work(office)) for office in self._offices.values()]
+                self._agencies[code] = await opening.agency(code, site.accesses[code], site.filedrop(code))
+            looking = [asyncio.create_task(self._work(agency)) for agency in self._agencies.values()]
             stack.push_async_callback(_cancel, looking)
             # What fails in an agency's software is a fault of the suite: it ends the run at once.
             way = asyncio.create_task(self._way(site))
@@ -173,41 +180,56 @@ class Run:
     async def _drop(self, letter: Letter) -> None:
         while True:
             try:
-                digests = await asyncio.to_thread(self._offices[letter.sender].drop, letter)
+                digests = await self._agencies[letter.sender].sends.drop(letter)
             except OSError:
                 await asyncio.sleep(_AGAIN)
                 continue
             self.register.dropped(letter, digests)
             return
 
-    async def _work(self, office: Office) -> None:
+    async def _work(self, agency: Agency) -> None:
         while True:
-            await self._look(office)
+            found = await self._look(agency)
             await self._tell()
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_LOOK if found else _IDLE)
 
-    async def _look(self, office: Office) -> None:
-        events = await asyncio.to_thread(office.look)
+    async def _look(self, agency: Agency) -> bool:
+        """Enter what the agency's software has to say; whether it had anything."""
+        events = await agency.look()
         for event in events:
             match event:
                 case Sent(name, message_id):
                     self.register.sent[name] = message_id
                 case Failed(name, document_id, reason):
                     self.register.refused(name, document_id, reason)
+                case Told(sentence):
+                    self.register.faults.append(sentence)
         for arrival in self.register.in_order(event for event in events if isinstance(event, Arrival)):
             letter = self.register.letters.get(arrival.item.document_id)
-            if self.register.arrived(arrival) and arrival.item.what == DOCUMENT and letter is not None:
-                office.answer(letter)
+            is_new = self.register.arrived(arrival) and arrival.item.what == DOCUMENT
+            if is_new and letter is not None and not arrival.is_refused:
+                agency.sends.answer(letter, arrival.message_id)
+        return bool(events)
 
     async def _close(self, site: CrashSite) -> list[str]:
         """A last look at the folders, the programs stopped; then what is on record. Gives the audits' findings."""
-        for office in self._offices.values():
-            await self._look(office)
-            self.register.faults += [f"{item} is left over." for item in await asyncio.to_thread(office.left)]
+        for agency in self._agencies.values():
+            await self._look(agency)
+            self.register.faults += [f"{item} is left over." for item in agency.left()]
+        journals = {code: agency.journals for code, agency in self._agencies.items()}
+        self.register.faults += contradictions(journals, self.register.came)
         async with Records(site) as records:
-            self.register.faults += await records.receipts_twice()
+            self.register.faults += await records.receipts_twice(self._returned)
             self.register.faults += await records.other_bytes(self.register.sealed)
         return await audited(site.folders)
+
+    @property
+    def _returned(self) -> set[tuple[str, str]]:
+        """The deliveries that ended in a refusal: by software, or by the guards of a recipient's node."""
+        marked = (letter for letter in self.register.letters.values() if letter.is_marked)
+        sent = ((self.register.sent.get(letter.name), letter) for letter in marked)
+        by_guards = {(message_id, code) for message_id, letter in sent if message_id for code in letter.recipients}
+        return self.register.returned | by_guards
 
     async def _tell(self) -> None:
         self.progress(self._dropped, self.register.steps)
@@ -226,7 +248,7 @@ class Run:
         before: object = None
         since = time.monotonic()
         while True:
-            under_way, missing = await records.unrest(), await records.missing_receipts()
+            under_way, missing = await records.unrest(), await records.missing_receipts(self._returned)
             if not (under_way or missing or self.register.awaited):
                 return [], []
             now = (self.register.steps, under_way, len(missing))

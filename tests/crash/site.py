@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from congvan.demo.programs import COMMAND
-from congvan.demo.scenario import QUICK
 from congvan.demo.site import Site
 from runtime.clock import utc_now
 from tests.crash.clocks import WrongClock, preloadable
+from tests.crash.connections import Access, Kind, connect, shared_out
 from tests.crash.disks import SmallDisk
 from tests.crash.effects import WrongTimes, felt
 from tests.crash.load import CODES, MEMBERS
@@ -43,7 +44,7 @@ _BY_PROCESSES: Final = (
 
 #: A run is to be short: what waits is tried again within seconds. Nothing is held in reserve on a disk, so that disks
 #: run full in earnest; and no clock of these runs makes a delivery expire, or ends a hold: those would be no loss.
-SETTINGS = QUICK | {
+SETTINGS = {
     "CONGVAN_HUB__EXCHANGE__MAILBOX__LEASE_SECONDS": "3",
     "CONGVAN_HUB__EXCHANGE__MAILBOX__LONGEST_LEASE_SECONDS": "12",
     "CONGVAN_HUB__EXCHANGE__MAILBOX__RELEASE__FIRST_SECONDS": "0.5",
@@ -67,11 +68,16 @@ SETTINGS = QUICK | {
 
 @dataclass(slots=True)
 class CrashSite:
-    """The programs in `folder`, whose attachments come to `volume` bytes; set up and running within `async with`."""
+    """The programs in `folder`, whose attachments come to `volume` bytes; set up and running within `async with`.
+
+    `kinds` are the adapters, shared out among the nodes; `accesses` what each agency's software connects by.
+    """
 
     folder: Path
     volume: int
     column: Column = Column.EMBEDDED
+    kinds: Sequence[Kind] = tuple(Kind)
+    accesses: dict[str, tuple[Access, ...]] = field(init=False, default_factory=dict)
     site: Site = field(init=False)
     supervisor: Supervisor = field(init=False)
     lines: dict[str, Line] = field(init=False, default_factory=dict)
@@ -109,6 +115,8 @@ class CrashSite:
                 self.site.launchers[name] = ("env", *assignments, *command)
             stack.push_async_callback(self.site.stop)
             await self.site.set_up()
+            for code, kinds in shared_out(self.kinds).items():
+                self.accesses[code] = connect(self.site.node_folder(code), code, kinds)
             for line in self.lines.values():
                 line.target = self.site.port
             self.supervisor = await stack.enter_async_context(Supervisor(self.site.programs, self._explains_end))

@@ -76,7 +76,7 @@ def test_what_nobody_sent_is_a_fault(register: Register) -> None:
 
 def test_a_recall_before_its_document_is_a_fault(register: Register) -> None:
     """A recall that comes out before what it takes back is told; after it, it is not."""
-    recall = Letter(8, "G22", ("H23", "H31"), 0, (), recalls=7)
+    recall = Letter(8, "G22", ("H23", "H31"), 0, (), amends=7, business="recall")
     register.dropped(recall, ())
     early, late = (item for item in expected_of(recall) if item.what == "document")
     register.arrived(arrival(early, digests=()))
@@ -97,15 +97,23 @@ def test_statuses_come_in_the_order_in_which_they_were_given() -> None:
     ):
         register = Register()
         register.dropped(letter, DIGESTS)
-        for item in order:
-            register.arrived(arrival(item))
+        for second, item in enumerate(order):
+            register.arrived(dataclasses.replace(arrival(item), shown=second * 10**9))
         assert (len(register.faults), len(register.overtaken)) == (faults, overtaken)
+
+
+def test_a_status_that_is_seen_first_is_judged_by_when_it_came_out(register: Register) -> None:
+    """Software tells of a document after its look: a status that came out later is no fault, even if seen first."""
+    document, status = Item("H23", "document", LETTER.document_id, "G22"), Item("G22", "03", LETTER.document_id, "H23")
+    register.arrived(dataclasses.replace(arrival(status), shown=2 * 10**9))
+    register.arrived(dataclasses.replace(arrival(document), shown=10**9))
+    assert register.faults == []
 
 
 def test_what_one_look_finds_is_entered_as_it_was_shown() -> None:
     """Arrivals of one look are put in the order of their folders' times; the same tick is held against nobody."""
     register = Register()
-    recall = Letter(8, "G22", ("H23",), 0, (), recalls=7)
+    recall = Letter(8, "G22", ("H23",), 0, (), amends=7, business="recall")
     for letter in (LETTER, recall):
         register.dropped(letter, DIGESTS)
     recalled, recalling = (

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.load import LARGEST, attachments, letters
+from tests.crash.load import CODES, LARGEST, attachments, letters
 from tests.crash.schedule import WEIGHTS, Column, FaultKind, schedule
 from tests.crash.site import NODES
 
 #: Of the distributed column a database's death, a broker's, wiped, and that of one process of the hub.
-NUMBERS = {Column.EMBEDDED: (90, 10, 1), Column.DISTRIBUTED: (15, 3, 1)}
+NUMBERS = {Column.EMBEDDED: (40, 10, 3599), Column.DISTRIBUTED: (15, 3, 1)}
 
 
 @pytest.mark.programs
@@ -34,16 +34,21 @@ def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path, column: Colum
     assert told == {
         "documents": documents, "faults": faults, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": seed,
     }  # fmt: skip
-    taken = sum(path.read_text().count('"took"') for path in tmp_path.glob("*.journal"))
-    assert taken > documents, "hardly anything came out: documents and statuses were to come"
+    taken = {path.stem: path.read_text().count('"took"') for path in tmp_path.glob("*.journal")}
+    assert set(taken) == {"G22-filedrop", "G22-webhook", "H23-rest", "H31-vxp"}
+    assert all(taken.values()), taken
+    assert sum(taken.values()) > documents, "hardly anything came out: documents and statuses were to come"
 
 
 def test_the_short_form_holds_every_kind_of_fault_and_of_letter() -> None:
-    """The numbers of the short form strike with each kind, and send recalls, answered, refused and large letters."""
+    """The numbers of the short form strike with each kind, and send letters of every kind: amending, answered, large,
+    refused by the sender's node, by the recipient's, by software that can and by software that cannot."""
     documents, faults, seed = NUMBERS[Column.EMBEDDED]
     assert {fault.kind for fault in schedule(faults, documents, NODES, seed)} == set(WEIGHTS[Column.EMBEDDED])
     sent = list(letters(documents, seed))
-    assert any(letter.recalls is not None for letter in sent)
+    assert {letter.business for letter in sent} == {None, "recall", "replace", "update"}
+    assert {letter.is_refused for letter in sent if letter.is_marked} == {False, True}
+    assert {code for letter in sent if letter.is_returned for code in letter.recipients} == set(CODES)
     assert any(letter.answers == ("03", "06") for letter in sent)
     assert any(letter.is_refused for letter in sent)
     assert max(size for letter in sent for size in letter.sizes) == LARGEST
