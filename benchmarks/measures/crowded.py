@@ -73,7 +73,7 @@ class CrowdedFolder:
         folder = run.folder / "crowded"
         items = run.of(quick=10_000, full=100_000)
         # So long that each turn has looks in it: after one, ten times as long passes as it took.
-        seconds = run.of(quick=3, full=15)
+        seconds = run.of(quick=2, full=15)
         run.tell(f"crowded: making {items:,} files and as many folders")
         await asyncio.to_thread(_fill, folder / "crowded", items)
         scale = f"{items:,} files and folders, turns of {seconds} s"

@@ -31,7 +31,7 @@ class Express:
     rows: ClassVar[tuple[Row, ...]] = (TAIL, MEDIAN)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        backlog, documents = run.of(quick=500, full=20_000), run.of(quick=15, full=100)
+        backlog, documents = run.of(quick=500, full=20_000), run.of(quick=10, full=100)
         pairs: dict[Row, list[Pair]] = {row: [] for row in self.rows}
         async with running(run.folder / "express") as exchange:
             for repeat in range(run.repeats):

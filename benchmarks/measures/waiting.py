@@ -66,9 +66,9 @@ class WaitingNodes:
     rows: ClassVar[tuple[Row, ...]] = (MEMORY, EACH, PROCESSOR)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        nodes = run.of(quick=1000, full=10_000)
+        nodes = run.of(quick=500, full=10_000)
         # For so long all wait before memory is read, and the processor's time in it.
-        seconds = run.of(quick=4, full=10)
+        seconds = run.of(quick=3, full=10)
         _allow_descriptors(nodes + 1000)
         folder = run.folder / "waiting"
         folder.mkdir()

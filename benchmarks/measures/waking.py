@@ -36,7 +36,7 @@ class WakingUp:
     rows: ClassVar[tuple[Row, ...]] = (MEDIAN, TAIL)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        documents = run.of(quick=30, full=200)
+        documents = run.of(quick=20, full=200)
         pairs: dict[Row, list[Pair]] = {MEDIAN: [], TAIL: []}
         async with running(run.folder / "waking") as exchange:
             hub = exchange.site.hub_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, insert, literal, or_, select, update
 
@@ -41,6 +41,14 @@ class ResolvedAgency:
         return self.status if self.status is not EntryStatus.ACTIVE else self.connection_status
 
 
+class AgencyBelow(NamedTuple):
+    """An agency below a prefix, of which there may be a hundred thousand; active if something can be sent to it."""
+
+    code: str
+    connection: str
+    is_active: bool
+
+
 def resolve(transaction: Transaction, codes: Iterable[str]) -> dict[str, ResolvedAgency]:
     """The agencies that `codes`, of today or older, name; keyed by the code asked for. Unknown codes are left out."""
     wanted = list(dict.fromkeys(codes))
@@ -61,10 +69,13 @@ def _named(transaction: Transaction, code: str) -> Sequence[Any]:
     return _OF_CODE.all(transaction, {"of_code": code}) or _OF_OLDER_CODE.all(transaction, {"of_code": code})
 
 
-def below(transaction: Transaction, prefix: str) -> Iterator[ResolvedAgency]:
+def below(transaction: Transaction, prefix: str) -> Iterator[AgencyBelow]:
     """Every agency at or below `prefix`, by code; all of them for `""`. Read it inside the transaction."""
     statement = _resolving(agencies.c.code).where(at_or_below(prefix)).order_by(agencies.c.code)
-    return (_resolved(row) for row in transaction.execute(statement))
+    return (
+        AgencyBelow(code, connection, status == EntryStatus.ACTIVE == connection_status)
+        for _, code, status, connection, connection_status in transaction.execute(statement)
+    )
 
 
 def signer_binding(transaction: Transaction, code: AgencyCode) -> SignerBinding | None:

@@ -3,18 +3,17 @@
 A connection that serves several recipients gets one mailbox entry for all of them, written with the last of its
 deliveries: whoever leases an entry sees the whole list.
 
-An acceptance notes the batches, each a row of its own, and writes the first. A step turns one such row into deliveries
-and entries inside the database, so that it costs the same however long the list is.
+An acceptance notes the batches, each a row of its own, and writes the first; what has few deliveries it writes without
+a note. A step turns one such row into deliveries and entries inside the database, so that it costs the same however
+long the list is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 
 from sqlalchemy import (
     JSON,
@@ -38,6 +37,9 @@ from runtime.columns import Instant
 from runtime.prepared import Prepared
 
 _batches = fanout_batches.c
+
+#: Up to so many deliveries are written as they are; of more a note is made first, even if one batch takes them.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +79,25 @@ _ADD_ONE_ENTRY = Prepared(_ADD_ENTRY)
 def begin(
     transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
 ) -> FanoutStep:
-    """Write the first `batch` deliveries of a message at once, and note the rest for `go_on_with`."""
-    pairs = sorted((target.connection, target.recipient) for target in targets)
-    first, *rest = _batches_of(pairs, batch)
-    _write(transaction, consignment, first, at=at)
-    if rest:
-        transaction.execute(
-            insert(fanout_batches),
-            [
-                {
-                    "message": consignment.message,
-                    "batch": number,
-                    "lane": consignment.lane,
-                    "targets": json.dumps(each.targets, separators=(",", ":")),
-                    "entries": json.dumps(each.entries, separators=(",", ":")),
-                }
-                for number, each in enumerate(rest, start=1)
-            ],
-        )
-    return FanoutStep(tuple(connection for connection, _ in first.entries), finished=not rest)
+    """Write the first `batch` deliveries of a message, and leave the rest noted for `go_on_with`."""
+    first, *rest = batches = _batches_of(sorted(targets), batch)
+    if not rest and len(targets) <= _FEW:
+        _write(transaction, consignment, first, at=at)
+        return FanoutStep(tuple(connection for connection, _ in first.entries), finished=True)
+    transaction.execute(
+        insert(fanout_batches),
+        [
+            {
+                "message": consignment.message,
+                "batch": number,
+                "lane": consignment.lane,
+                "targets": json.dumps(each.targets, separators=(",", ":")),
+                "entries": json.dumps(each.entries, separators=(",", ":")),
+            }
+            for number, each in enumerate(batches)
+        ],
+    )
+    return FanoutStep(_write_noted(transaction, consignment.message, 0, at=at), finished=not rest)
 
 
 def is_under_way(transaction: Transaction) -> bool:
@@ -174,22 +176,25 @@ def lift(transaction: Transaction, message: int, lane: int) -> None:
     )
 
 
-def _batches_of(targets: Sequence[tuple[str, str]], size: int) -> Iterator[_Batch]:
+def _batches_of(targets: Sequence[tuple[str, str]], size: int) -> list[_Batch]:
     """`targets`, sorted, in batches of `size`; each entry in the batch of its last recipient."""
-    served = [(connection, [code for _, code in group]) for connection, group in groupby(targets, key=itemgetter(0))]
-    end, taken = 0, 0
+    batches = []
+    codes: list[str] = []
+    following = [*(connection for connection, _ in targets[1:]), None]
     for start in range(0, len(targets), size):
+        batch = targets[start : start + size]
         complete = []
-        while taken < len(served) and end + len(served[taken][1]) <= start + size:
-            connection, codes = served[taken]
-            end += len(codes)
-            complete.append((connection, "\n".join(codes)))
-            taken += 1
-        yield _Batch(targets[start : start + size], complete)
+        for (connection, code), next_connection in zip(batch, following[start:], strict=False):
+            codes.append(code)
+            if connection != next_connection:
+                complete.append((connection, "\n".join(codes)))
+                codes = []
+        batches.append(_Batch(batch, complete))
+    return batches
 
 
 def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *, at: datetime) -> None:
-    """Write a batch as it stands here: most messages have this one, of a recipient or two."""
+    """Write a batch as it stands here: most messages have a recipient or two."""
     _add(
         transaction,
         [

@@ -106,9 +106,9 @@ class Acceptances:
             if upload.content is None:
                 await self._blobs.place(upload.file, upload.digest)
         # 2. The acknowledgement is signed: it says what the transaction is about to make true.
-        acknowledgement = await self._signer.sign(self._receipt(judged, now))
-        # 3. All of it, or nothing.
         new = self._message(judged, attachments, now)
+        acknowledgement = await self._signer.sign(self._receipt(judged, new))
+        # 3. All of it, or nothing.
         committed = await self._database.write(
             lambda transaction: self._commit(transaction, judged, new, acknowledgement, attachments)
         )
@@ -210,19 +210,19 @@ class Acceptances:
         own, wanted = now + self._settings.deliveries.days.of(priority), envelope.extension.expires_at
         return own if wanted is None else min(own, wanted)
 
-    def _receipt(self, judged: Judged, now: datetime) -> Receipt:
-        document_id = _document_id(judged.envelope.value)
+    def _receipt(self, judged: Judged, new: NewMessage) -> Receipt:
+        short = new.document_id if new.document_id and len(new.document_id) <= _DOCUMENT_ID_CHARACTERS else None
         return Receipt(
             receipt_id=secrets.token_hex(16),
             event=ReceiptEvent.SUBMISSION_ACCEPTANCE,
             issuer=self._signer.issuer,
             message_id=judged.envelope.message_id,
-            sender=AgencyCode(judged.key.from_code),
-            document_id=document_id if document_id and len(document_id) <= _DOCUMENT_ID_CHARACTERS else None,
-            occurred_at=now,
-            recipients_digest=recipients_digest(target.recipient for target in judged.route.targets),
-            recipients_count=len(judged.route.targets),
-            directory_version=judged.route.directory_version,
+            sender=AgencyCode(new.from_code),
+            document_id=short,
+            occurred_at=new.accepted_at,
+            recipients_digest=new.recipients_digest,
+            recipients_count=new.recipients_count,
+            directory_version=new.directory_version,
         )
 
 

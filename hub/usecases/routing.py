@@ -76,7 +76,7 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
             assert_never(never)
     return Route(
         kind=kind,
-        targets=tuple(Target(agency.connection, code) for code, agency in found.taken.items()),
+        targets=tuple(Target(connection, code) for code, connection in found.taken.items()),
         left_out=tuple(sorted(found.left_out)),
         directory_version=directory.directory_version(transaction),
         priority=priority,
@@ -87,16 +87,17 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
 
 
 class _Recipients:
-    """Recipients found so far: those taken, by their code of today, and the codes left out for they are not active."""
+    """Recipients found so far: those taken, by their code of today, with the connection that serves each; and the codes
+    left out for they are not active."""
 
     def __init__(self, sender: str, most: int | None) -> None:
-        self.taken: dict[str, ResolvedAgency] = {}
+        self.taken: dict[str, str] = {}
         self.left_out: set[str] = set()
         self._sender = sender
         self._most = most
 
-    def take(self, agency: ResolvedAgency, element: str) -> None:
-        self.taken[agency.code] = agency
+    def take(self, code: str, connection: str, element: str) -> None:
+        self.taken[code] = connection
         if self._most is not None and len(self.taken) > self._most:
             raise LimitExceeded(
                 "too-many-recipients",
@@ -105,19 +106,20 @@ class _Recipients:
                 mend="Select fewer, or send it in parts.",
             )
 
-    def offer(self, agency: ResolvedAgency, element: str) -> None:
+    def offer(self, code: str, connection: str, element: str, *, is_active: bool) -> None:
         """Take an agency that nobody named: only if it is active, and not the one that sends."""
-        if agency.reach is not EntryStatus.ACTIVE:
-            self.left_out.add(agency.code)
-        elif agency.code != self._sender:
-            self.take(agency, element)
+        if not is_active:
+            self.left_out.add(code)
+        elif code != self._sender:
+            self.take(code, connection, element)
 
 
 def _take_named(transaction: Transaction, organs: Sequence[Organ], found: _Recipients) -> None:
     resolved = agencies.resolve(transaction, [organ.organ_id.value for organ in organs])
     for place, organ in enumerate(organs):
         element = nth("MessageHeader/To", place) + "/OrganId"
-        found.take(_active(organ.organ_id, resolved, element), element)
+        agency = _active(organ.organ_id, resolved, element)
+        found.take(agency.code, agency.connection, element)
 
 
 def _active(code: AgencyCode, resolved: Mapping[str, ResolvedAgency], element: str) -> ResolvedAgency:
@@ -194,17 +196,17 @@ def _take_group(transaction: Transaction, name: str, element: str, found: _Recip
     members = [parse_recipient(text) for text in group.members]
     named = agencies.resolve(transaction, [each.value for each in members if isinstance(each, AgencyCode)])
     for agency in named.values():
-        found.offer(agency, element)
+        found.offer(agency.code, agency.connection, element, is_active=agency.reach is EntryStatus.ACTIVE)
     for member in members:
         if isinstance(member, Selector):
-            for agency in agencies.below(transaction, _prefix(transaction, member.value)):
-                found.offer(agency, element)
+            for code, connection, is_active in agencies.below(transaction, _prefix(transaction, member.value)):
+                found.offer(code, connection, element, is_active=is_active)
 
 
 def _take_below(transaction: Transaction, prefix: str, element: str, found: _Recipients) -> None:
     is_known = False
-    for agency in agencies.below(transaction, prefix):
-        found.offer(agency, element)
+    for code, connection, is_active in agencies.below(transaction, prefix):
+        found.offer(code, connection, element, is_active=is_active)
         is_known = True
     if not is_known:
         raise Rejected(
@@ -221,7 +223,7 @@ def _take_recorded(transaction: Transaction, status: StatusMessage, about: Known
     codes = fanouts.recipients(transaction, about.message) if taken_back else [about.sender]
     for agency in agencies.resolve(transaction, codes).values():
         if agency.reach is EntryStatus.ACTIVE:
-            found.take(agency, "Extension/About")
+            found.take(agency.code, agency.connection, "Extension/About")
         else:
             found.left_out.add(agency.code)
     if not found.taken:
