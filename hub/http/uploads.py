@@ -146,6 +146,8 @@ def _metadata(header: str) -> dict[str, str]:
     try:
         if len(header) > _MOST_METADATA:
             raise ValueError(f"it has more than {_MOST_METADATA} characters")
+        if not header.isascii():
+            raise ValueError("it holds other characters than those of ASCII")
         for pair in header.split(","):
             name, _, value = pair.strip().partition(" ")
             if not name or name in found:

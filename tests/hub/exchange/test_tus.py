@@ -194,6 +194,7 @@ async def test_nothing_is_created_that_no_submission_waits_for(
         (client, named | {"Upload-Metadata": f"message {message}"}, 400),
         (client, named | {"Upload-Metadata": f"message {message},message {message},digest {digest}"}, 400),
         (client, named | {"Upload-Metadata": f"message ???,digest {digest}"}, 400),
+        (client, named | {"Upload-Metadata": f"message {message},digest {digest},é {message}"}, 400),
     ):
         assert (await asking.ask("POST", "/v1/uploads", headers)).status == status
     assert (await client.ask("POST", "/v1/uploads", named)).status == 201
