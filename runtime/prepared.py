@@ -43,7 +43,7 @@ class Prepared:
         if transaction.dialect.name != "sqlite":
             return transaction.execute(self._of(transaction), dict(values)).all()
         compiled = self._for(transaction, values)
-        return compiled.rows(compiled.run(transaction, values).fetchall())
+        return compiled.rows(compiled.fetched(transaction, values))
 
     def first(self, transaction: Connection, values: Values) -> Any | None:
         """The first row, None if there is none."""
@@ -62,7 +62,7 @@ class Prepared:
         """Run a statement that gives no row; how many rows it changed."""
         if transaction.dialect.name != "sqlite":
             return transaction.execute(self._of(transaction), dict(values)).rowcount
-        return self._for(transaction, values).run(transaction, values).rowcount
+        return self._for(transaction, values).run(transaction, values)
 
     def _of(self, transaction: Connection) -> Executable:
         return self._statement.on(transaction) if isinstance(self._statement, Upsert) else self._statement
@@ -129,7 +129,22 @@ class _Compiled:
             ),
         )
 
-    def run(self, transaction: Connection, values: Values) -> sqlite3.Cursor:
+    def run(self, transaction: Connection, values: Values) -> int:
+        driver, bound = self._begun(transaction, values)
+        try:
+            return driver.execute(self.text, bound).rowcount
+        except sqlite3.Error as error:
+            raise self._failed(transaction, bound, error) from error
+
+    def fetched(self, transaction: Connection, values: Values) -> Sequence[Sequence[Any]]:
+        driver, bound = self._begun(transaction, values)
+        try:
+            # What fails at a later row than the first fails while they are fetched.
+            return driver.execute(self.text, bound).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(transaction, bound, error) from error
+
+    def _begun(self, transaction: Connection, values: Values) -> tuple[sqlite3.Connection, list[Any]]:
         if not transaction.in_transaction():
             transaction.begin()
         bound = [
@@ -137,13 +152,12 @@ class _Compiled:
             for name, convert, constant in self.binds
         ]
         driver: Any = transaction.connection.dbapi_connection
-        try:
-            cursor: sqlite3.Cursor = driver.execute(self.text, bound)
-        except sqlite3.Error as error:
-            raise DBAPIError.instance(
-                self.text, bound, error, sqlite3.Error, hide_parameters=True, dialect=transaction.dialect
-            ) from error
-        return cursor
+        return driver, bound
+
+    def _failed(self, transaction: Connection, bound: Sequence[Any], error: sqlite3.Error) -> DBAPIError:
+        return DBAPIError.instance(
+            self.text, bound, error, sqlite3.Error, hide_parameters=True, dialect=transaction.dialect
+        )
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         if not self.converters:

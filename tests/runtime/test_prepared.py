@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import (
@@ -37,6 +38,7 @@ _TABLE = Table(
 )
 _ADD = Prepared(insert(_TABLE))
 _ADD_NUMBERED = Prepared(insert(_TABLE).returning(_TABLE.c.thing))
+_ALL = Prepared(select(_TABLE))
 _NAMED = Prepared(select(_TABLE).where(_TABLE.c.name == bindparam("of_name")))
 _AMONG = Prepared(
     select(_TABLE.c.name)
@@ -102,6 +104,17 @@ def test_errors_are_those_of_sqlalchemy(transaction: Connection) -> None:
     _TABLE.drop(transaction)
     with pytest.raises(OperationalError):
         _NAMED.first(transaction, {"of_name": "một"})
+
+
+def test_an_error_at_a_later_row_is_one_of_sqlalchemy(transaction: Connection) -> None:
+    """What the driver meets when the first rows are read already, as a page that is damaged, is translated as well."""
+    for number in range(200):
+        _ADD.run(transaction, _thing(f"thing {number}"))
+    driver: Any = transaction.connection.dbapi_connection
+    driver.set_progress_handler(lambda: True, 500)
+    with pytest.raises(OperationalError):
+        _ALL.all(transaction, {})
+    driver.set_progress_handler(None, 0)
 
 
 def test_what_cannot_be_prepared_is_refused(transaction: Connection) -> None:
