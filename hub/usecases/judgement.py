@@ -106,18 +106,32 @@ class Judge:
         # All that the store has to say is asked in one snapshot.
         return await self._database.read(partial(self._judged, connection, opened))
 
-    async def judge_all(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | CongvanError]:
+    async def judge_all(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
         """The same of several envelopes that came together, in their order; what `judge` would raise stands instead.
 
-        One hop to a thread, and one snapshot, for all of them.
+        One hop to a thread, and one snapshot, for all of them. Raises Unavailable if the store cannot be asked.
         """
+        try:
+            return await self._judged_together(connection, envelopes)
+        except CongvanError:
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours over one of them: it shows by itself, and is that one's alone
+            return [await self._judged_alone(connection, data) for data in envelopes]
+
+    async def _judged_alone(self, connection: str, data: bytes) -> Verdict | Exception:
+        try:
+            return await self.judge(connection, data)
+        except Exception as error:  # noqa: BLE001 - it is told as the answer to this one, and logged there
+            return error
+
+    async def _judged_together(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
         opened = await asyncio.to_thread(lambda: [self._opened(data) for data in envelopes])
         found = await self._database.read(
             lambda transaction: [
                 each if isinstance(each, Rejected) else self._verdict(connection, each, transaction) for each in opened
             ]
         )
-        verdicts: list[Verdict | CongvanError] = []
+        verdicts: list[Verdict | Exception] = []
         for data, faulty, verdict in zip(envelopes, opened, found, strict=True):
             if isinstance(faulty, Rejected):
                 verdicts.append(await self._broken_or(connection, data, faulty))

@@ -29,7 +29,7 @@ from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
-from schemas.errors import CongvanError, Rejected, Unavailable
+from schemas.errors import Rejected, Unavailable
 from transport.batches import BroughtSubmission
 
 log = structlog.get_logger()
@@ -107,9 +107,9 @@ class Submissions:
             *(self._taken(verdict, each.attachments) for verdict, each in zip(verdicts, brought, strict=True))
         )
 
-    async def _taken(self, verdict: Verdict | CongvanError, attachments: Sequence[bytes]) -> Submitted | Exception:
+    async def _taken(self, verdict: Verdict | Exception, attachments: Sequence[bytes]) -> Submitted | Exception:
         try:
-            if isinstance(verdict, CongvanError):
+            if isinstance(verdict, Exception):
                 raise verdict
             judged = await self._settled(verdict)
             if isinstance(judged, Accepted):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from schemas.errors import CongvanError
+from certs.unsealing import OpenedSeal, open_seal
+from hub.usecases import judgement
+from schemas.errors import CongvanError, Unavailable
+from schemas.limits import Limits
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import Node
@@ -58,6 +61,25 @@ async def test_none_suffers_for_another(world: World, g22: Node, h23: Node) -> N
     assert len(answers[3].uploads) == 1
     _acknowledged(answers[5])
     assert await world.count("messages") == 1
+
+
+async def test_a_fault_of_ours_over_one_is_told_of_that_one(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw about one envelope is no word about those beside it: they are accepted all the same."""
+    sealed = [g22.seal(document("G22", "H23")).data for _ in range(3)]
+
+    def failing(data: bytes, limits: Limits) -> OpenedSeal:
+        if data == sealed[1]:
+            raise RuntimeError("a fault of ours")
+        return open_seal(data, limits)
+
+    monkeypatch.setattr(judgement, "open_seal", failing)
+    first, second, third = await g22.client.submit_all([BroughtSubmission(each) for each in sealed])
+    assert _acknowledged(first) != _acknowledged(third)
+    assert isinstance(second, Unavailable)
+    assert second.code == "internal"
+    assert await world.count("messages") == 2
 
 
 async def test_one_that_was_accepted_before_is_answered_as_before(world: World, g22: Node, h23: Node) -> None:
