@@ -20,6 +20,7 @@ from hub.usecases.directory import DirectoryPublisher
 from hub.usecases.endings import Endings
 from hub.usecases.evidence import Evidence
 from hub.usecases.groups import GroupRegister
+from hub.usecases.ownership import require_own_database
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.redelivery import Redelivery
 from hub.usecases.unit_requests import UnitRequests
@@ -100,7 +101,10 @@ class Foundation:
 
 @asynccontextmanager
 async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> AsyncIterator[Foundation]:
-    """Open the hub in `folder` for a command, beside the daemon or without it; nothing is migrated."""
+    """Open the hub in `folder` for a command, beside the daemon or without it; nothing is migrated.
+
+    Raises `database-taken` if the database is another hub's.
+    """
     settings = folder.read_settings()
     keys = open_keys(
         folder.authority,
@@ -110,6 +114,7 @@ async def open_foundation(folder: HubFolder, *, clock: Clock = utc_now) -> Async
     )
     blobs = blobs_of(settings.blobs, folder=folder.data, beside=folder.root, clock=clock)
     async with open_database(folder.database(settings.database), must_exist=True) as database:
+        await require_own_database(database, settings.hub.name)
         yield Foundation(folder, settings, keys, database, blobs, clock)
 
 

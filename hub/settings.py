@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -81,6 +81,13 @@ class ProxySettings(Settings):
 
     addresses: Networks = ()
     """Addresses or networks of the proxies. From elsewhere Client-Cert, X-Forwarded-For mean nothing. Empty: none."""
+
+    @field_validator("addresses")
+    @classmethod
+    def _not_everybody(cls, networks: Sequence[IPv4Network | IPv6Network]) -> Sequence[IPv4Network | IPv6Network]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("a network of all addresses lets anybody speak as any node: list the proxies' own")
+        return networks
 
 
 class OperationsSettings(Settings):

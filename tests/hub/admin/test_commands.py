@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +53,18 @@ def answer(result: Result) -> Any:
 def refusal(result: Result) -> CongvanError:
     assert isinstance(result.exception, CongvanError), result.output
     return result.exception
+
+
+def test_another_hubs_database_is_refused(command: Command, place: Path, tmp_path: Path) -> None:
+    """A hub that was led to another's database changes nothing in it: command and daemon say whose it is."""
+    other = tmp_path / "other"
+    made = CliRunner().invoke(app, ["hub", "init", str(other), "--name", "other.example.test"])
+    assert made.exit_code == 0, made.output
+    shutil.copy(other / "data" / "hub.db", place / "data" / "hub.db")
+    for order in (("agency", "add", "H23", "--name", "Hải Dương"), ("serve",)):
+        error = refusal(command(*order))
+        assert error.code == "database-taken"
+        assert "the hub other.example.test" in str(error)
 
 
 def test_an_agency_is_admitted_in_one_command(command: Command) -> None:

@@ -62,6 +62,8 @@ def test_every_key_is_explained() -> None:
         ({"name": "hub", "operations": {"listen": "localhost"}}, "hub.operations.listen"),
         ({"name": "hub", "directory": {"valid_days": 5, "renew_days": 5}}, "renew_days"),
         ({"name": "hub", "proxy": {"addresses": ["proxy.example"]}}, "hub.proxy.addresses"),
+        ({"name": "hub", "proxy": {"addresses": ["10.0.0.10", "0.0.0.0/0"]}}, "hub.proxy.addresses"),
+        ({"name": "hub", "proxy": {"addresses": ["::/0"]}}, "hub.proxy.addresses"),
         ({"name": "không gian"}, "hub.name"),
         ({}, "hub.name must be set"),
     ],
