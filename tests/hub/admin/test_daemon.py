@@ -60,11 +60,13 @@ async def test_a_stop_lets_what_waits_end(folder: HubFolder, tmp_path: Path) -> 
     assert added.token is not None
     node = Node.make(tmp_path / "node")
     async with daemon(folder) as (process, url):
-        async with node.speaking(url, await enrol(url, added.token.text, node.request)) as client:
+        enrolled = await enrol(url, added.token.text, node.request)
+        async with node.speaking(url, enrolled) as client, node.speaking(url, enrolled) as later:
             await client.directory(since=0)
             waiting = asyncio.create_task(client.mailbox(wait=50, limit=1))
-            # It goes out on the connection that is open; this one, later, on one that has to be opened first.
-            await client.directory(since=0)
+            # The poll goes out on the connection that is open; this, later, on one of another client's that has to be
+            # opened first.
+            await later.directory(since=0)
             process.send_signal(signal.SIGTERM)
             answer = await asyncio.wait_for(waiting, 30)
         assert answer.entries == ()
