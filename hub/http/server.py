@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -28,6 +29,9 @@ BODY_LIMIT: Final = 1 * MIB
 #: Connections that the system takes before the hub accepts them.
 BACKLOG: Final = 1024
 
+#: Set once requests under way have ended, and the parts that they need go.
+_OVER: Final = web.AppKey("over", asyncio.Event)
+
 
 def public_application(
     routes: Sequence[web.RouteDef], register: PeerRegister, proxy: ProxySettings, registry: CollectorRegistry
@@ -37,11 +41,14 @@ def public_application(
         middlewares=[
             measuring(registry),
             problems,
+            _refuse_late,
             _refuse_encoded_bodies,
             identification(register, proxy.addresses),
         ],
         client_max_size=BODY_LIMIT,
     )
+    application[_OVER] = asyncio.Event()
+    application.on_cleanup.append(_note_over)
     application.on_response_prepare.extend((note_start, _hide_software))
     application.add_routes(routes)
     return application
@@ -86,6 +93,18 @@ def measuring(registry: CollectorRegistry) -> Middleware:
 async def _hide_software(_request: web.Request, response: web.StreamResponse) -> None:
     # aiohttp would name itself and Python with their versions, to whoever looks for known holes.
     response.headers["Server"] = "Congvan"
+
+
+async def _note_over(application: web.Application) -> None:
+    application[_OVER].set()
+
+
+@web.middleware
+async def _refuse_late(request: web.Request, handler: Handler) -> web.StreamResponse:
+    # A connection whose TLS was still coming about when the hub was told to stop is none of those that are waited for.
+    if request.app[_OVER].is_set():
+        raise Unavailable("hub-stopping", "The hub is being stopped.", mend="The same is tried again by itself.")
+    return await handler(request)
 
 
 @web.middleware

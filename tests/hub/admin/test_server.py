@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from prometheus_client import CollectorRegistry
+from yarl import URL
 
 from certs.tls import client_context
 from hub.http.server import listening, public_application
@@ -57,6 +59,23 @@ async def test_refusals_are_problem_documents(
     answered, problem = await call(hub, *line.split(), **options)
     assert (answered, problem["code"], problem["status"]) == (status, code, status)
     assert problem["type"] == f"urn:congvan:problem:{code}"
+
+
+async def test_a_request_that_comes_after_the_end_is_to_come_again(folder: HubFolder, clock: Clock) -> None:
+    """Who had connected when the hub was told to stop, and asks when all is closed, is told so: no fault of the hub."""
+    async with running(folder, clock) as hub:
+        authority = tls(hub)
+        address = URL(hub.url)
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        # The hub has taken the connection once another one, which came later, was answered.
+        assert (await call(hub, "GET", "/healthz"))[0] == 200
+    await writer.start_tls(authority, server_hostname=address.host)
+    writer.write(b"GET /v1/authority HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(body)["code"] == "hub-stopping"
 
 
 @contextlib.asynccontextmanager
