@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Executable, Select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -154,7 +154,7 @@ class _Compiled:
         driver: Any = transaction.connection.dbapi_connection
         return driver, bound
 
-    def _failed(self, transaction: Connection, bound: Sequence[Any], error: sqlite3.Error) -> DBAPIError:
+    def _failed(self, transaction: Connection, bound: Sequence[Any], error: sqlite3.Error) -> StatementError:
         return DBAPIError.instance(
             self.text, bound, error, sqlite3.Error, hide_parameters=True, dialect=transaction.dialect
         )
