@@ -75,6 +75,7 @@ _CHECK: Final = sqlalchemy.text(
 )
 _NUMBER_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_current_xact_id_if_assigned()::text")
 _STATUS_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
+_NOT_AWAITED: Final = sqlalchemy.text("SET LOCAL synchronous_commit = off")
 _TRY_LOCK: Final = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
 _ALIVE: Final = sqlalchemy.text("SELECT 1")
 _LOCK: Final = sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_EXCLUSIVE_LOCK})")
@@ -185,11 +186,11 @@ class PostgresDatabase(Database):
                 await connection.close()
             await engine.dispose()
 
-    async def _transaction(self, works: Sequence[Work]) -> list[Any]:
+    async def _transaction(self, works: Sequence[Work], durable: bool) -> list[Any]:
         conflicts = losses = 0
         while True:
             try:
-                return await self._commit_together(works)
+                return await self._commit_together(works, durable)
             except DRIVER_ERRORS as error:
                 if is_lost(error):
                     losses += 1
@@ -204,8 +205,10 @@ class PostgresDatabase(Database):
                 else:
                     raise_translated(error, self._address)
 
-    async def _commit_together(self, works: Sequence[Work]) -> list[Any]:
+    async def _commit_together(self, works: Sequence[Work], durable: bool) -> list[Any]:
         def run(connection: Connection) -> _Answers:
+            if not durable:
+                connection.execute(_NOT_AWAITED)
             values = [work(connection) for work in works]
             return _Answers(values, connection.scalar(_NUMBER_OF_TRANSACTION))
 

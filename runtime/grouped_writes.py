@@ -35,6 +35,7 @@ class DatabaseFailed(Unavailable):
 class _Write:
     work: Work
     outcome: asyncio.Future[Any]
+    durable: bool
 
 
 class Database(ABC):
@@ -52,15 +53,18 @@ class Database(ABC):
     async def read(self, question: Callable[[Connection], T]) -> T:
         """The answer of `question`, asked in one snapshot. It changes nothing."""
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `work` in a transaction and return its answer once that is committed and synced.
+
+        What is not `durable` is committed, and not waited for at the disk: a power cut, or the death of a database
+        server, may undo it. So it is for what nobody outside is told of as a fact, and what comes about again.
 
         `work` may run more than once (when a neighbour in its group fails, each is run again alone; when it
         collides with another process), so it has no effects but its statements. If it raises, nothing of it is
         written and the error comes here. A caller that is cancelled while it waits does not stop the work.
         """
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(_Write(work, outcome))
+        self._waiting.put_nowait(_Write(work, outcome, durable))
         return await asyncio.shield(outcome)
 
     @abstractmethod
@@ -75,8 +79,8 @@ class Database(ABC):
         """
 
     @abstractmethod
-    async def _transaction(self, works: Sequence[Work]) -> list[Any]:
-        """Run `works` in one transaction, commit it, and give their answers."""
+    async def _transaction(self, works: Sequence[Work], durable: bool) -> list[Any]:
+        """Run `works` in one transaction, commit it, `durable` or not, and give their answers."""
 
     @abstractmethod
     async def _close(self) -> None:
@@ -93,7 +97,8 @@ class Database(ABC):
 
     async def _commit(self, group: Sequence[_Write]) -> None:
         try:
-            answers = await self._transaction([write.work for write in group])
+            durable = any(write.durable for write in group)
+            answers = await self._transaction([write.work for write in group], durable)
         except Exception as error:  # noqa: BLE001 - every error belongs to a caller; the loop must outlive it
             if len(group) > 1 and not isinstance(error, DatabaseAway):
                 for write in group:

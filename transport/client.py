@@ -129,12 +129,14 @@ class HubClient:
         async with self._call("PATCH", location, data=content, headers=headers, timeout=_while_moving()) as answer:
             return int(answer.headers["Upload-Offset"])
 
-    async def mailbox(self, *, wait: float, limit: int) -> MailboxAnswer:
-        """Lease what waits, up to `limit` entries; wait up to `wait` seconds for a first one."""
+    async def mailbox(self, *, wait: float, limit: int, express: bool = False) -> MailboxAnswer:
+        """Lease what waits, up to `limit` entries; wait up to `wait` seconds for a first one.
+
+        `express`: of express documents alone, and what speaks of them. An older hub hands out others as well.
+        """
         timeout = aiohttp.ClientTimeout(total=wait + CALL_TIMEOUT)
-        return await self._json(
-            MailboxAnswer, "GET", paths.MAILBOX, params={"wait": f"{wait:g}", "limit": str(limit)}, timeout=timeout
-        )
+        params = {"wait": f"{wait:g}", "limit": str(limit)} | ({"express": "1"} if express else {})
+        return await self._json(MailboxAnswer, "GET", paths.MAILBOX, params=params, timeout=timeout)
 
     async def replays(self, after: int) -> ReplaysAnswer:
         """Have a part of what was closed under a later mark than `after` offered again; ask until it is finished."""

@@ -1,4 +1,4 @@
-"""`GET /v1/mailbox?wait=&limit=`: what waits for the connection, leased to it."""
+"""`GET /v1/mailbox?wait=&limit=&express=`: what waits for the connection, leased to it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def mailbox_routes(mailbox: Mailbox, settings: MailboxSettings, epoch: str) -> l
             peer.connection,
             wait=_wait(request),
             limit=_limit(request, settings.entries),
+            express=request.query.get("express") == "1",
             listening=lambda: request.transport is not None and not request.transport.is_closing(),
         )
         return web.Response(body=await encoded_answer(batch, epoch), content_type=paths.JSON_TYPE)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Select, bindparam, insert, or_, select, update
 
@@ -23,6 +24,9 @@ from runtime.prepared import Prepared
 
 _entries = mailbox_entries.c
 
+#: No lane is less urgent than this one.
+EVERY_LANE: Final = 2**15 - 1
+
 #: More would leave the calendar, and every limit is below.
 _DOUBLINGS = 16
 
@@ -31,7 +35,8 @@ _DOUBLINGS = 16
 class LeaseTerms:
     """A lease to give: its token, from when, for how long (and how long at most after lapses), how much at most.
 
-    `furthest` is how far an entry can have been put off, by a lease or a release.
+    `furthest` is how far an entry can have been put off, by a lease or a release. `last_lane` is the least urgent lane
+    that is handed out.
     """
 
     token: str
@@ -41,6 +46,7 @@ class LeaseTerms:
     furthest: timedelta
     entries: int
     weight: int
+    last_lane: int = EVERY_LANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ def _available() -> Select[int, int, int, str]:
     return select(_entries.entry, _entries.weight, _entries.lapses, _entries.lease).where(
         _entries.connection == bindparam("of_connection"),
         _entries.open,
+        _entries.lane <= bindparam("last_lane"),
         or_(_entries.available_at <= at, _entries.available_at > bindparam("furthest", type_=at.type)),
         or_(_entries.expires_at.is_(None), _entries.expires_at > at),
     )
@@ -137,9 +144,11 @@ _CLOSE_MARKED = _CLOSE.values(mark=bindparam("by_mark"))
 _FORWARD = insert(mailbox_entries)
 
 
-def waits(transaction: Transaction, connection: str, *, at: datetime, furthest: timedelta) -> bool:
+def waits(
+    transaction: Transaction, connection: str, *, at: datetime, furthest: timedelta, last_lane: int = EVERY_LANE
+) -> bool:
     """True if `lease` would find something."""
-    return _ANY_AVAILABLE.scalar(transaction, _asked(connection, at, furthest)) is not None
+    return _ANY_AVAILABLE.scalar(transaction, _asked(connection, at, furthest, last_lane)) is not None
 
 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
@@ -147,7 +156,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
     picked: list[int] = []
     length, lapses, lapsed = terms.length, 0, 0
     weight = terms.weight
-    asked = _asked(connection, terms.at, terms.furthest) | {"most": terms.entries}
+    asked = _asked(connection, terms.at, terms.furthest, terms.last_lane) | {"most": terms.entries}
     for row in _AVAILABLE.all(transaction, asked):
         times_lapsed = row.lapses + (row.lease is not None)
         weight -= row.weight
@@ -334,8 +343,8 @@ def forward(transaction: Transaction, forwarded: Sequence[ForwardedReceipt], *, 
     )
 
 
-def _asked(connection: str, at: datetime, furthest: timedelta) -> dict[str, object]:
-    return {"of_connection": connection, "at": at, "furthest": at + furthest}
+def _asked(connection: str, at: datetime, furthest: timedelta, last_lane: int) -> dict[str, object]:
+    return {"of_connection": connection, "at": at, "furthest": at + furthest, "last_lane": last_lane}
 
 
 def codes_in(lines: str | None) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ _LANES: Final = {
     Priority.NORMAL: 3,
 }
 
-
+#: The lane of express documents.
+EXPRESS_LANE: Final = 0
 #: How many lanes there are.
 LANES: Final = max(_LANES.values()) + 1
 

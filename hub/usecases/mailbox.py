@@ -16,6 +16,7 @@ from hub.store.mailbox_contents import WaitingEnvelope, WaitingReceipt
 from hub.store.mailboxes import Leased, LeaseTerms
 from hub.store.marks import Marks
 from hub.store.metadata import Transaction
+from hub.usecases.lanes import EXPRESS_LANE
 from hub.usecases.meters import Meters
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
@@ -66,37 +67,43 @@ class Mailbox:
         self._places = Places(settings.waiting, "requests to the mailbox")
 
     async def fetch(
-        self, connection: str, *, wait: float, limit: int, listening: Callable[[], bool] = lambda: True
+        self,
+        connection: str,
+        *,
+        wait: float,
+        limit: int,
+        express: bool = False,
+        listening: Callable[[], bool] = lambda: True,
     ) -> Batch:
         """Lease up to `limit` entries; wait up to `wait` seconds for a first one, while the peer is `listening`.
 
-        With a limit of 0 nothing is leased: the answer says how the store stands.
+        With a limit of 0 nothing is leased: the answer says how the store stands. `express`: entries of that lane only.
 
         Raises `too-many-requests` if too many requests of the connection wait.
         """
         now = asyncio.get_running_loop().time
         end = now() + min(wait, self._settings.wait_seconds)
+        last_lane = EXPRESS_LANE if express else mailboxes.EVERY_LANE
+        woken = False
         with self._places.take(connection), self._wakeups.listen(mailbox_of(connection)) as event:
             while True:
                 self._watch.fetched(connection)
                 # Registered first, then looked: what comes from now on sets the event.
-                waits = partial(
-                    mailboxes.waits, connection=connection, at=self._clock(), furthest=self._settings.furthest
-                )
-                if limit > 0 and await self._database.read(waits) and listening():
-                    batch = await self._lease(connection, limit)
-                    if batch.entries:
-                        return batch
+                # Mail that came is leased at once; whoever waits for express alone is mostly woken for other mail.
+                is_sure = woken and not express
+                if limit > 0 and (is_sure or await self._waits(connection, last_lane)) and listening():
+                    leased = await self._lease(connection, limit, last_lane)
+                    if leased.entries:
+                        return leased
                 left = end - now()
                 if left <= 0 or self._stop.is_set() or not listening():
                     return await self._batch(connection, "", Leased((), self._clock()))
-                await wait_for_event(event, min(left, self._settings.recheck_seconds))
+                woken = await wait_for_event(event, min(left, self._settings.recheck_seconds))
 
     async def take(self, connection: str, *, limit: int) -> Batch:
         """Lease up to `limit` entries of what waits now; perhaps there are none."""
-        waits = partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=self._settings.furthest)
-        if await self._database.read(waits):
-            return await self._lease(connection, limit)
+        if await self._waits(connection, mailboxes.EVERY_LANE):
+            return await self._lease(connection, limit, mailboxes.EVERY_LANE)
         return await self._batch(connection, "", Leased((), self._clock()))
 
     async def renew(self, connection: str, entry: int, lease: str) -> None:
@@ -106,7 +113,13 @@ class Mailbox:
             partial(mailboxes.renew, connection=connection, entry=entry, token=lease, until=until)
         )
 
-    async def _lease(self, connection: str, limit: int) -> Batch:
+    async def _waits(self, connection: str, last_lane: int) -> bool:
+        furthest = self._settings.furthest
+        return await self._database.read(
+            partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=furthest, last_lane=last_lane)
+        )
+
+    async def _lease(self, connection: str, limit: int, last_lane: int) -> Batch:
         terms = LeaseTerms(
             token=secrets.token_hex(16),
             at=self._clock(),
@@ -115,8 +128,10 @@ class Mailbox:
             furthest=self._settings.furthest,
             entries=max(1, min(limit, self._settings.entries)),
             weight=self._settings.answer_bytes,
+            last_lane=last_lane,
         )
-        leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms))
+        # A lease that a power cut takes back harms nobody: its entries are offered again, as if it had lapsed.
+        leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms), durable=False)
         self._meters.leases.inc(len(leased.entries))
         self._meters.lapses.inc(leased.lapsed)
         return await self._batch(connection, terms.token, leased)

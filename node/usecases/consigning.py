@@ -102,7 +102,8 @@ class Consigning:
                 self._enter(transaction, arrival, made, now)
 
         await self._database.write(enter)
-        for work in (Work.REPORTING, Work.HANDOVER, Work.HOLDS, Work.EVENTS):
+        # The agency's software first: it waits for the document, nobody for the rest.
+        for work in (Work.HANDOVER, Work.REPORTING, Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)
         if any(each.status for each in made.values()):
             self._wakeups.wake(Work.SENDING)

@@ -60,6 +60,11 @@ class Continuity:
         self._clock = clock
         self._not_ours: set[Sha256Hex] = set()
 
+    async def is_unbroken(self, answer: MailboxAnswer) -> bool:
+        """Whether neither side was restored, as far as `answer` tells: the others of this class have nothing to do."""
+        known, strange = await self._database.read(partial(self._compared, answer=answer))
+        return known.epoch == answer.epoch and not _has_gap(known, answer, strange)
+
     async def follow_epoch(self, answer: MailboxAnswer) -> None:
         """If the hub was restored, queue in one transaction what it may lack.
 
@@ -99,7 +104,7 @@ class Continuity:
         Raises Unavailable if that breaks off; asked again, it goes on.
         """
         known, strange = await self._database.read(partial(self._compared, answer=answer))
-        if answer.reported <= known.mark and not strange and known.catching_up_from is None:
+        if not _has_gap(known, answer, strange):
             return
         since = await self._database.write(_begin_catching_up)
         log.error(
@@ -152,6 +157,11 @@ class Continuity:
                 )
             if answer.finished:
                 return count
+
+
+def _has_gap(known: HubStanding, answer: MailboxAnswer, strange: bool) -> bool:
+    """Whether this record lacks what the hub heard from it, or is still to bring that back."""
+    return answer.reported > known.mark or strange or known.catching_up_from is not None
 
 
 def _begin_catching_up(transaction: Transaction) -> datetime:

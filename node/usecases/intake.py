@@ -66,14 +66,20 @@ class Intake:
 
     async def _agree(self, answer: MailboxAnswer) -> None:
         """Come to the state of the store and of the directory that the hub answers from."""
+        if not self._is_behind(answer) and await self._continuity.is_unbroken(answer):
+            return
         await self._continuity.follow_epoch(answer)
-        if answer.directory_version > self._directory.version or not self._directory.agrees_with(answer.epoch):
+        if self._is_behind(answer):
             try:
                 await self._directory.sync(self._hub)
             except CongvanError as error:
                 # What needs the newer version is released for later; all else can go on.
                 log.error("directory.not-synced", rule=error.code, reason=error.message)
         await self._continuity.catch_up(answer)
+
+    def _is_behind(self, answer: MailboxAnswer) -> bool:
+        """Whether the copy of the directory is not the one that the hub answers by."""
+        return answer.directory_version > self._directory.version or not self._directory.agrees_with(answer.epoch)
 
     async def _complete(self, download: Download) -> None:
         try:

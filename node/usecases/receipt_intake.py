@@ -60,6 +60,8 @@ class ReceiptIntake:
         A receipt that can never hold is said in the log and not asked for again: the hub keeps it for whoever looks
         into it.
         """
+        if not entries:
+            return ()
         verified = await self._verified(entries, proofs)
         await self._recover({held.receipt.message_id for held in verified if isinstance(held, HeldReceipt)}, epoch)
         verified = await self._database.read(partial(_after_acceptance, verified=verified))

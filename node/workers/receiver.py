@@ -1,4 +1,5 @@
-"""The receiver: polls the mailbox, one answer after the other; downloads run beside it.
+"""The receiver: polls the mailbox, one answer after the other; downloads run beside it, and while it works off a
+backlog, a poll for express mail (`node.workers.express_receiver`).
 
 While the hub pushes it polls now and then, so that nothing depends on pushes.
 """
@@ -17,6 +18,7 @@ from node.usecases.backoff import reconnect_after
 from node.usecases.hub_watch import HubWatch
 from node.usecases.intake import Intake
 from node.usecases.push_contact import PushContact
+from node.workers.express_receiver import MANY
 from runtime.clock import Clock
 from runtime.lifecycle import sleep_unless
 from schemas.errors import CongvanError, Unavailable
@@ -30,7 +32,10 @@ _HASTE: Final = 1.0
 
 
 class Receiver:
-    """A service. It is always in touch with the hub, so it is the one that knows whether the hub answers."""
+    """A service. It is always in touch with the hub, so it is the one that knows whether the hub answers.
+
+    `busy` is set while it works off a backlog.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class Receiver:
         intake: Intake,
         pushes: PushContact,
         *,
+        busy: asyncio.Event,
         watch: HubWatch,
         settings: ReceiverSettings,
         clock: Clock,
@@ -46,6 +52,7 @@ class Receiver:
         self._hub = hub
         self._intake = intake
         self._pushes = pushes
+        self._busy = busy
         self._watch = watch
         self._settings = settings
         self._clock = clock
@@ -74,6 +81,7 @@ class Receiver:
                     )
                     if answer is None:
                         break
+                    self._note_backlog(len(answer.entries), stop)
                     await self._intake.take(answer, downloads)
                     failures, self._polled_at = 0, self._clock()
                     if not (answer.entries or is_first) and loop.time() - asked_at < _HASTE:
@@ -90,6 +98,13 @@ class Receiver:
                         # A fault of ours: the entries are offered again, one by one, and the others get through.
                         log.exception("receiver.failed", seconds=round(seconds, 1))
                     await sleep_unless(stop, seconds)
+
+    def _note_backlog(self, entries: int, stop: asyncio.Event) -> None:
+        if entries >= MANY:
+            self._busy.set()
+        elif not stop.is_set():
+            # At a stop the event wakes whoever waits for it.
+            self._busy.clear()
 
     async def _asked(self, stop: asyncio.Event, *, wait: float, limit: int) -> MailboxAnswer | None:
         """The next answer of the mailbox; None if `stop` was set while waiting for it."""

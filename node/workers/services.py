@@ -43,6 +43,7 @@ from node.usecases.transfers import Transfers
 from node.workers.attachment_recovery import AttachmentFetcher
 from node.workers.deadlines import DeadlineWatcher
 from node.workers.directory_sync import DirectorySync
+from node.workers.express_receiver import ExpressReceiver
 from node.workers.fair_places import FairPlaces
 from node.workers.handover import InboxQueue
 from node.workers.holds import HoldWatcher
@@ -86,6 +87,7 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
     """The services by name, for `runtime.lifecycle.run_services`."""
     verifier = ReceiptVerifier(parts.database, parts.directory, parts.identity)
     leavings = Leavings(parts.database, parts.blobs, parts.clock)
+    busy = asyncio.Event()
     retention = Retention(
         parts.database,
         leavings,
@@ -96,7 +98,10 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
     return {
         "sender": _sender(parts, verifier, intake.compared).run,
         "resubmitter": _resubmitter(parts, verifier, intake.compared).run,
-        "receiver": _receiver(parts, intake, pushes).run,
+        "receiver": _receiver(parts, intake, pushes, busy).run,
+        "express-receiver": ExpressReceiver(
+            parts.hub, intake, busy, settings=parts.settings.receiver, chance=parts.chance
+        ).run,
         "handover": _handover(parts).run,
         "reporter": Reporter(
             Reporting(parts.database, parts.hub, parts.settings.reports),
@@ -210,13 +215,14 @@ def intake_of(parts: ExchangeParts) -> Intake:
     )
 
 
-def _receiver(parts: ExchangeParts, intake: Intake, pushes: PushContact) -> Receiver:
+def _receiver(parts: ExchangeParts, intake: Intake, pushes: PushContact, busy: asyncio.Event) -> Receiver:
     settings = parts.settings.receiver
     watch = HubWatch(parts.database, parts.wakeups, parts.clock, clock_tolerance=settings.clock_tolerance)
     return Receiver(
         parts.hub,
         intake,
         pushes,
+        busy=busy,
         watch=watch,
         settings=settings,
         clock=parts.clock,

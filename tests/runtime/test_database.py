@@ -47,9 +47,9 @@ async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: py
     groups: list[int] = []
     commit = database._transaction
 
-    async def counted(works: Sequence[Work]) -> list[Any]:
+    async def counted(works: Sequence[Work], durable: bool) -> list[Any]:
         groups.append(len(works))
-        return await commit(works)
+        return await commit(works, durable)
 
     monkeypatch.setattr(database, "_transaction", counted)
     await asyncio.gather(*(database.write(lambda c, n=n: c.execute(add(f"note {n}")).rowcount) for n in range(40)))
@@ -109,6 +109,26 @@ async def test_a_commit_is_synced(database: Database) -> None:
         )
 
     assert await database.write(pragmas) == ("wal", 2)
+
+
+async def test_a_commit_is_awaited_at_the_disk_if_one_of_its_group_needs_that(database: Database) -> None:
+    """What may be lost waits for no sync; beside a write that may not, it is synced with it, and so is the next."""
+
+    def is_awaited(connection: Connection) -> bool:
+        if connection.dialect.name == "sqlite":
+            return bool(connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2)
+        return bool(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on")
+
+    def failing(_connection: Connection) -> None:
+        raise ValueError("of its own")
+
+    assert not await database.write(is_awaited, durable=False)
+    with pytest.raises(ValueError, match="of its own"):
+        await database.write(failing, durable=False)
+    assert await database.write(is_awaited)
+    beside = asyncio.gather(database.write(is_awaited, durable=False), database.write(is_awaited))
+    assert await beside == [True, True]
+    assert not await database.write(is_awaited, durable=False)
 
 
 @ON_SQLITE

@@ -66,8 +66,8 @@ class Node:
         data = self.seal(envelope).data
         return await self.client.submit(data, {digest_of(content): content for content in attachments})
 
-    async def fetch(self, limit: int = 100, wait: float = 0) -> MailboxAnswer:
-        return await self.client.mailbox(wait=wait, limit=limit)
+    async def fetch(self, limit: int = 100, wait: float = 0, *, express: bool = False) -> MailboxAnswer:
+        return await self.client.mailbox(wait=wait, limit=limit, express=express)
 
     async def envelopes(self, limit: int = 100) -> list[EnvelopeEntry]:
         """The envelopes that wait; receipts that wait as well are passed over."""

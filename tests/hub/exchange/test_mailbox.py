@@ -118,6 +118,18 @@ async def test_polls_of_others_are_not_woken(g22: Node, h23: Node, h31: Node) ->
     assert (await waiting).entries == ()
 
 
+async def test_a_poll_for_express_is_answered_with_express_alone(g22: Node, h23: Node) -> None:
+    """Ordinary mail neither ends such a poll nor is leased by it; an express document does, whatever came before."""
+    await g22.send(document("G22", "H23"))
+    waiting = asyncio.create_task(h23.fetch(wait=30, express=True))
+    await asyncio.sleep(0.05)
+    await g22.send(document("G22", "H23", priority=Priority.VERY_URGENT))
+    express = await g22.send(document("G22", "H23", priority=Priority.EXPRESS))
+    fetched = await asyncio.wait_for(waiting, 10)
+    assert [entry.message_id for entry in fetched.entries] == [express.message_id]
+    assert len(await h23.envelopes()) == 2
+
+
 async def test_two_polls_never_get_the_same_entry(g22: Node, h23: Node) -> None:
     """However many polls race for the mail, each entry is handed out once."""
     for _ in range(6):

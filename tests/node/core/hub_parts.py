@@ -18,11 +18,15 @@ from transport.wire import EnvelopeEntry, OutcomesRequest, ReceiptEntry, Wire
 
 @dataclass(slots=True)
 class Waiting:
-    """An entry of the node's mailbox, with the proof that it needs; `leased_until` is None while nobody has it."""
+    """An entry of the node's mailbox, with the proof that it needs; `leased_until` is None while nobody has it.
+
+    `express`: it rides in that lane.
+    """
 
     entry: EnvelopeEntry | ReceiptEntry
     proofs: dict[str, bytes]
     leased_until: datetime | None = None
+    express: bool = False
 
 
 @dataclass(slots=True)

@@ -66,6 +66,7 @@ class HubSimulator:
         self.epoch = "epoch-1"
         #: How long each poll of the mailbox offered to wait; none is answered while `mailbox_opens` is not set.
         self.polls: list[float] = []
+        self.express_polls = 0
         self.mailbox_opens = asyncio.Event()
         self.mailbox_opens.set()
         #: No report is answered while it is not set.
@@ -131,6 +132,7 @@ class HubSimulator:
         message_id: str | None = None,
         acceptance: SignedReceipt | None = None,
         attested: Sequence[SignedReceipt] = (),
+        express: bool = False,
     ) -> int:
         """Put an envelope into the node's mailbox; gives the entry's number. `attested` come along."""
         opened = open_seal(data) if message_id is None else None
@@ -150,7 +152,8 @@ class HubSimulator:
             attachments={digest_of(content): content for content in attachments} if inline else {},
             receipts=tuple(ReceiptRef(receipt=each.receipt, proof=digest_of(each.proof)) for each in attested),
         )
-        self._put(Waiting(entry, {digest_of(each.proof): each.proof for each in (signed, *attested)}))
+        proofs = {digest_of(each.proof): each.proof for each in (signed, *attested)}
+        self._put(Waiting(entry, proofs, express=express))
         return entry.entry
 
     def deliver_receipt(self, signed: SignedReceipt) -> int:
@@ -356,6 +359,8 @@ class HubSimulator:
 
     async def _mailbox(self, request: web.Request) -> web.Response:
         self.polls.append(float(request.query["wait"]))
+        express = request.query.get("express") == "1"
+        self.express_polls += express
         await self.mailbox_opens.wait()
         ends_at = asyncio.get_running_loop().time() + float(request.query["wait"])
         limit = int(request.query["limit"])
@@ -364,7 +369,8 @@ class HubSimulator:
             if request.transport is None or request.transport.is_closing():
                 # Nobody listens any more: what is leased now would lie until the lease lapses.
                 return web.Response()
-            leased = [waiting for waiting in self.mailbox.values() if waiting.leased_until is None][:limit]
+            offered = [waiting for waiting in self.mailbox.values() if waiting.express or not express]
+            leased = [waiting for waiting in offered if waiting.leased_until is None][:limit]
             left = ends_at - asyncio.get_running_loop().time()
             if leased or left <= 0:
                 break

@@ -57,14 +57,14 @@ class Executioner:
             monkeypatch.setattr(form, "_transaction", self._struck(form._transaction))
 
     def _struck(self, commit: Transact) -> Transact:
-        async def together(database: Any, works: Sequence[Work]) -> list[Any]:
+        async def together(database: Any, works: Sequence[Work], durable: bool) -> list[Any]:
             self._left -= 1
             turn = self._left
             if turn < 0:
                 raise Killed
             if turn == 0 and not self._after:
                 self._strike()
-            answers = await commit(database, works)
+            answers = await commit(database, works, durable)
             if turn == 0:
                 self._strike()
             return answers
@@ -173,10 +173,10 @@ async def test_the_way_has_no_more_commits_than_are_tried(
     writes = 0
     commit = SqliteDatabase._transaction
 
-    async def counted(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
+    async def counted(database: SqliteDatabase, works: Sequence[Work], durable: bool) -> list[Any]:
         nonlocal writes
         writes += len(works)
-        return await commit(database, works)
+        return await commit(database, works, durable)
 
     monkeypatch.setattr(SqliteDatabase, "_transaction", counted)
     await first_life(opened(world, hub, tmp_path, column, RecordingAdapter()), hub, path)

@@ -11,6 +11,8 @@ from adapters.sdk import Accepted, Delivery, Outcome
 from node.store import handovers, sending_queue
 from node.store.states import HandoverState, OutboxState
 from node.usecases.lanes import LANES
+from node.workers.express_receiver import MANY
+from schemas.codes import AgencyCode
 from schemas.message import Priority
 from tests.node.core.asking import arrives, becomes, handed
 from tests.node.core.hub_simulator import HubSimulator
@@ -87,6 +89,33 @@ async def test_an_express_document_is_handed_over_next_whatever_waits_in_the_inb
         await handed(node, express.message_id, HandoverState.HANDED_OVER)
         assert len(node.adapter.deliveries) == places + 1
         slow.set()
+
+
+async def test_an_express_document_is_taken_in_while_a_batch_is_worked_off(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """A node that is in the middle of a batch takes an express document in beside it, and hands it over."""
+    hub.reports_open.clear()
+    for number in range(MANY - 1):
+        hub.deliver(world.sealed(envelope(document(G22, H23, subject=f"Số {number}"))).data, [H23])
+    # An entry that goes back: the receiver waits for the hub to hear of it, which it does not.
+    hub.deliver(world.sealed(envelope(document(G22, H23))).data, [AgencyCode("H99")])
+    async with node.running("receiver", "express-receiver", "handover"):
+        await eventually(lambda: hub.express_polls > 0)
+        express = world.sealed(envelope(document(G22, H23, priority=Priority.EXPRESS)))
+        hub.deliver(express.data, [H23], express=True)
+        await handed(node, express.message_id, HandoverState.HANDED_OVER)
+        assert len(hub.polls) == hub.express_polls + 2
+        hub.reports_open.set()
+
+
+async def test_an_idle_node_asks_with_one_poll(node: Node, hub: HubSimulator, world: World) -> None:
+    """A single document makes no backlog: the node that waits for mail waits in one poll."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23])
+    async with node.running():
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    assert hub.express_polls == 0
 
 
 @ON_SQLITE
