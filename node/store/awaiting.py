@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_, update
 
@@ -31,6 +31,9 @@ _OPEN = (HandoverState.AWAITING, HandoverState.PARKED)
 _NOT_OFFERED = (HandoverState.HELD, HandoverState.READY, HandoverState.RESTING)
 _ORDER = (handovers.c.lane, handovers.c.offered_at, handovers.c.sequence, handovers.c.code)
 _NO_LOCK = {"lock_token": None, "locked_until": None}
+#: Longer locks are cut: software that has died is not waited for until the next day.
+LONGEST_LOCK = timedelta(hours=12)
+_MOMENT = timedelta(microseconds=1)
 _TROUBLE_COLUMNS = ("trouble_code", "trouble_text", "trouble_element", "trouble_line", "trouble_mend")
 _HANDOVER_COLUMNS = ("code", "state", "lane", "sequence", "offered_at", "locked_until", *_TROUBLE_COLUMNS)
 
@@ -58,7 +61,7 @@ class AwaitingRow:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A hand-over as the adapter that settles it sees it; who settles it shows `lock` while `locked_until` is ahead."""
+    """A hand-over as the adapter that settles it sees it; who settles it shows `lock` while it `is_locked`."""
 
     state: HandoverState
     lane: int
@@ -81,7 +84,7 @@ def offer(
             due_at=None,
             attempts=handovers.c.attempts + 1,
             adapter=adapter,
-            offered_at=func.coalesce(handovers.c.offered_at, literal(at, Instant)),
+            offered_at=func.coalesce(handovers.c.offered_at, literal(_place_in_time(transaction, key, at), Instant)),
             **_NO_LOCK,
             **NO_TROUBLE,
             **round_values(verdicts),
@@ -92,6 +95,22 @@ def offer(
         release(transaction, key.message_id, key.recipient)
         events.tell(transaction, EventName.HANDOVER_AWAITING, key.message_id, at=at, code=key.recipient)
     return bool(changed)
+
+
+def _place_in_time(transaction: Transaction, key: DeliveryKey, at: datetime) -> datetime:
+    """`at`, or a moment after the offer of what the message speaks of: the clock may have been set back since then."""
+    spoken_of = select(about.c.about).where(about.c.message_id == key.message_id)
+    before: datetime | None = transaction.execute(
+        select(func.max(handovers.c.offered_at)).where(
+            handovers.c.message_id.in_(spoken_of), handovers.c.code == key.recipient
+        )
+    ).scalar_one()
+    return at if before is None else max(at, before + _MOMENT)
+
+
+def is_locked(until: datetime | None, at: datetime) -> bool:
+    """Whether a lock until then holds at `at`. One that ends later than any can was made by a clock that was wrong."""
+    return until is not None and at < until <= at + LONGEST_LOCK
 
 
 def offered(
@@ -265,4 +284,6 @@ def _is(key: DeliveryKey) -> ColumnElement[bool]:
 
 
 def _is_free(at: datetime) -> ColumnElement[bool]:
-    return or_(handovers.c.locked_until.is_(None), handovers.c.locked_until <= at)
+    """As `is_locked` denies it."""
+    until = handovers.c.locked_until
+    return or_(until.is_(None), until <= at, until > at + LONGEST_LOCK)

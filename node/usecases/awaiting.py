@@ -37,8 +37,6 @@ from schemas.errors import Rejected
 log = structlog.get_logger()
 
 _PAGE: Final = 1000
-#: Longer locks are cut: software that has died is not waited for until the next day.
-_LONGEST_LOCK: Final = timedelta(hours=12)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATES: Final = {
@@ -94,7 +92,7 @@ class AwaitingDeliveries:
             return sorted(rows, key=_order)[:most]
 
         rows = await self._database.read(listed)
-        return tuple(_waiting(row, is_locked=row.locked_until is not None and row.locked_until > now) for row in rows)
+        return tuple(_waiting(row, is_locked=awaiting.is_locked(row.locked_until, now)) for row in rows)
 
     async def count(
         self, adapters: Sequence[str], *, recipients: Collection[AgencyCode], kind: MessageKind | None
@@ -109,7 +107,7 @@ class AwaitingDeliveries:
         self, adapters: Sequence[str], keys: Sequence[DeliveryKey], *, seconds: float, renew: str | None
     ) -> Lock:
         now = self._clock()
-        until = now + min(timedelta(seconds=seconds), _LONGEST_LOCK)
+        until = now + min(timedelta(seconds=seconds), awaiting.LONGEST_LOCK)
         token = renew or secrets.token_hex(16)
         take = partial(awaiting.lock, adapters=adapters, keys=keys, token=token, at=now, until=until)
         return Lock(token, tuple(await self._database.write(take)), until)
@@ -167,7 +165,7 @@ class AwaitingDeliveries:
                 f"The hand-over of {key.message_id} to {key.recipient} is {offer.state} already.",
                 mend="Nothing can be taken back; ask the sender to send the document anew.",
             )
-        if offer.locked_until is not None and offer.locked_until > self._clock() and offer.lock != lock:
+        if awaiting.is_locked(offer.locked_until, self._clock()) and offer.lock != lock:
             raise Rejected(
                 "delivery-locked",
                 f"Somebody else has locked the message {key.message_id} for {key.recipient}.",

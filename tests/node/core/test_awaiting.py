@@ -215,6 +215,35 @@ async def test_a_recall_is_offered_after_what_it_recalls(pulled: Node, hub: HubS
     assert names.index(other.message_id) < names.index(later.message_id) == 3
 
 
+async def test_a_clock_that_is_set_back_turns_no_order_round(pulled: Node, hub: HubSimulator, world: World) -> None:
+    """A recall is listed behind what it recalls also where the clock was ahead when that was offered."""
+    original = document(G22, H23)
+    sealed = world.sealed(envelope(original))
+    recalling = world.sealed(envelope(recall(original), about=[sealed.message_id]))
+    pulled.clock.ahead = timedelta(hours=1)
+    hub.deliver(sealed.data, [H23])
+    async with pulled.running():
+        await waits(pulled, 1)
+        pulled.clock.ahead = timedelta()
+        hub.deliver(recalling.data, [H23])
+        listed = await waits(pulled, 2)
+    assert [waiting.key.message_id for waiting in listed] == [sealed.message_id, recalling.message_id]
+
+
+async def test_a_lock_of_a_clock_that_was_ahead_holds_nobody_up(pulled: Node, hub: HubSimulator, world: World) -> None:
+    """A lock that would end later than any can has lapsed: whoever made it may be gone for good."""
+    hub.deliver(world.sealed(envelope(document(G22, H23))).data, [H23])
+    async with pulled.running():
+        [waiting] = await waits(pulled, 1)
+    pulled.clock.ahead = timedelta(days=800)
+    await pulled.facade.lock([waiting.key], seconds=60)
+    assert not await pulled.facade.waiting(unlocked=True)
+    pulled.clock.ahead = timedelta()
+    [listed] = await pulled.facade.waiting(unlocked=True)
+    assert listed.locked_until is None
+    await pulled.facade.settle(waiting.key, Accepted())
+
+
 async def test_the_list_is_given_page_by_page(pulled: Node, hub: HubSimulator, world: World) -> None:
     """The most urgent first, each once, for some agencies or of one kind if so asked."""
     for number, priority in enumerate((Priority.NORMAL, Priority.EXPRESS, Priority.NORMAL)):
