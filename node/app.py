@@ -17,7 +17,7 @@ from certs.keys import read_certificates
 from certs.tls import push_server_context
 from node.adapter_tables import OpenAdapters, open_adapters
 from node.foundation import Foundation, open_foundation
-from node.http.gauges import AdapterGauges, NodeGauges
+from node.http.gauges import AdapterGauges, GuardGauges, NodeGauges
 from node.http.listening import listening
 from node.http.operations import operations_application
 from node.http.push import PushIntake, push_application
@@ -146,6 +146,7 @@ def _services(
     registry.register(
         AdapterGauges(calls, {name: partial(foreign.is_well, f"adapter {name}") for name in adapters.adapters})
     )
+    registry.register(GuardGauges(node.guards))
     services = {
         **{name: supervisor.keep(name, run) for name, run in exchange_services(parts, intake, contact).items()},
         "doorbell": supervisor.keep("doorbell", doorbell_service(node.folder.doorbell, node.wakeups)),

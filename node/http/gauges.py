@@ -10,7 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from node.store.records import NodeStatus
+from node.store.verdicts import VerdictKind
 from node.usecases.adapter_calls import AdapterCalls
+from node.usecases.guarding import Guards
 from node.usecases.queries import Queries
 from runtime.clock import Clock
 
@@ -127,3 +129,23 @@ class AdapterGauges(Collector):
             seconds.add_metric((name,), counts.seconds)
             under_way.add_metric((name,), counts.under_way)
         yield from (handed, seconds, under_way)
+
+
+class GuardGauges(Collector):
+    """What the guards of this process have said: of what was handed in to it, and of what it hands over."""
+
+    def __init__(self, guards: Guards) -> None:
+        self._guards = guards
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        verdicts = CounterMetricFamily(
+            "congvan_node_guard_verdicts",
+            "Verdicts of a guard on messages, by the way they go; what waits is asked about again.",
+            labels=("guard", "way", "verdict"),
+        )
+        counts = dict(self._guards.counts)
+        for post in self._guards.posts:
+            for way in sorted(post.ways):
+                for kind in VerdictKind:
+                    verdicts.add_metric((post.name, way, kind), counts.get((post.name, way, kind), 0))
+        yield verdicts

@@ -8,6 +8,7 @@ it came to is kept with the message, in the transaction that queues it or record
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,6 +60,12 @@ class Guards:
         self._attachments = attachments
         self._clock = clock
         self._down: set[str] = set()
+        self._counts: Counter[tuple[str, Way, VerdictKind]] = Counter()
+
+    @property
+    def counts(self) -> Mapping[tuple[str, Way, VerdictKind], int]:
+        """How many verdicts of each kind each guard has come to, by its name and the way, in this process."""
+        return self._counts
 
     async def outgoing(self, submission: Submission, kept: Sequence[KeptAttachment]) -> tuple[GuardVerdict, ...]:
         """The verdicts on what is handed in, whose attachments the node has as `kept`.
@@ -121,6 +128,7 @@ class Guards:
             verdict = await self._verdict(post, message)
             self._watch(post, verdict)
             kind, code, reason = _said(verdict)
+            self._counts[post.name, message.way, kind] += 1
             found = {} if isinstance(verdict, Waits) else verdict.signatures
             signatures |= found
             verdicts.append(

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from adapters.guards.protocol import GuardedMessage, Passes, Refuses, Verdict, Waits, Way
 from adapters.guards.secrecy import open_secrecy
 from adapters.pdf_signatures import PdfSignature
 from adapters.sdk import Awaiting, Delivery, DeliveryKey, Health, Outcome, Override, Submission
+from node.http.gauges import GuardGauges
 from node.store.states import HandoverState
 from node.store.verdicts import GuardVerdict, VerdictKind
 from node.usecases.guarding import Post
@@ -110,6 +112,32 @@ async def test_what_a_guard_refuses_is_not_sent(guarded: Guarded) -> None:
     assert await guarded.node.queries.outbox() == ()
     guarded.first.says = Passes()
     assert await guarded.node.submit(document(H23))
+
+
+@ON_SQLITE
+async def test_verdicts_are_counted_by_guard_and_way(guarded: Guarded) -> None:
+    """The metrics tell how often each guard passed, refused or made wait, on each way; what it was not asked is 0."""
+    registry = CollectorRegistry()
+    registry.register(GuardGauges(guarded.node.guards))
+    await guarded.node.submit(document(H23), key="1")
+    guarded.first.says = Waits("scanner-down", "Nobody answers.")
+    with pytest.raises(Unavailable):
+        await guarded.node.submit(document(H23), key="2")
+    guarded.first.says, guarded.second.says = Passes(), Refuses("own-rule", "Không được gửi")
+    with pytest.raises(Rejected):
+        await guarded.node.submit(document(H23), key="2")
+
+    def counted(guard: str, way: Way) -> list[float | None]:
+        return [
+            registry.get_sample_value(
+                "congvan_node_guard_verdicts_total", {"guard": guard, "way": way, "verdict": verdict}
+            )
+            for verdict in VerdictKind
+        ]
+
+    assert counted("first", Way.OUTGOING) == [2, 0, 1]
+    assert counted("second", Way.OUTGOING) == [1, 1, 0]
+    assert counted("second", Way.INCOMING) == [0, 0, 0]
 
 
 @ON_SQLITE
