@@ -7,13 +7,14 @@ import contextlib
 import sys
 import threading
 import time
-import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 #: A node has many adapters and connections on one loop: what stands still so long is felt by all of them.
 LONGEST = 1.0
 _BEAT = 0.02
+#: asyncio's name for one turn of its loop: what stands below it on the stack called the loop.
+_TURN = "_run_once"
 
 
 @dataclass(slots=True)
@@ -26,7 +27,8 @@ class Standstill:
 
 @contextlib.asynccontextmanager
 async def watched() -> AsyncIterator[Standstill]:
-    """Watch the loop of the caller. A machine that is busy slows the watching thread as well, and is not blamed."""
+    """Watch the loop of the caller. A machine that is busy slows the watching thread as well, and is not blamed; nor is
+    anybody for a loop that waits for its turn with none of its calls under way."""
     worst = Standstill()
     beat = time.monotonic()
     ended = threading.Event()
@@ -39,12 +41,13 @@ async def watched() -> AsyncIterator[Standstill]:
         last = time.monotonic()
         while not ended.wait(_BEAT):
             now = time.monotonic()
+            stands_at = _place(thread) if beat == seen else ""
             # A pause of this thread itself counts for no more than its beat.
-            still = still + min(now - last, 2 * _BEAT) if beat == seen else 0.0
+            still = still + min(now - last, 2 * _BEAT) if stands_at else 0.0
             seen, last = beat, now
             # Where it stands is seen in the middle of it: in the end it is on its way elsewhere.
             if still > LONGEST / 2 >= before:
-                place = _place(thread)
+                place = stands_at
             before = still
             if still > worst.seconds:
                 worst.seconds, worst.place = still, place
@@ -69,7 +72,11 @@ async def watched() -> AsyncIterator[Standstill]:
 
 
 def _place(thread: int) -> str:
+    """The line at which a call of the loop stands, outside asyncio and the kit; empty if there is none."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the one way to see where another thread is
-    lines = traceback.extract_stack(frame) if frame else []
-    own = [line for line in lines if "adapters/kit/" not in line.filename and "asyncio" not in line.filename]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown place"
+    while frame is not None and frame.f_code.co_name != _TURN:
+        name = frame.f_code.co_filename
+        if "adapters/kit/" not in name and "asyncio" not in name and not name.endswith("selectors.py"):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
