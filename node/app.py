@@ -17,7 +17,7 @@ from certs.keys import read_certificates
 from certs.tls import push_server_context
 from node.adapter_tables import OpenAdapters, open_adapters
 from node.foundation import Foundation, open_foundation
-from node.http.gauges import AdapterGauges, GuardGauges, NodeGauges
+from node.http.gauges import AdapterGauges, GuardGauges, NodeGauges, PartGauges
 from node.http.listening import listening
 from node.http.operations import operations_application
 from node.http.push import PushIntake, push_application
@@ -205,9 +205,11 @@ def _operations(
         is_needed,
     )
 
+    parts = PartGauges(readiness, registry)
+
     def listener(address: Address) -> Service:
         async def run(stop: asyncio.Event) -> None:
-            application = operations_application(readiness, gauges, registry)
+            application = operations_application(readiness, gauges, parts, registry)
             async with listening(application, address, table="node.operations") as bound:
                 log.info("operations.ready", address=str(bound))
                 await stop.wait()

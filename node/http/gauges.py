@@ -15,6 +15,7 @@ from node.usecases.adapter_calls import AdapterCalls
 from node.usecases.guarding import Guards
 from node.usecases.queries import Queries
 from runtime.clock import Clock
+from runtime.readiness import PartReport, Readiness
 
 
 class NodeGauges(Collector):
@@ -129,6 +130,26 @@ class AdapterGauges(Collector):
             seconds.add_metric((name,), counts.seconds)
             under_way.add_metric((name,), counts.under_way)
         yield from (handed, seconds, under_way)
+
+
+class PartGauges(Collector):
+    """What `/readyz` tells of each part, for who watches metrics alone; `refresh` before they are collected."""
+
+    def __init__(self, readiness: Readiness, registry: CollectorRegistry) -> None:
+        self._readiness = readiness
+        self._reports: tuple[PartReport, ...] = ()
+        registry.register(self)
+
+    async def refresh(self) -> None:
+        self._reports = await self._readiness.reports()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily(
+            "congvan_node_part_up", "1 if a part of /readyz answers well: an adapter, a guard, …", labels=("part",)
+        )
+        for report in self._reports:
+            up.add_metric((report.part,), report.fault is None)
+        yield up
 
 
 class GuardGauges(Collector):

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from node.http.gauges import NodeGauges
+from node.http.gauges import NodeGauges, PartGauges
 from runtime.metrics import CONTENT_TYPE, render
 from runtime.readiness import Readiness, is_ready
 from transport import paths
 
 
-def operations_application(readiness: Readiness, gauges: NodeGauges, registry: CollectorRegistry) -> web.Application:
+def operations_application(
+    readiness: Readiness, gauges: NodeGauges, parts: PartGauges, registry: CollectorRegistry
+) -> web.Application:
     async def alive(_request: web.Request) -> web.Response:
         return web.json_response({"alive": True})
 
@@ -24,7 +26,7 @@ def operations_application(readiness: Readiness, gauges: NodeGauges, registry: C
         return web.json_response(body, status=200 if is_ready(reports) else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
-        await gauges.refresh()
+        await asyncio.gather(gauges.refresh(), parts.refresh())
         # Collectors may ask the disk.
         body = await asyncio.to_thread(render, registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

@@ -49,7 +49,8 @@ class Drop:
     async def look(self, *seconds: float) -> None:
         """Look at out/ at these seconds of a clock of ours."""
         for now in seconds:
-            await self.adapter._outbox.send_what_is_ready(now, asyncio.Event())
+            assert self.adapter._ways is not None
+            await self.adapter._ways.outbox.send_what_is_ready(now, asyncio.Event())
 
     def put_folder(self, name: str = "to-trinh", meta: str = META, **files: bytes) -> Path:
         folder = self.out / name

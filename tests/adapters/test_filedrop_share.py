@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from adapters.filedrop import open_filedrop
-from adapters.sdk import Accepted
+from adapters.sdk import Accepted, Later
 from schemas.errors import CongvanError
 from schemas.message import Document
 from tests.adapters.classic import classic
-from tests.adapters.conftest import Drop
+from tests.adapters.conftest import Drop, until
 from tests.adapters.share import Share
 from tests.adapters.simulator import NodeSimulator
 from tests.adapters.test_filedrop_in import FILES, delivery_of
@@ -75,6 +76,31 @@ async def test_a_share_that_is_away_is_told_and_comes_back(drop: Drop, share: Sh
         await drop.look(1)
     await drop.look(2)
     assert sent(drop) == ["a.edxml"]
+
+
+async def test_a_share_that_is_away_at_the_start_is_waited_for(node: NodeSimulator, tmp_path: Path) -> None:
+    """The adapter starts unwell, puts off what comes, and goes on both ways once the share is there."""
+    mounted, away = tmp_path / "share", tmp_path / "away"
+    # A link that leads nowhere, as an automounter's whose server does not answer.
+    mounted.symlink_to(away)
+    settings = {"folder": str(mounted / "drop"), "poll_seconds": 0.01, "settle_seconds": 0.01}
+    adapter = await open_filedrop(node.context(tmp_path / "filedrop", **settings))
+    health = await adapter.health()
+    assert (health.ok, str(mounted) in health.detail) == (False, True)
+    drop = Drop(node, adapter, mounted / "drop")
+    delivery = delivery_of(drop, FILES)
+    assert isinstance(await adapter.deliver(delivery), Later)
+    stop = asyncio.Event()
+    running = asyncio.create_task(adapter.run(stop))
+    away.mkdir()
+    await until(drop.failed.is_dir)
+    put(drop, "a.edxml")
+    await until(lambda: node.message_count() == 1)
+    assert await adapter.deliver(delivery) == Accepted()
+    assert (await adapter.health()).ok
+    stop.set()
+    await running
+    await adapter.close()
 
 
 @pytest.mark.parametrize("error", [errno.ENOENT, errno.EIO, errno.ESTALE])

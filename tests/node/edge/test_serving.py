@@ -250,4 +250,5 @@ def test_an_adapter_in_a_process_of_its_own_takes_and_sends_documents(
         until(lambda: counted in _get(port, "/metrics")[1])
         metrics = _get(port, "/metrics")[1]
         assert 'congvan_node_adapter_up{adapter="filedrop"} 1.0' in metrics
+        assert 'congvan_node_part_up{part="adapter-filedrop"} 1.0' in metrics
         assert 'congvan_node_guard_verdicts_total{guard="secrecy",verdict="passed",way="outgoing"} 1.0' in metrics
