@@ -24,7 +24,14 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from runtime.grouped_writes import Database, DatabaseAway, Work
 from runtime.postgres_address import PostgresAddress
-from runtime.postgres_errors import DRIVER_ERRORS, is_certain_conflict, is_conflict, is_lost, raise_translated
+from runtime.postgres_errors import (
+    DRIVER_ERRORS,
+    is_certain_conflict,
+    is_conflict,
+    is_locked_out,
+    is_lost,
+    raise_translated,
+)
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
@@ -60,6 +67,11 @@ _LOCK_SILENCE: Final = 15
 
 #: Statements that a connection keeps prepared. The programs have some two hundred.
 _PREPARED: Final = 500
+
+#: Seconds that a change of the schema may wait for a table, and until it is tried again. Whoever wants the table after
+#: it waits behind it: a dump that reads for hours would stop the traffic beside it for as long.
+_TABLE_SECONDS: Final = 2
+_TABLE_AGAIN: Final = 10.0
 
 #: Any number: the lock that `exclusively` holds, among those of the same database.
 _EXCLUSIVE_LOCK: Final = 0x436F6E6776616E
@@ -154,14 +166,21 @@ class PostgresDatabase(Database):
     async def _exclusively(self, work: Callable[[Connection], T]) -> T:
         # READ COMMITTED: what is read after the lock was waited for must be what its last holder left.
         engine = _engine(self._address, 1, None).execution_options(isolation_level="READ COMMITTED")
+        patience = sqlalchemy.text(f"SET LOCAL lock_timeout = '{_TABLE_SECONDS}s'")
         try:
-            async with engine.connect() as connection:
-                await connection.execute(_LOCK)
-                answer = await connection.run_sync(work)
-                await connection.commit()
-                return answer
-        except DRIVER_ERRORS as error:
-            raise_translated(error, self._address)
+            while True:
+                try:
+                    async with engine.connect() as connection:
+                        await connection.execute(_LOCK)
+                        await connection.execute(patience)
+                        answer = await connection.run_sync(work)
+                        await connection.commit()
+                        return answer
+                except DRIVER_ERRORS as error:
+                    if not is_locked_out(error):
+                        raise_translated(error, self._address)
+                    log.warning("database.table_awaited", database=str(self._address), seconds=_TABLE_AGAIN)
+                await asyncio.sleep(_TABLE_AGAIN)
         finally:
             await engine.dispose()
 

@@ -17,6 +17,7 @@ DRIVER_ERRORS: Final = (SQLAlchemyError, OSError)
 #: serialization_failure, deadlock_detected: the transaction would have succeeded alone.
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _UNIQUE_VIOLATION: Final = "23505"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 #: The server ended the session, is starting, or is stopping: class 57P, connection exceptions (08), and a session that
 #: it found idle in a transaction for too long (a process that stood still and wakes up).
@@ -41,6 +42,11 @@ def is_conflict(error: BaseException) -> bool:
 def is_certain_conflict(error: BaseException) -> bool:
     """True for a conflict that cannot be a mistake of the transaction itself."""
     return sqlstate(error) in _CONFLICTS
+
+
+def is_locked_out(error: BaseException) -> bool:
+    """True if others hold what was waited for, and `lock_timeout` was over."""
+    return sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
 def is_lost(error: BaseException) -> bool:

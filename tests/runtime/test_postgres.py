@@ -13,7 +13,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runtime import database_postgres
 from runtime.database import open_database
+from runtime.database_postgres import PostgresDatabase
 from runtime.postgres_address import DatabaseSettings, PostgresAddress
 from schemas.errors import Rejected, Unavailable
 from tests.runtime.test_database import add, count, metadata
@@ -131,6 +133,25 @@ async def test_a_commit_whose_answer_was_lost_is_settled(
         assert await database.write(one_more) == 1
         assert lost == 1
         assert await database.read(count) == 1
+
+
+async def test_a_change_of_the_schema_stops_no_traffic(place: PostgresAddress, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody reads for hours, as a dump does, a change of the schema waits and writes go on; it comes after."""
+    monkeypatch.setattr(database_postgres, "_TABLE_SECONDS", 1)
+    monkeypatch.setattr(database_postgres, "_TABLE_AGAIN", 1.0)
+    change = text("ALTER TABLE notes ADD COLUMN more text")
+    async with asyncio.timeout(60), open_database(place) as database, open_database(place) as dump:
+        await database.write(metadata.create_all)
+        assert isinstance(dump, PostgresDatabase)
+        async with dump._reader.connect() as reading:
+            await reading.run_sync(count)
+            changing = asyncio.create_task(database.exclusively(lambda connection: connection.execute(change).rowcount))
+            for number in range(1, 4):
+                await asyncio.sleep(0.5)
+                assert await database.write(one_more) == number
+            assert not changing.done()
+        await changing
+        assert await database.read(lambda connection: connection.scalar(text("SELECT count(more) FROM notes"))) == 0
 
 
 async def test_a_broken_constraint_is_the_callers(place: PostgresAddress) -> None:
