@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -71,8 +71,21 @@ class Attempt:
         return self.verdicts[-1].code if self.verdicts else None
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message that is to be handed over; `delivery` is None where its bytes are lost."""
+
+    described: DescribedMessage
+    delivery: Delivery | None
+
+
 #: Bytes of attachments for which an adapter has one second more: it copies them, and may pack them as well.
 _BYTES_A_SECOND: Final = 2 * MIB
+#: How many bytes of envelopes are read together, beside one that is longer by itself.
+_READ_TOGETHER: Final = 1 * MIB
+
+#: What the record says of a message, what it keeps of it, and which of those that it speaks of never came.
+_Recorded: TypeAlias = tuple[DescribedMessage, StoredMessage | None, tuple[Sha256Hex, ...]]
 
 
 class HandingOver:
@@ -90,16 +103,20 @@ class HandingOver:
         self._calls = calls
         self._timeout = timeout
 
-    async def attempt(self, row: ReadyHandover) -> Attempt:
-        """Hand a message over once. What an adapter raises, or takes too long for, is for later.
+    async def read(self, rows: Sequence[ReadyHandover]) -> Mapping[ReadyHandover, Opened]:
+        """The messages of `rows`, or of the first of them, if all together have too many bytes.
 
         Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
         """
-        described, stored, missing = await self._database.read(partial(recorded, row=row))
-        if stored is None:
+        found = await self._database.read(partial(_recorded_together, rows=rows))
+        return await asyncio.to_thread(lambda: {row: _opened(row, *each) for row, each in found.items()})
+
+    async def attempt(self, row: ReadyHandover, opened: Opened) -> Attempt:
+        """Hand a message over once. What an adapter raises, or takes too long for, is for later."""
+        described, delivery = opened.described, opened.delivery
+        if delivery is None:
             lost = Lost(f"The bytes of the message {row.message_id} are no longer here.")
             return Attempt(row, described, None, lost)
-        delivery = await asyncio.to_thread(delivery_of, stored, missing, row)
         connected = self._route(_addressed(row, described, delivery))
         if connected is None:
             return Attempt(row, described, delivery, Later(f"No adapter is set up for {row.code}."))
@@ -124,9 +141,24 @@ def _addressed(row: ReadyHandover, described: DescribedMessage, delivery: Delive
     return Addressed(row.code, described.sender, MessageKind.STATUS)
 
 
-def recorded(
-    transaction: Transaction, row: ReadyHandover
-) -> tuple[DescribedMessage, StoredMessage | None, tuple[Sha256Hex, ...]]:
+def _recorded_together(transaction: Transaction, rows: Sequence[ReadyHandover]) -> dict[ReadyHandover, _Recorded]:
+    found: dict[ReadyHandover, _Recorded] = {}
+    total = 0
+    for row in rows:
+        found[row] = (_, stored, _) = recorded(transaction, row)
+        total += len(stored.sealed) if stored else 0
+        if total > _READ_TOGETHER:
+            break
+    return found
+
+
+def _opened(
+    row: ReadyHandover, described: DescribedMessage, stored: StoredMessage | None, missing: tuple[Sha256Hex, ...]
+) -> Opened:
+    return Opened(described, None if stored is None else delivery_of(stored, missing, row))
+
+
+def recorded(transaction: Transaction, row: ReadyHandover) -> _Recorded:
     """The message, and which of those that it speaks of never came for this agency."""
     described = inbox.described(transaction, row.message_id)
     if described is None:

@@ -8,16 +8,22 @@ ordinary documents leave a place to short ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from node.settings_exchange import HandoverSettings
-from node.store.handovers import ReadyHandover
 from node.usecases.handover import AdapterRoute, Addressed
-from node.usecases.lanes import EXPRESS_LANE, has_bulk_room, has_room
+from node.usecases.lanes import EXPRESS_LANE, Piece, has_bulk_room, has_room
 from schemas.codes import AgencyCode
 
 #: The agencies that the node serves, by the directory as it stands.
 Served: TypeAlias = Callable[[], Sequence[AgencyCode]]
+
+
+class ToAgency(Piece, Protocol):
+    """What takes a place: hand-overs to one agency."""
+
+    @property
+    def code(self) -> AgencyCode: ...
 
 
 class FairPlaces:
@@ -44,7 +50,7 @@ class FairPlaces:
         else:
             self._hanging.discard(code)
 
-    def admits(self, row: ReadyHandover, running: Collection[ReadyHandover]) -> bool:
+    def admits(self, row: ToAgency, running: Collection[ToAgency]) -> bool:
         """Whether `row` may begin beside those that are `running`."""
         lanes = (other.lane for other in running)
         settings = self._settings
@@ -54,18 +60,18 @@ class FairPlaces:
             return False
         return self._has_share(row.code, running, is_express=row.lane == EXPRESS_LANE)
 
-    def has_bulk_room(self, running: Collection[ReadyHandover]) -> bool:
+    def has_bulk_room(self, running: Collection[ToAgency]) -> bool:
         """Whether more ordinary bulk may begin beside those that are `running`."""
         return has_bulk_room(running, parallel=self._settings.parallel, reserve=self._settings.express_reserve)
 
-    def without_place(self, running: Collection[ReadyHandover], *, is_express: bool) -> frozenset[AgencyCode]:
+    def without_place(self, running: Collection[ToAgency], *, is_express: bool) -> frozenset[AgencyCode]:
         """The agencies that have all the places that they may have in such lanes: their rows need not be looked at."""
         codes = {*self._hanging, *(row.code for row in running)}
         if self._several_adapters():
             codes.update(self._served())
         return frozenset(code for code in codes if not self._has_share(code, running, is_express=is_express))
 
-    def _has_share(self, code: AgencyCode, running: Collection[ReadyHandover], *, is_express: bool) -> bool:
+    def _has_share(self, code: AgencyCode, running: Collection[ToAgency], *, is_express: bool) -> bool:
         """An express document counts all that is under way, an ordinary one only what has no lane of its own."""
         settings = self._settings
         places = settings.parallel if is_express else max(1, settings.parallel - settings.express_reserve)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from random import Random
 
 from node.settings_exchange import BackoffSettings, ExchangeSettings
-from node.store.handovers import ReadyHandover
 from node.store.sending_queue import ReadyMessage
 from node.usecases.adapter_calls import AdapterCalls
 from node.usecases.attachment_recovery import AttachmentRecovery
@@ -52,6 +51,7 @@ from node.workers.receiver import Receiver
 from node.workers.reporter import Reporter
 from node.workers.resubmitter import ResubmissionQueue
 from node.workers.retention import Purger
+from node.workers.runs import Run
 from node.workers.sender import OutboxQueue
 from node.workers.sweeper import Sweeper
 from runtime.blobs import BlobStore
@@ -230,7 +230,7 @@ def _receiver(parts: ExchangeParts, intake: Intake, pushes: PushContact, busy: a
     )
 
 
-def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
+def _handover(parts: ExchangeParts) -> Pool[Run]:
     settings = parts.settings.handover
     queue = InboxQueue(
         parts.database,
@@ -243,6 +243,7 @@ def _handover(parts: ExchangeParts) -> Pool[ReadyHandover]:
             clock=parts.clock,
             chance=parts.chance,
         ),
+        parts.wakeups,
         places=FairPlaces(settings, parts.route, lambda: parts.directory.served_codes),
         settings=settings,
         clock=parts.clock,
