@@ -78,6 +78,7 @@ _FINISH = (
         **{name: bindparam(f"with_{name}") for name in NO_TROUBLE},
     )
 )
+_FINISH_UNGUARDED = Prepared(_FINISH)
 
 
 def add(
@@ -219,9 +220,11 @@ def finish(
 
     No `verdicts`: those on record stay.
     """
-    finish = _FINISH.values(**round_values(verdicts)) if verdicts else _FINISH
-    ended = {"of_message": message_id, "of_code": code, "as_state": state, "at": at}
-    changed = transaction.execute(finish, ended | _noted(trouble)).rowcount
+    ended = {"of_message": message_id, "of_code": code, "as_state": state, "at": at} | _noted(trouble)
+    if verdicts:
+        changed = transaction.execute(_FINISH.values(**round_values(verdicts)), ended).rowcount
+    else:
+        changed = _FINISH_UNGUARDED.run(transaction, ended)
     if not changed:
         return False
     holds.release(transaction, message_id, code)

@@ -81,7 +81,7 @@ _STORED = Prepared(
 def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> tuple[AgencyCode, ...]:
     """Record the message and its hand-overs; gives the codes for which it had not come before."""
     sequence = message_store.add(transaction, received.message)
-    _ADD.run(
+    is_new = _ADD.run(
         transaction,
         {
             "message_id": received.message.message_id,
@@ -103,6 +103,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
     )
     if added:
         message_store.restore_payload(transaction, received.message)
+    if added and not is_new:
         kept = {"of_message": received.message.message_id, "since": received.received_at}
         _KEEP_AGAIN.run(transaction, kept)
     business.enter_received(transaction, received.message, added, at=received.received_at)

@@ -44,8 +44,8 @@ _ADD = Prepared(
 )
 _ADD_ENVELOPE = Prepared(insert(envelopes))
 _ADD_ABOUT = Prepared(insert(about))
-_ADD_ATTACHMENT = insert(attachments)
-_ADD_SMALL_BLOB = Upsert(small_blobs, lambda adding: adding.on_conflict_do_nothing())
+_ADD_ATTACHMENT = Prepared(insert(attachments))
+_ADD_SMALL_BLOB = Prepared(Upsert(small_blobs, lambda adding: adding.on_conflict_do_nothing()))
 _SMALL_BLOB = Prepared(select(small_blobs.c.content).where(small_blobs.c.digest == bindparam("of_digest")))
 _SEALED = Prepared(select(envelopes.c.sealed).where(envelopes.c.message_id == bindparam("of_message")))
 _ATTACHMENTS = Prepared(
@@ -74,8 +74,8 @@ def add(transaction: Transaction, message: RecordedMessage) -> int:
             transaction,
             {"message_id": message.message_id, "about": digest, "position": position, "sender": message.sender},
         )
-    if rows := _attachment_values(message):
-        transaction.execute(_ADD_ATTACHMENT, rows)
+    for row in _attachment_values(message):
+        _ADD_ATTACHMENT.run(transaction, row)
     return sequence
 
 
@@ -138,11 +138,8 @@ def _attachment_values(message: RecordedMessage) -> list[dict[str, object]]:
 
 def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes]) -> None:
     """Keep the bytes of short attachments, each content once."""
-    if contents:
-        transaction.execute(
-            _ADD_SMALL_BLOB.on(transaction),
-            [{"digest": digest, "content": content} for digest, content in contents.items()],
-        )
+    for digest, content in contents.items():
+        _ADD_SMALL_BLOB.run(transaction, {"digest": digest, "content": content})
 
 
 def small_blob(transaction: Transaction, digest: Sha256Hex) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Row, bindparam, func, insert, select
+from sqlalchemy import Row, bindparam, func, select
 
 from node.store.message_tables import handovers
 from node.store.metadata import Transaction
@@ -26,9 +26,14 @@ HANDOVERS: Final = (ReceiptEvent.CONTENT_HANDOVER, ReceiptEvent.CONTENT_HANDOVER
 _ROUNDS: Final = {ReceiptEvent.CONTENT_CONSIGNMENT_FAILURE: 32}
 
 
+#: What no two receipts have in common.
+_EVENT: Final = [receipts.c.message_id, receipts.c.event, receipts.c.party, receipts.c.round]
+
 # What each receipt needs is built once: to build a statement costs four times what it costs to run it.
 _ADD_PROOF: Final = Prepared(Upsert(proofs, lambda adding: adding.on_conflict_do_nothing()))
-_ADD: Final = Prepared(insert(receipts).returning(receipts.c.receipt))
+_ADD: Final = Prepared(
+    Upsert(receipts, lambda adding: adding.on_conflict_do_nothing(index_elements=_EVENT).returning(receipts.c.receipt))
+)
 _OF_EVENT: Final = Prepared(
     select(receipts.c.receipt_id, receipts.c.receipt).where(
         receipts.c.message_id == bindparam("of_message"),
@@ -59,11 +64,24 @@ def add(
 
 
 def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proof: Sha256Hex, at: datetime) -> int:
+    # Nearly every receipt is the first of its event: the others are looked up when this one finds no place.
+    added = _added(transaction, receipt, signed, proof, at, number=0)
+    if added is not None:
+        return added
     known = _known(transaction, receipt)
     if receipt.receipt_id in known:
         return known[receipt.receipt_id]
     if len(known) >= _ROUNDS.get(receipt.event, 1):
         return min(known.values())
+    added = _added(transaction, receipt, signed, proof, at, number=len(known))
+    assert added is not None  # noqa: S101 - nothing stands in its way
+    return added
+
+
+def _added(
+    transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proof: Sha256Hex, at: datetime, *, number: int
+) -> int | None:
+    """Where the receipt is kept as the round `number` of its event; None if there is another one."""
     added: int | None = _ADD.scalar(
         transaction,
         {
@@ -80,10 +98,9 @@ def _add(transaction: Transaction, receipt: Receipt, signed: SignedReceipt, proo
             "reason_text": receipt.reason.text if receipt.reason else None,
             "body": signed.receipt,
             "proof": proof,
-            "round": len(known),
+            "round": number,
         },
     )
-    assert added is not None  # noqa: S101 - nothing stands in its way
     return added
 
 

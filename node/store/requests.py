@@ -14,6 +14,7 @@ from node.store.metadata import Transaction
 from node.store.records import RequestRow
 from node.store.states import RequestState
 from runtime.columns import insert_or
+from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.message import BusinessType, Document, StatusCode
@@ -29,7 +30,7 @@ _STATES: Final = {
 }
 
 # Asked of every document that comes: to build a statement costs four times what it costs to run it.
-_AGREED: Final = (
+_AGREED: Final = Prepared(
     select(requests)
     .where(
         requests.c.about == bindparam("of_message"),
@@ -159,7 +160,7 @@ def was_given_back(transaction: Transaction, about: Sha256Hex, code: AgencyCode)
 
 def agreed_about(transaction: Transaction, about: Sha256Hex, code: AgencyCode) -> tuple[RequestRow, ...]:
     """The recalls and updates of `about` that `code` has agreed to, in the order in which they were made."""
-    return tuple(_row(row) for row in transaction.execute(_AGREED, {"of_message": about, "of_code": code}))
+    return tuple(_row(row) for row in _AGREED.all(transaction, {"of_message": about, "of_code": code}))
 
 
 def _row(row: Row[tuple[Any, ...]]) -> RequestRow:

@@ -58,6 +58,20 @@ class _Consigned:
     status: OutboxEntry | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """A message that is on record now, `added` for these agencies, with receipts that are still to be kept."""
+
+    message: Arrived
+    before: Sequence[tuple[Receipt, SignedReceipt]]
+    fresh: Sequence[_Consigned]
+    added: Collection[AgencyCode]
+
+    @property
+    def receipts(self) -> list[tuple[Receipt, SignedReceipt]]:
+        return [*self.before, *((each.receipt, each.signed) for each in self.fresh)]
+
+
 class Consigning:
     """Takes arrivals into the record.
 
@@ -98,8 +112,12 @@ class Consigning:
             # A sweep may take for leavings what was touched too long ago.
             require_timely(now, self._clock())
             standing.raise_mark(transaction)
-            for arrival in arrivals:
-                self._enter(transaction, arrival, made, now)
+            entered = [self._enter(transaction, arrival, made, now) for arrival in arrivals]
+            # Together: what most of them share, the proofs, is looked at once.
+            kept = receipt_store.add(transaction, [receipt for each in entered for receipt in each.receipts], at=now)
+            numbers = iter(kept)
+            for each in entered:
+                _report(transaction, each, [next(numbers) for _ in each.receipts])
 
         await self._database.write(enter)
         # The agency's software first: it waits for the document, nobody for the rest.
@@ -145,7 +163,7 @@ class Consigning:
         arrival: Arrival,
         made: Mapping[tuple[Sha256Hex, AgencyCode], _Consigned],
         now: datetime,
-    ) -> None:
+    ) -> _Entered:
         message = arrival.message
         received = ReceivedMessage(
             message=RecordedMessage(
@@ -165,23 +183,28 @@ class Consigning:
         added = inbox.add(transaction, received, hold_until=now + self._hold)
         message_store.add_small_blobs(transaction, arrival.short)
         fresh = [made[message.message_id, code] for code in added]
-        # What was attested before this node was put back to a backup comes first, and so answers for its event.
-        receipt_store.add(transaction, [(held.receipt, held.signed) for held in message.attested], at=now)
-        # The hub's word for it, which every later look at this message rests on.
-        receipt_store.add(transaction, [(message.acceptance.receipt, message.acceptance.signed)], at=now)
-        numbers = receipt_store.add(transaction, [(each.receipt, each.signed) for each in fresh], at=now)
         for each in fresh:
             if each.status is not None:
                 outbox.add(transaction, each.status)
         if added and isinstance(message.envelope.value.message, StatusMessage):
             _note_status(transaction, message, message.envelope.value.message, now)
-        repeated = [code for code in message.codes if code not in added]
-        numbers += [_number(transaction, message.message_id, code) for code in repeated]
-        entry, lane = message.entry, message.lane
-        reports.add_outcome(transaction, entry.entry, entry.lease, OutcomeKind.CONSIGNED, lane=lane, receipts=numbers)
-        # A hub that offers it again may have been restored: then it lacks what was attested of it later, too.
-        attested = receipt_store.handed_over(transaction, message.message_id, repeated)
-        reports.add_receipts(transaction, attested, lane=lane)
+        # What was attested before this node was put back to a backup comes first, and so answers for its event. Then
+        # the hub's word for the message, which every later look at it rests on.
+        before = [*((held.receipt, held.signed) for held in message.attested)]
+        before.append((message.acceptance.receipt, message.acceptance.signed))
+        return _Entered(message, before, fresh, added)
+
+
+def _report(transaction: Transaction, entered: _Entered, numbers: list[int]) -> None:
+    """Queue what the hub is to be told of a message on record, whose receipts are kept under `numbers`."""
+    message = entered.message
+    repeated = [code for code in message.codes if code not in entered.added]
+    answered = numbers[len(entered.before) :] + [_number(transaction, message.message_id, code) for code in repeated]
+    entry, lane = message.entry, message.lane
+    reports.add_outcome(transaction, entry.entry, entry.lease, OutcomeKind.CONSIGNED, lane=lane, receipts=answered)
+    # A hub that offers it again may have been restored: then it lacks what was attested of it later, too.
+    attested = receipt_store.handed_over(transaction, message.message_id, repeated)
+    reports.add_receipts(transaction, attested, lane=lane)
 
 
 def _receipt(message: Arrived, code: AgencyCode, now: datetime) -> Receipt:
