@@ -22,6 +22,7 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.outbox import OutboxEntry
 from node.usecases.addressing import codes_of
+from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Arrived
 from node.usecases.own_statuses import Occasion, own_status
@@ -84,6 +85,7 @@ class Consigning:
         database: Database,
         blobs: BlobStore,
         identity: NodeIdentity,
+        envelopes: EnvelopesRead,
         wakeups: Wakeups,
         *,
         clock: Clock,
@@ -93,6 +95,7 @@ class Consigning:
         self._database = database
         self._blobs = blobs
         self._identity = identity
+        self._envelopes = envelopes
         self._wakeups = wakeups
         self._clock = clock
         self._hold = hold
@@ -120,6 +123,9 @@ class Consigning:
                 _report(transaction, each, [next(numbers) for _ in each.receipts])
 
         await self._database.write(enter)
+        for arrival in arrivals:
+            envelope = arrival.message.envelope
+            self._envelopes.note(envelope.message_id, envelope.value, length=len(envelope.data))
         # The agency's software first: it waits for the document, nobody for the rest.
         for work in (Work.HANDOVER, Work.REPORTING, Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)

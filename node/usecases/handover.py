@@ -15,10 +15,11 @@ from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
 from node.store.verdicts import GuardVerdict
 from node.usecases.adapter_calls import AdapterCalls, Connected
+from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.guarding import Guards, outcome_of
 from runtime.database import Database
 from schemas.codes import AgencyCode
-from schemas.envelope import Sha256Hex
+from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Rejected
 from schemas.limits import MIB
 from schemas.message import Document
@@ -95,9 +96,17 @@ class HandingOver:
     """
 
     def __init__(
-        self, database: Database, route: AdapterRoute, guards: Guards, calls: AdapterCalls, *, timeout: float
+        self,
+        database: Database,
+        envelopes: EnvelopesRead,
+        route: AdapterRoute,
+        guards: Guards,
+        calls: AdapterCalls,
+        *,
+        timeout: float,
     ) -> None:
         self._database = database
+        self._envelopes = envelopes
         self._route = route
         self._guards = guards
         self._calls = calls
@@ -109,7 +118,18 @@ class HandingOver:
         Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
         """
         found = await self._database.read(partial(_recorded_together, rows=rows))
-        return await asyncio.to_thread(lambda: {row: _opened(row, *each) for row, each in found.items()})
+        if all(self._envelopes.of(row.message_id) for row in found):
+            return self._opened(found)
+        return await asyncio.to_thread(self._opened, found)
+
+    def _opened(self, found: Mapping[ReadyHandover, _Recorded]) -> dict[ReadyHandover, Opened]:
+        """Work for a thread, where envelopes are to be read again."""
+        opened: dict[ReadyHandover, Opened] = {}
+        for row, (described, stored, missing) in found.items():
+            known = self._envelopes.of(row.message_id)
+            delivery = None if stored is None else delivery_of(stored, missing, row, known=known)
+            opened[row] = Opened(described, delivery)
+        return opened
 
     async def attempt(self, row: ReadyHandover, opened: Opened) -> Attempt:
         """Hand a message over once. What an adapter raises, or takes too long for, is for later."""
@@ -152,12 +172,6 @@ def _recorded_together(transaction: Transaction, rows: Sequence[ReadyHandover]) 
     return found
 
 
-def _opened(
-    row: ReadyHandover, described: DescribedMessage, stored: StoredMessage | None, missing: tuple[Sha256Hex, ...]
-) -> Opened:
-    return Opened(described, None if stored is None else delivery_of(stored, missing, row))
-
-
 def recorded(transaction: Transaction, row: ReadyHandover) -> _Recorded:
     """The message, and which of those that it speaks of never came for this agency."""
     described = inbox.described(transaction, row.message_id)
@@ -168,9 +182,14 @@ def recorded(transaction: Transaction, row: ReadyHandover) -> _Recorded:
     return described, stored, missing
 
 
-def delivery_of(stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover) -> Delivery:
-    """The message as an adapter sees it. Its bytes were verified when they came; the record holds no others."""
-    envelope = read_envelope(parse_envelope(stored.sealed))
+def delivery_of(
+    stored: StoredMessage, missing: tuple[Sha256Hex, ...], row: ReadyHandover, *, known: Envelope | None = None
+) -> Delivery:
+    """The message as an adapter sees it. Its bytes were verified when they came; the record holds no others.
+
+    `known`: its envelope, if that was read before.
+    """
+    envelope = known or read_envelope(parse_envelope(stored.sealed))
     return Delivery(
         key=DeliveryKey(row.message_id, row.code),
         message=envelope.message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
@@ -18,6 +18,7 @@ from node.usecases.continuity import Continuity
 from node.usecases.deadlines import Deadlines
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
+from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.guarding import Guards
 from node.usecases.handover import AdapterRoute, HandingOver
 from node.usecases.handover_ending import Endings
@@ -81,6 +82,7 @@ class ExchangeParts:
     settings: ExchangeSettings
     clock: Clock
     chance: Random
+    envelopes: EnvelopesRead = field(default_factory=EnvelopesRead)
 
 
 def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact) -> Mapping[str, Service]:
@@ -189,6 +191,7 @@ def intake_of(parts: ExchangeParts) -> Intake:
             parts.database,
             parts.blobs,
             parts.identity,
+            parts.envelopes,
             parts.wakeups,
             clock=parts.clock,
             hold=timedelta(seconds=parts.settings.handover.hold),
@@ -234,7 +237,7 @@ def _handover(parts: ExchangeParts) -> Pool[Run]:
     settings = parts.settings.handover
     queue = InboxQueue(
         parts.database,
-        HandingOver(parts.database, parts.route, parts.guards, parts.calls, timeout=settings.timeout),
+        HandingOver(parts.database, parts.envelopes, parts.route, parts.guards, parts.calls, timeout=settings.timeout),
         HandoverRecord(
             parts.database,
             Endings(parts.identity),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
-from adapters.sdk import Accepted, Delivery, Outcome
+from adapters.sdk import Accepted, Delivery, Later, Outcome
 from node.store import inbox
 from node.store.handovers import ReadyHandover
 from node.store.metadata import Transaction
@@ -20,9 +21,10 @@ from node.workers.runs import LONGEST_RUN, RUN_SECONDS, Paces, runs_of
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
+from schemas.travel import parse_envelope
 from tests.node.core.asking import arrives, handed
 from tests.node.core.hub_simulator import HubSimulator
-from tests.node.core.node_under_test import Node
+from tests.node.core.node_under_test import Node, eventually
 from tests.node.core.world import G22, H23, H23_12, World, document, envelope
 from tests.services.columns import ON_SQLITE, engines
 
@@ -137,6 +139,35 @@ async def test_a_fault_of_ours_with_one_message_stops_no_other_of_its_run(
             await handed(node, name, HandoverState.HANDED_OVER)
     assert failed
     assert sorted(key.message_id for key in node.adapter.keys) == sorted(names)
+
+
+@ON_SQLITE
+async def test_what_was_just_verified_is_not_read_once_more(
+    node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Software gets the same from a document that has just come, not read since, and from the record's bytes."""
+    read: list[bytes] = []
+
+    def noted(data: bytes) -> Any:
+        read.append(data)
+        return parse_envelope(data)
+
+    monkeypatch.setattr("node.usecases.handover.parse_envelope", noted)
+    sealed = world.sealed(envelope(document(G22, H23)))
+    hub.deliver(sealed.data, [H23])
+
+    async def not_now(_delivery: Delivery) -> Outcome:
+        return Later("Not now.")
+
+    node.adapter.answer = not_now
+    async with node.running("receiver", "handover"):
+        await eventually(lambda: bool(node.adapter.deliveries))
+    assert not read
+    node.adapter.answer = None
+    async with node.running("handover"):
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    assert read == [sealed.data]
+    assert node.adapter.deliveries[0] == node.adapter.deliveries[-1]
 
 
 def _row(number: int, code: AgencyCode = H23, lane: int = LANES - 1, *, is_bulk: bool = False) -> ReadyHandover:
