@@ -78,6 +78,7 @@ _FINISH = (
         **{name: bindparam(f"with_{name}") for name in NO_TROUBLE},
     )
 )
+_FINISH_GUARDED = Prepared(_FINISH.values(verdicts=bindparam("of_round")))
 _FINISH_UNGUARDED = Prepared(_FINISH)
 
 
@@ -222,7 +223,7 @@ def finish(
     """
     ended = {"of_message": message_id, "of_code": code, "as_state": state, "at": at} | _noted(trouble)
     if verdicts:
-        changed = transaction.execute(_FINISH.values(**round_values(verdicts)), ended).rowcount
+        changed = _FINISH_GUARDED.run(transaction, {**ended, "of_round": verdicts})
     else:
         changed = _FINISH_UNGUARDED.run(transaction, ended)
     if not changed:
