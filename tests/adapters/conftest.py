@@ -67,6 +67,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_well(adapter: Filedrop) -> None:
+    """Wait until the adapter says that it is well: it does so when a look at out/ has ended."""
+    async with asyncio.timeout(60):
+        while not (await adapter.health()).ok:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> NodeSimulator:
     return NodeSimulator(tmp_path / "outbox")

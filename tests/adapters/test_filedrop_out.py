@@ -15,7 +15,7 @@ from adapters.sdk import Submission
 from schemas.errors import Rejected, Unavailable
 from schemas.message import Document, StatusMessage
 from tests.adapters.classic import classic, classic_bytes
-from tests.adapters.conftest import META, Drop, until
+from tests.adapters.conftest import META, Drop, until, until_well
 from tests.adapters.simulator import NOW, NodeSimulator
 from tests.schemas.samples import STATUS
 
@@ -302,7 +302,7 @@ async def test_run_outlives_a_folder_that_is_away(node: NodeSimulator, tmp_path:
     (tmp_path / "away").rename(out)
     (out / "6111.edxml").write_bytes(classic({}))
     await until(lambda: node.message_count() == 1)
-    assert (await adapter.health()).ok
+    await until_well(adapter)
     stop.set()
     await running
     await adapter.close()

@@ -15,7 +15,7 @@ from adapters.sdk import Accepted, Later
 from schemas.errors import CongvanError
 from schemas.message import Document
 from tests.adapters.classic import classic
-from tests.adapters.conftest import Drop, until
+from tests.adapters.conftest import Drop, until, until_well
 from tests.adapters.share import Share
 from tests.adapters.simulator import NodeSimulator
 from tests.adapters.test_filedrop_in import FILES, delivery_of
@@ -97,7 +97,7 @@ async def test_a_share_that_is_away_at_the_start_is_waited_for(node: NodeSimulat
     put(drop, "a.edxml")
     await until(lambda: node.message_count() == 1)
     assert await adapter.deliver(delivery) == Accepted()
-    assert (await adapter.health()).ok
+    await until_well(adapter)
     stop.set()
     await running
     await adapter.close()

@@ -114,6 +114,17 @@ async def test_a_person_answers_for_a_mark_of_secrecy(guarded: Api) -> None:
     assert (await outbox_row(guarded.node, answer["message_id"])).override == Override(**WHO)
 
 
+async def test_nobody_answers_for_a_level_of_secrecy(guarded: Api) -> None:
+    """What the metadata mark as a state secret goes by no override, neither as a document nor in an update of one."""
+    level = {"secrecy": "Mật"}
+    status, answer = await guarded.submit(metadata=METADATA | level, override=WHO)
+    assert (status, answer["code"]) == (422, "state-secret")
+    original = await sent(guarded)
+    order = {"reason": "Sửa", "metadata": level, "override": WHO}
+    status, answer = await guarded.ask("POST", f"/v1/documents/{original}/update", body=order, key="u")
+    assert (status, answer["code"]) == (422, "state-secret")
+
+
 async def test_a_person_answers_for_a_classic_file_and_for_an_update(guarded: Api) -> None:
     """The same holds for a classic file, by its query, and for an update that brings a mark, in its JSON."""
     content = classic({}, subject=MARKED["subject"], sender=Organ(organ_id=H23), recipients=(Organ(organ_id=G22),))
