@@ -66,6 +66,9 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="KINDS",
         help=f"how the agencies' software is joined to the nodes, shared out in turn (default: {','.join(Kind)})",
     )
+    parser.add_argument(
+        "--isolated", action="store_true", help="give each adapter a process of its own; these are killed as well"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="make logs and journals in DIR and leave them there")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     return parser.parse_args(arguments)
@@ -94,6 +97,7 @@ def main() -> int:
         patience=options.patience,
         column=options.column,
         kinds=options.adapters,
+        isolated=options.isolated,
     )
     kept = nullcontext(str(options.keep)) if options.keep else tempfile.TemporaryDirectory(prefix="congvan-crash-")
     with kept as name:
@@ -122,7 +126,8 @@ async def crash(options: Options, folder: Path) -> Verdict:
         def progress(dropped: int, came: int) -> None:
             bar.update(task, completed=dropped, description=f"documents ({came} items came out)")
 
-        async with CrashSite(folder, volume(options.documents, options.seed), options.column, options.kinds) as site:
+        size = volume(options.documents, options.seed)
+        async with CrashSite(folder, size, options.column, options.kinds, options.isolated) as site:
             run = Run(options, folder, progress)
             verdict = await run.run(site)
             for item in (*verdict.lost, *verdict.twice)[:_TOLD]:

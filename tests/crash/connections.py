@@ -64,17 +64,17 @@ def shared_out(kinds: Sequence[Kind]) -> dict[str, tuple[Kind, ...]]:
     return {code: tuple(own) for code, own in shared.items()}
 
 
-def connect(folder: Path, code: str, kinds: Sequence[Kind]) -> tuple[Access, ...]:
+def connect(folder: Path, code: str, kinds: Sequence[Kind], *, isolated: bool) -> tuple[Access, ...]:
     """Join the software of `code` to its node, whose `folder` is set up, by `kinds`.
 
     The first takes what comes, each further one what comes from one of the other agencies. The first that can sends; if
-    none can, there is a filedrop that gets nothing.
+    none can, there is a filedrop that gets nothing. `isolated`: each has a process of its own.
     """
     accesses = [_access(folder, kind, _host(code, place)) for place, kind in enumerate(kinds)]
     tables = []
     for place, access in enumerate(accesses):
         rules = f"senders = [{json.dumps(_others(code)[place - 1])}]\n" if place else ""
-        tables.append(_table(folder, code, access) + rules)
+        tables.append(_table(folder, code, access) + rules + ("process = true\n" if isolated else ""))
     if all(kind is Kind.WEBHOOK for kind in kinds):
         accesses.insert(0, Access(kind=Kind.FILEDROP))
         tables.append(_table(folder, code, accesses[0]) + "codes = []\n")

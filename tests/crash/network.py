@@ -102,6 +102,8 @@ class Line:
             if not self._flowing.is_set():
                 self.held += 1
             await self._flowing.wait()
+            if not connection.stands:
+                return  # it was ended while this chunk was held up
             carried += len(chunk)
             if self.cut_after is not None and carried >= self.cut_after:
                 # Part of the chunk goes through: the cut is in the middle of something.

@@ -15,9 +15,9 @@ from schemas.times import TimestampText
 from tests.adapters.classic import classic_bytes
 from tests.crash.load import Letter, attachments, document_id_of
 
-#: Of what a clerk writes at a desk no byte may depend on when it is written once more.
+#: The same whenever it is written: a vxp adapter knows what it had before by its bytes.
 _WRITTEN: Final = datetime(2026, 11, 22, 2, tzinfo=UTC)
-#: Why a letter is returned, a mistaken one taken back, and so on.
+#: Why a letter is returned, and why one is taken back, replaced or updated.
 REASON: Final = "Không thuộc thẩm quyền"
 _BUSINESS_REASON: Final = "Ban hành nhầm"
 

@@ -69,8 +69,6 @@ class Receiver:
         hang: float,
     ) -> None:
         self.code = code
-        #: How often what was kept came again, which it may.
-        self.repeats = 0
         self._listen = listen
         self._secret = secret
         self._ledger = ledger
@@ -147,7 +145,6 @@ class Receiver:
                 await asyncio.sleep(self._hang)
         pushed = json.loads(body)
         if pushed["key"] in self._ledger.taken:
-            self.repeats += 1
             return self._answer(pushed["key"])
         try:
             digests = [await self._digest(one["url"]) for one in pushed["attachments"]]

@@ -45,6 +45,7 @@ class Options:
     patience: float = 300.0
     column: Column = Column.EMBEDDED
     kinds: Sequence[Kind] = tuple(Kind)
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,8 @@ class Run:
                 group.create_task(self._strike(site, fault))
 
     def _schedule(self) -> list[Fault]:
-        return schedule(self.options.faults, self.options.documents, NODES, self.options.seed, self.options.column)
+        asked = self.options
+        return schedule(asked.faults, asked.documents, NODES, asked.seed, asked.column, isolated=asked.isolated)
 
     async def _strike(self, site: CrashSite, fault: Fault) -> None:
         async with self._moved:

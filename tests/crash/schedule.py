@@ -38,6 +38,7 @@ class FaultKind(StrEnum):
     KILL_PROCESS = "kill -9 of one process"
     KILL_BROKER = "kill -9 of the broker"
     KILL_STORAGE = "kill -9 of the storage"
+    KILL_ADAPTER = "kill -9 of an adapter's process"
 
 
 #: How often each kind is drawn, once every kind has had its turn.
@@ -61,7 +62,9 @@ _OF_SERVERS: Final = {
 }
 #: By column; those of servers come first, so that a short run of the distributed column has them.
 WEIGHTS: Final = {Column.EMBEDDED: _EMBEDDED, Column.DISTRIBUTED: _OF_SERVERS | _EMBEDDED}
-_OF_THE_NETWORK: Final = {FaultKind.REFUSE, FaultKind.DROP, FaultKind.RESET, FaultKind.STALL, FaultKind.CUT}
+_OF_NODES: Final = {
+    FaultKind.REFUSE, FaultKind.DROP, FaultKind.RESET, FaultKind.STALL, FaultKind.CUT, FaultKind.KILL_ADAPTER,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +89,21 @@ class Fault:
 
 
 def schedule(
-    faults: int, documents: int, nodes: Sequence[str], seed: int, column: Column = Column.EMBEDDED
+    faults: int,
+    documents: int,
+    nodes: Sequence[str],
+    seed: int,
+    column: Column = Column.EMBEDDED,
+    *,
+    isolated: bool = False,
 ) -> list[Fault]:
     """`faults` faults between the first letters and the last, in order; every kind of the column occurs if there are
     enough.
 
-    `nodes` are the names of the nodes' programs.
+    `nodes` are the names of the nodes' programs; `isolated`: their adapters have processes, which are killed too.
     """
     chance = random.Random(f"faults {seed}")
-    weights = WEIGHTS[column]
+    weights = WEIGHTS[column] | ({FaultKind.KILL_ADAPTER: 30} if isolated else {})
     kinds = list(weights)[:faults]
     kinds += chance.choices(list(weights), weights=list(weights.values()), k=faults - len(kinds))
     chance.shuffle(kinds)
@@ -104,12 +113,12 @@ def schedule(
 
 def _fault(kind: FaultKind, at: int, nodes: Sequence[str], chance: random.Random) -> Fault:
     anyone = (HUB, *nodes)
-    target = chance.choice(nodes if kind in _OF_THE_NETWORK else anyone)
+    target = chance.choice(nodes if kind in _OF_NODES else anyone)
     delay = chance.uniform(0, 2)
     match kind:
         case FaultKind.KILL:
             return Fault(kind, target, at, delay, chance.uniform(0.05, 2))
-        case FaultKind.DROP | FaultKind.RESET:
+        case FaultKind.DROP | FaultKind.RESET | FaultKind.KILL_ADAPTER:
             return Fault(kind, target, at, delay, 0)
         case FaultKind.REFUSE | FaultKind.STALL:
             return Fault(kind, target, at, delay, chance.uniform(0.5, 6))

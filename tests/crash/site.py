@@ -70,13 +70,15 @@ SETTINGS = {
 class CrashSite:
     """The programs in `folder`, whose attachments come to `volume` bytes; set up and running within `async with`.
 
-    `kinds` are the adapters, shared out among the nodes; `accesses` what each agency's software connects by.
+    `kinds` are the adapters, shared out among the nodes, each in a process of its own if `isolated`; `accesses` what
+    each agency's software connects by.
     """
 
     folder: Path
     volume: int
     column: Column = Column.EMBEDDED
     kinds: Sequence[Kind] = tuple(Kind)
+    isolated: bool = False
     accesses: dict[str, tuple[Access, ...]] = field(init=False, default_factory=dict)
     site: Site = field(init=False)
     supervisor: Supervisor = field(init=False)
@@ -116,7 +118,7 @@ class CrashSite:
             stack.push_async_callback(self.site.stop)
             await self.site.set_up()
             for code, kinds in shared_out(self.kinds).items():
-                self.accesses[code] = connect(self.site.node_folder(code), code, kinds)
+                self.accesses[code] = connect(self.site.node_folder(code), code, kinds, isolated=self.isolated)
             for line in self.lines.values():
                 line.target = self.site.port
             self.supervisor = await stack.enter_async_context(Supervisor(self.site.programs, self._explains_end))
@@ -144,7 +146,7 @@ class CrashSite:
         match fault.kind:
             case FaultKind.KILL:
                 return await self.supervisor.kill(fault.target, pause=fault.seconds)
-            case FaultKind.KILL_PROCESS:
+            case FaultKind.KILL_PROCESS | FaultKind.KILL_ADAPTER:
                 return self.supervisor.kill_child(fault.target)
             case FaultKind.KILL_DATABASE | FaultKind.KILL_BROKER | FaultKind.WIPE_BROKER | FaultKind.KILL_STORAGE if (
                 self.servers

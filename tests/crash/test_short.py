@@ -60,7 +60,15 @@ def test_a_run_of_the_distributed_column_strikes_its_servers_first() -> None:
     of_short = {fault.kind for fault in schedule(3, 15, NODES, 1, Column.DISTRIBUTED)}
     assert of_short == {FaultKind.KILL_DATABASE, FaultKind.WIPE_BROKER, FaultKind.KILL_PROCESS}
     kinds = WEIGHTS[Column.DISTRIBUTED]
-    assert {fault.kind for fault in schedule(len(kinds), 15, NODES, 1, Column.DISTRIBUTED)} == set(FaultKind)
+    every = {fault.kind for fault in schedule(len(kinds), 15, NODES, 1, Column.DISTRIBUTED)}
+    assert every == set(FaultKind) - {FaultKind.KILL_ADAPTER}
+
+
+def test_adapters_of_processes_of_their_own_are_killed() -> None:
+    """With adapters in processes these are struck too, at nodes alone."""
+    struck = [one.target for one in schedule(60, 100, NODES, 1, isolated=True) if one.kind is FaultKind.KILL_ADAPTER]
+    assert struck
+    assert set(struck) <= set(NODES)
 
 
 def test_the_same_seed_is_the_same_run() -> None:

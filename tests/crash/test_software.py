@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -36,7 +36,7 @@ SECRET = b"sixteen bytes at least"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Journal(tmp_path / "journal") as journal:
         yield Ledger(tmp_path / "journal", journal)
 
@@ -224,7 +224,6 @@ async def test_a_server_keeps_what_is_genuine_once(ledger: Ledger) -> None:
         assert [await push(url) for _ in range(2)] == [204, 204]
         assert [await push(url, RETURNED) for _ in range(2)] == [422, 422]
         assert [event.name for event in await receiver.look() if isinstance(event, Arrival)] == ["m7-H23", "m8-H23"]
-        assert receiver.repeats == 2
 
 
 @pytest.mark.parametrize(
