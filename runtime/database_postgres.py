@@ -56,6 +56,9 @@ _CONNECT_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 60.0
 _READ_SECONDS: Final = 600.0
 _OUTCOME_SECONDS: Final = 15.0
+#: Seconds that a commit may take: less than a statement, at whose end the driver would have the server cancel it. A
+#: commit that waits for a synchronous standby is not undone by that: it is made without the standby, and seen by all.
+_COMMIT_SECONDS: Final = 50.0
 
 #: Seconds that the server may leave the connection of a held lock without an answer, and between two looks at it.
 _LOCK_SECONDS: Final = 10.0
@@ -233,11 +236,14 @@ class PostgresDatabase(Database):
 
         async with self._writer.connect() as connection:
             answers = await connection.run_sync(run)
+            giving_up = asyncio.get_running_loop().call_later(_COMMIT_SECONDS, _leaving(connection))
             try:
                 await connection.commit()
             except DRIVER_ERRORS as error:
                 if answers.number is None or not is_lost(error) or not await self._was_committed(answers.number, error):
                     raise
+            finally:
+                giving_up.cancel()
         return answers.values
 
     async def _was_committed(self, number: str, lost: Exception) -> bool:
@@ -282,6 +288,14 @@ class PostgresDatabase(Database):
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+def _leaving(connection: AsyncConnection) -> Callable[[], None]:
+    """Ends a connection without a word to the server, which goes on with what it does."""
+    assert connection.sync_connection is not None  # noqa: S101 - it is open
+    driver: Any = connection.sync_connection.connection.driver_connection
+    leave: Callable[[], None] = driver.terminate
+    return leave
 
 
 async def _locked(engine: AsyncEngine, lock: str) -> tuple[AsyncConnection, bool]:

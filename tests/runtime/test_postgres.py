@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,40 @@ async def test_a_commit_whose_answer_was_lost_is_settled(
         assert await database.write(one_more) == 1
         assert lost == 1
         assert await database.read(count) == 1
+
+
+async def test_nothing_counts_as_written_that_its_standby_has_not(
+    place: PostgresAddress, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a synchronous standby is away no write succeeds, however long it waits, and nobody reads it; then it is."""
+    async with asyncio.timeout(60), open_database(place) as database, open_database(place) as reader:
+
+        async def reads(wanted: object, question: Callable[[Connection], object]) -> None:
+            while await reader.read(question) != wanted:  # noqa: ASYNC110 - the server knows
+                await asyncio.sleep(0.05)
+
+        await database.write(metadata.create_all)
+        monkeypatch.setattr(database_postgres, "_COMMIT_SECONDS", 1.0)
+        monkeypatch.setattr(database_postgres, "_OUTCOME_SECONDS", 1.0)
+        with _standby_awaited(postgres):
+            await reads("nobody", lambda connection: connection.scalar(text("SHOW synchronous_standby_names")))
+            with pytest.raises(Unavailable) as caught:
+                await database.write(one_more)
+            assert caught.value.code == "database-outcome-unknown"
+            assert await reader.read(count) == 0
+        await reads(1, count)
+
+
+@contextmanager
+def _standby_awaited(postgres: PostgresServer) -> Iterator[None]:
+    """Inside, the server waits for a standby that does not exist."""
+    try:
+        postgres.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        postgres.sql("SELECT pg_reload_conf()")
+        yield
+    finally:
+        postgres.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        postgres.sql("SELECT pg_reload_conf()")
 
 
 async def test_a_change_of_the_schema_stops_no_traffic(place: PostgresAddress, monkeypatch: pytest.MonkeyPatch) -> None:
