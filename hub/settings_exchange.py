@@ -78,7 +78,7 @@ class MailboxSettings(Settings):
     wait_seconds: float = Field(60.0, gt=0, le=600)
     """The longest time that one request may wait for something to come."""
     recheck_seconds: float = Field(2.0, gt=0, le=60)
-    """How often a waiting request looks into the database by itself: the longest delay when a wake-up is lost."""
+    """How often the database is looked through for all who wait: the longest delay when a wake-up is lost."""
     waiting: int = Field(8, ge=1, le=1000)
     """How many requests of one connection may wait at a time."""
     entries: int = Field(200, ge=1, le=5000)

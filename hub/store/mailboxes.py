@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Select, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, insert, or_, select, update
 
+from hub.store.directory_tables import connections
 from hub.store.exchange_tables import mailbox_entries
 from hub.store.metadata import Transaction
 from runtime.prepared import Prepared
@@ -103,10 +104,10 @@ class ForwardedReceipt:
     weight: int
 
 
-def _available() -> Select[int, int, int, str]:
+def _available(connection: ColumnElement[str]) -> Select[int, int, int, str]:
     at = bindparam("at", type_=_entries.available_at.type)
     return select(_entries.entry, _entries.weight, _entries.lapses, _entries.lease).where(
-        _entries.connection == bindparam("of_connection"),
+        _entries.connection == connection,
         _entries.open,
         _entries.lane <= bindparam("last_lane"),
         or_(_entries.available_at <= at, _entries.available_at > bindparam("furthest", type_=at.type)),
@@ -115,8 +116,13 @@ def _available() -> Select[int, int, int, str]:
 
 
 # What every request of a node needs is built once: to build a statement costs four times what it costs to run it.
-_AVAILABLE = Prepared(_available().order_by(_entries.lane, _entries.entry).limit(bindparam("most")))
-_ANY_AVAILABLE = Prepared(_available().with_only_columns(_entries.entry).limit(1))
+_OF_ONE = _available(bindparam("of_connection"))
+_AVAILABLE = Prepared(_OF_ONE.order_by(_entries.lane, _entries.entry).limit(bindparam("most")))
+_ANY_AVAILABLE = Prepared(_OF_ONE.with_only_columns(_entries.entry).limit(1))
+_WAITING_AMONG = select(connections.c.connection).where(
+    connections.c.connection.in_(bindparam("among", expanding=True)),
+    _available(connections.c.connection).correlate(connections).exists(),
+)
 _LEASE = (
     update(mailbox_entries)
     .where(_entries.entry.in_(bindparam("picked", expanding=True)))
@@ -149,6 +155,12 @@ def waits(
 ) -> bool:
     """True if `lease` would find something."""
     return _ANY_AVAILABLE.scalar(transaction, _asked(connection, at, furthest, last_lane)) is not None
+
+
+def waiting(transaction: Transaction, among: Collection[str], *, at: datetime, furthest: timedelta) -> frozenset[str]:
+    """Those of the connections `among` for which `lease` would find something."""
+    asked = {"among": list(among), "at": at, "furthest": at + furthest, "last_lane": EVERY_LANE}
+    return frozenset(transaction.scalars(_WAITING_AMONG, asked))
 
 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,13 +17,14 @@ from hub.store.mailboxes import Leased, LeaseTerms
 from hub.store.marks import Marks
 from hub.store.metadata import Transaction
 from hub.usecases.lanes import EXPRESS_LANE
+from hub.usecases.lookout import Lookout, Waiter
 from hub.usecases.meters import Meters
 from hub.usecases.places import Places
 from hub.usecases.waking import mailbox_of
 from hub.usecases.watch import Watch
 from runtime.clock import Clock
 from runtime.database import Database
-from runtime.wakeups import Wakeups, wait_for_event
+from runtime.wakeups import Wakeups
 
 HandedOut: TypeAlias = WaitingEnvelope | WaitingReceipt
 
@@ -65,6 +66,7 @@ class Mailbox:
         self._settings = settings
         self._stop = stop
         self._places = Places(settings.waiting, "requests to the mailbox")
+        self._lookout = Lookout(self._waiting, seen=watch.fetched, every=settings.recheck_seconds)
 
     async def fetch(
         self,
@@ -85,7 +87,11 @@ class Mailbox:
         end = now() + min(wait, self._settings.wait_seconds)
         last_lane = EXPRESS_LANE if express else mailboxes.EVERY_LANE
         woken = False
-        with self._places.take(connection), self._wakeups.listen(mailbox_of(connection)) as event:
+        with (
+            self._places.take(connection),
+            self._wakeups.listen(mailbox_of(connection)) as event,
+            self._lookout.waiting(waiter := Waiter(connection, event, listening)),
+        ):
             while True:
                 self._watch.fetched(connection)
                 # Registered first, then looked: what comes from now on sets the event.
@@ -98,7 +104,7 @@ class Mailbox:
                 left = end - now()
                 if left <= 0 or self._stop.is_set() or not listening():
                     return await self._batch(connection, "", Leased((), self._clock()))
-                woken = await wait_for_event(event, min(left, self._settings.recheck_seconds))
+                woken = await self._lookout.wait(waiter, left)
 
     async def take(self, connection: str, *, limit: int) -> Batch:
         """Lease up to `limit` entries of what waits now; perhaps there are none."""
@@ -118,6 +124,10 @@ class Mailbox:
         return await self._database.read(
             partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=furthest, last_lane=last_lane)
         )
+
+    async def _waiting(self, among: Collection[str]) -> Collection[str]:
+        furthest = self._settings.furthest
+        return await self._database.read(partial(mailboxes.waiting, among=among, at=self._clock(), furthest=furthest))
 
     async def _lease(self, connection: str, limit: int, last_lane: int) -> Batch:
         terms = LeaseTerms(
