@@ -66,16 +66,19 @@ def read_agency_file(lines: Iterable[str]) -> Iterator[FileRow | RowFault]:
     csv.field_size_limit(_LONGEST_FIELD)
     rows = csv.reader(each, delimiter=separator, strict=True)
     while True:
+        # Where the row begins: a quotation mark that nobody closed takes lines with it, and is to be found there.
+        line = rows.line_num + 2
         try:
             fields = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            mend = "Write a quotation mark inside quoted text twice."
-            yield RowFault(rows.line_num + 1, "", "csv-malformed", f"The row is no CSV: {error}.", mend)
+            mend = "Close each quotation mark, and write one inside quoted text twice."
+            ended = f" up to line {rows.line_num + 1}" if rows.line_num + 1 > line else ""
+            yield RowFault(line, "", "csv-malformed", f"The row{ended} is no CSV: {error}.", mend)
             continue
         if any(field.strip() for field in fields):
-            yield _row(rows.line_num + 1, names, fields)
+            yield _row(line, names, fields)
 
 
 def _require_columns(names: Sequence[str]) -> None:

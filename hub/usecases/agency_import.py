@@ -127,7 +127,8 @@ class AgencyImport:
 def _found(transaction: Transaction, rows: Iterable[FileRow | RowFault], own: set[str]) -> AgencyRows:
     readable = [row for row in rows if isinstance(row, FileRow)]
     codes = [code.value for row in readable for code in (row.code, *row.older_codes)]
-    ids = {row.connection or row.code.value for row in readable}
+    # No database can be asked for every text; what is not asked for is unknown.
+    ids = {name for row in readable if (name := row.connection or row.code.value).isprintable()}
     return agency_rows.find(transaction, codes, ids - own)
 
 

@@ -92,7 +92,9 @@ async def test_each_bad_row_is_named_and_nothing_is_imported(office: Foundation)
         "H31,retired,,\n"
         "H14,has a connection,,\n"
         "H45,one,field,too,many\n"
-        'H46,"open\n'
+        "H46,no such name of a connection,,no\0body\n"
+        'H47,"open\n'
+        "H48,taken along\n"
     )
     done = await office.agency_import.carry_out(bad, actor="test")
     assert [(fault.line, fault.rule) for fault in done.plan.faults] == [
@@ -105,7 +107,8 @@ async def test_each_bad_row_is_named_and_nothing_is_imported(office: Foundation)
         (9, "agency-retired"),
         (10, "connection-exists"),
         (11, "csv-fields"),
-        (12, "csv-malformed"),
+        (12, "connection-unknown"),
+        (13, "csv-malformed"),
     ]
     assert all(fault.mend for fault in done.plan.faults)
     assert done.version is None
