@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -46,25 +47,33 @@ class Database(ABC):
 
     def __init__(self, writers: int = 1) -> None:
         self._writers = writers
-        self._waiting: asyncio.Queue[_Write] = asyncio.Queue()
+        self._urgent: deque[_Write] = deque()
+        self._ordinary: deque[_Write] = deque()
+        #: One for each write in the two above.
+        self._waiting: asyncio.Queue[None] = asyncio.Queue()
+        self._went_first = False
         self._committing: list[asyncio.Task[None]] = []
 
     @abstractmethod
     async def read(self, question: Callable[[Connection], T]) -> T:
         """The answer of `question`, asked in one snapshot. It changes nothing."""
 
-    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True, urgent: bool = False) -> T:
         """Run `work` in a transaction and return its answer once that is committed and synced.
 
         What is not `durable` is committed, and not waited for at the disk: a power cut, or the death of a database
         server, may undo it. So it is for what nobody outside is told of as a fact, and what comes about again.
+
+        What is `urgent` waits for the transaction under way and for no other: it commits before those that waited, and
+        not in one with them.
 
         `work` may run more than once (when a neighbour in its group fails, each is run again alone; when it
         collides with another process), so it has no effects but its statements. If it raises, nothing of it is
         written and the error comes here. A caller that is cancelled while it waits does not stop the work.
         """
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(_Write(work, outcome, durable))
+        (self._urgent if urgent else self._ordinary).append(_Write(work, outcome, durable))
+        self._waiting.put_nowait(None)
         return await asyncio.shield(outcome)
 
     @abstractmethod
@@ -88,12 +97,22 @@ class Database(ABC):
 
     async def _commit_groups(self) -> None:
         while True:
-            group = [await self._waiting.get()]
-            while len(group) < GROUP and not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
+            await self._waiting.get()
+            group = self._next_group()
+            for _ in group[1:]:
+                self._waiting.get_nowait()
             await self._commit(group)
             for _ in group:
                 self._waiting.task_done()
+
+    def _next_group(self) -> list[_Write]:
+        """The urgent writes; all others when there are none, or when others let such a group go first just now."""
+        self._went_first = bool(self._urgent) and not (self._went_first and self._ordinary)
+        group: list[_Write] = []
+        for writes in (self._urgent,) if self._went_first else (self._ordinary, self._urgent):
+            while writes and len(group) < GROUP:
+                group.append(writes.popleft())
+        return group
 
     async def _commit(self, group: Sequence[_Write]) -> None:
         try:

@@ -21,6 +21,7 @@ from hub.store.receipts import NewReceipt
 from hub.store.submissions import Upload
 from hub.store.work import WorkKind
 from hub.usecases.judgement import Judged
+from hub.usecases.lanes import EXPRESS_LANE
 from hub.usecases.meters import Meters
 from hub.usecases.receipt_signer import ReceiptSigner
 from hub.usecases.routing import Route
@@ -110,7 +111,8 @@ class Acceptances:
         acknowledgement = await self._signer.sign(self._receipt(judged, new))
         # 3. All of it, or nothing.
         committed = await self._database.write(
-            lambda transaction: self._commit(transaction, judged, new, acknowledgement, attachments)
+            lambda transaction: self._commit(transaction, judged, new, acknowledgement, attachments),
+            urgent=new.lane == EXPRESS_LANE,
         )
         # 4. Whoever waits for it is woken; what was uploaded in vain is dropped.
         if committed.step is not None:

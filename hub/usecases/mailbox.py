@@ -141,7 +141,8 @@ class Mailbox:
             last_lane=last_lane,
         )
         # A lease that a power cut takes back harms nobody: its entries are offered again, as if it had lapsed.
-        leased = await self._database.write(partial(mailboxes.lease, connection=connection, terms=terms), durable=False)
+        lease = partial(mailboxes.lease, connection=connection, terms=terms)
+        leased = await self._database.write(lease, durable=False, urgent=last_lane == EXPRESS_LANE)
         self._meters.leases.inc(len(leased.entries))
         self._meters.lapses.inc(leased.lapsed)
         return await self._batch(connection, terms.token, leased)

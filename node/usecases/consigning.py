@@ -25,6 +25,7 @@ from node.usecases.addressing import codes_of
 from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Arrived
+from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.work import Work
@@ -122,7 +123,8 @@ class Consigning:
             for each in entered:
                 _report(transaction, each, [next(numbers) for _ in each.receipts])
 
-        await self._database.write(enter)
+        is_express = all(arrival.message.lane == EXPRESS_LANE for arrival in arrivals)
+        await self._database.write(enter, urgent=is_express)
         for arrival in arrivals:
             envelope = arrival.message.envelope
             self._envelopes.note(envelope.message_id, envelope.value, length=len(envelope.data))

@@ -29,6 +29,7 @@ from node.usecases.attachments import Attachments, KeptAttachment
 from node.usecases.directory import DirectoryCopy
 from node.usecases.guarding import Guards
 from node.usecases.identity import NodeIdentity
+from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
 from node.usecases.selection import require_selectable
@@ -201,7 +202,7 @@ class Submitter:
                 _add_companions(transaction, parts, entries)
             return known
 
-        known = await self._database.write(queue)
+        known = await self._database.write(queue, urgent=leader.message.lane == EXPRESS_LANE)
         if known is not None:
             return _repeated(known, submission.key, submission.fingerprint)
         self._wakeups.wake(Work.SENDING)

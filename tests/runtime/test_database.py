@@ -57,6 +57,32 @@ async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: py
     assert len(groups) <= 3
 
 
+async def test_an_urgent_write_goes_before_those_that_wait(database: Database) -> None:
+    """It commits before what waited longer; then the others have their turn, however many urgent ones come."""
+    order: list[str] = []
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def wrote(name: str, *, urgent: bool = False) -> None:
+        await database.write(lambda connection: connection.execute(add(name)).rowcount, urgent=urgent)
+        order.append(name)
+        if name == "urgent":
+            await wrote("urgent too", urgent=True)
+
+    def slow(connection: Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        if connection.dialect.name == "sqlite":
+            go_on.wait(30)
+
+    under_way = asyncio.create_task(database.write(slow))
+    await begun.wait()
+    waiting = [asyncio.create_task(wrote(name, urgent=name == "urgent")) for name in ("one", "two", "urgent")]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(under_way, *waiting)
+    assert order == ["urgent", "one", "two", "urgent too"]
+
+
 async def test_one_failing_write_does_not_take_its_neighbours_along(database: Database) -> None:
     """A write that raises is rolled back alone; those that shared its group are committed."""
 
