@@ -223,12 +223,12 @@ async def test_a_hand_over_that_cannot_be_recorded_is_not_repeated(
     failures = 3
     write = node.database.write
 
-    async def failing(work: object) -> object:
+    async def failing(work: object, **how: bool) -> object:
         nonlocal failures
         if failures and node.adapter.deliveries:
             failures -= 1
             raise Unavailable("storage-full", "No space.")
-        return await write(work)  # type: ignore[arg-type]  # the method's own argument
+        return await write(work, **how)  # type: ignore[arg-type]  # the method's own argument
 
     monkeypatch.setattr(node.database, "write", failing)
     async with node.running("handover"):
