@@ -17,6 +17,7 @@ from benchmarks.measures.processes import Processes
 from benchmarks.measures.throughput import Throughput
 from benchmarks.measures.waiting import WaitingNodes
 from benchmarks.measures.waking import WakingUp
+from benchmarks.measures.way_back import WayBack
 
 MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     Throughput(),
@@ -26,6 +27,7 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     ProcessorTime(),
     LargeAttachment(),
     Broadcast(),
+    WayBack(),
     WaitingNodes(),
     WakingUp(),
     Express(),

@@ -62,7 +62,7 @@ class Broadcast:
             await site.hub.stop()
             async with open_hub(HubFolder(site.hub_folder)) as hub:
                 for prefix, shared in _PREFIXES.values():
-                    await hub.database.write(lambda t, p=prefix, s=shared: _enter(t, p, recipients, s))  # type: ignore[misc]
+                    await hub.database.write(lambda t, p=prefix, s=shared: enter(t, p, recipients, s))  # type: ignore[misc]
             await site.start_hub()
             number = 0
             for repeat in range(run.repeats):
@@ -76,7 +76,7 @@ class Broadcast:
         return [Result(row, f"{recipients:,} recipients", tuple(pairs[row])) for row in self.rows]
 
 
-def _enter(transaction: Connection, prefix: str, count: int, shared: int | None) -> None:
+def enter(transaction: Connection, prefix: str, count: int, shared: int | None) -> None:
     """Have `count` agencies below `prefix`, on `shared` connections or on one each."""
     now = datetime.now(UTC)
     on = [f"{prefix}-{number}".lower() for number in range(shared or count)]
