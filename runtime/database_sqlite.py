@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from runtime.files import PRIVATE, make_private_folder, storage_errors
 from runtime.grouped_writes import Database, DatabaseFailed, Work
+from runtime.thread_batches import ThreadBatches
 from schemas.errors import CongvanError, Unavailable
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ class SqliteDatabase(Database):
         self._writer = _engine(path, connections=1, begin="BEGIN IMMEDIATE")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="database-read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-write")
+        self._glances: ThreadBatches[Callable[[Connection], Any], Any] = ThreadBatches(
+            self._ask_all, executor=self._reading
+        )
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)
@@ -50,6 +54,14 @@ class SqliteDatabase(Database):
     def _ask(self, question: Callable[[Connection], T]) -> T:
         with driver_errors(), self._reader.connect() as connection:
             return question(connection)
+
+    async def glance(self, question: Callable[[Connection], T]) -> T:
+        answer: T = await self._glances(question)
+        return answer
+
+    def _ask_all(self, questions: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+        with driver_errors(), self._reader.connect() as connection:
+            return [_answer(question, connection) for question in questions]
 
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
         # BEGIN IMMEDIATE: no two writes overlap anyway.
@@ -73,6 +85,15 @@ class SqliteDatabase(Database):
         for executor, engine in ((self._reading, self._reader), (self._writing, self._writer)):
             await asyncio.to_thread(executor.shutdown)
             engine.dispose()
+
+
+def _answer(question: Callable[[Connection], Any], connection: Connection) -> Any:
+    """The answer, or the error: it is the asker's, and the next question has its own."""
+    try:
+        with driver_errors():
+            return question(connection)
+    except Exception as error:  # noqa: BLE001 - it is raised where the question was asked
+        return error
 
 
 def _engine(path: Path, *, connections: int, begin: str) -> Engine:

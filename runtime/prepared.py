@@ -64,6 +64,15 @@ class Prepared:
             return transaction.execute(self._of(transaction), dict(values)).rowcount
         return self._for(transaction, values).run(transaction, values)
 
+    def run_each(self, transaction: Connection, rows: Sequence[Values]) -> None:
+        """Run a statement that gives no row once for each of `rows`, all of which name the same values."""
+        if not rows:
+            return
+        if transaction.dialect.name != "sqlite":
+            transaction.execute(self._of(transaction), [dict(values) for values in rows])
+            return
+        self._for(transaction, rows[0]).run_each(transaction, rows)
+
     def _of(self, transaction: Connection) -> Executable:
         return self._statement.on(transaction) if isinstance(self._statement, Upsert) else self._statement
 
@@ -130,29 +139,32 @@ class _Compiled:
         )
 
     def run(self, transaction: Connection, values: Values) -> int:
-        driver, bound = self._begun(transaction, values)
+        driver, bound = _driver_in(transaction), self._bound(values)
         try:
             return driver.execute(self.text, bound).rowcount
         except sqlite3.Error as error:
             raise self._failed(transaction, bound, error) from error
 
+    def run_each(self, transaction: Connection, rows: Sequence[Values]) -> None:
+        driver, bound = _driver_in(transaction), [self._bound(values) for values in rows]
+        try:
+            driver.executemany(self.text, bound)
+        except sqlite3.Error as error:
+            raise self._failed(transaction, bound, error) from error
+
     def fetched(self, transaction: Connection, values: Values) -> Sequence[Sequence[Any]]:
-        driver, bound = self._begun(transaction, values)
+        driver, bound = _driver_in(transaction), self._bound(values)
         try:
             # What fails at a later row than the first fails while they are fetched.
             return driver.execute(self.text, bound).fetchall()
         except sqlite3.Error as error:
             raise self._failed(transaction, bound, error) from error
 
-    def _begun(self, transaction: Connection, values: Values) -> tuple[sqlite3.Connection, list[Any]]:
-        if not transaction.in_transaction():
-            transaction.begin()
-        bound = [
+    def _bound(self, values: Values) -> list[Any]:
+        return [
             constant if name is None else values[name] if convert is None else convert(values[name])
             for name, convert, constant in self.binds
         ]
-        driver: Any = transaction.connection.dbapi_connection
-        return driver, bound
 
     def _failed(self, transaction: Connection, bound: Sequence[Any], error: sqlite3.Error) -> StatementError:
         return DBAPIError.instance(
@@ -169,6 +181,15 @@ class _Compiled:
                 row[place] = convert(row[place])
             rows.append(self.row(row))
         return rows
+
+
+def _driver_in(transaction: Connection) -> sqlite3.Connection:
+    """The driver's connection, in a transaction."""
+    if not transaction.in_transaction():
+        transaction.begin()
+    driver: Any = transaction.connection.dbapi_connection
+    connection: sqlite3.Connection = driver
+    return connection
 
 
 def _columns_of(statement: ClauseElement) -> Sequence[Any]:

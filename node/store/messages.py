@@ -74,8 +74,7 @@ def add(transaction: Transaction, message: RecordedMessage) -> int:
             transaction,
             {"message_id": message.message_id, "about": digest, "position": position, "sender": message.sender},
         )
-    for row in _attachment_values(message):
-        _ADD_ATTACHMENT.run(transaction, row)
+    _ADD_ATTACHMENT.run_each(transaction, _attachment_values(message))
     return sequence
 
 
@@ -138,8 +137,9 @@ def _attachment_values(message: RecordedMessage) -> list[dict[str, object]]:
 
 def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes]) -> None:
     """Keep the bytes of short attachments, each content once."""
-    for digest, content in contents.items():
-        _ADD_SMALL_BLOB.run(transaction, {"digest": digest, "content": content})
+    _ADD_SMALL_BLOB.run_each(
+        transaction, [{"digest": digest, "content": content} for digest, content in contents.items()]
+    )
 
 
 def small_blob(transaction: Transaction, digest: Sha256Hex) -> bytes | None:

@@ -91,7 +91,7 @@ _ADD = Prepared(
         ).returning(outbox.c.message_id),
     )
 )
-_ADD_RECIPIENT = insert(outbox_recipients)
+_ADD_RECIPIENT = Prepared(insert(outbox_recipients))
 _ACCEPT = Prepared(
     update(outbox)
     .where(outbox.c.message_id == bindparam("of_message"), outbox.c.state != OutboxState.ACCEPTED)
@@ -154,23 +154,22 @@ def add_recipients(
 ) -> None:
     """Add recipients to a message of ours that stands at `state`, numbered from `after` on."""
     delivery = DeliveryState.WAITING if state.is_waiting else DeliveryState.ACCEPTED
-    if recipients:
-        transaction.execute(
-            _ADD_RECIPIENT,
-            [
-                {
-                    "message_id": message_id,
-                    "code": recipient.code,
-                    "position": position,
-                    "written": recipient.written,
-                    "name": recipient.name,
-                    "selected": recipient.selected,
-                    "delivery": delivery,
-                    "since": at,
-                }
-                for position, recipient in enumerate(recipients, start=after)
-            ],
-        )
+    _ADD_RECIPIENT.run_each(
+        transaction,
+        [
+            {
+                "message_id": message_id,
+                "code": recipient.code,
+                "position": position,
+                "written": recipient.written,
+                "name": recipient.name,
+                "selected": recipient.selected,
+                "delivery": delivery,
+                "since": at,
+            }
+            for position, recipient in enumerate(recipients, start=after)
+        ],
+    )
 
 
 def drop_recipients(transaction: Transaction, message_id: Sha256Hex, codes: Sequence[AgencyCode]) -> None:

@@ -85,15 +85,12 @@ class DirectoryCopy:
         look = partial(agency_search.page, text=text, under=under, after=after, limit=min(limit, _PAGE))
         return tuple(await self._database.read(look))
 
-    async def served(self, code: AgencyCode) -> AgencyEntry:
+    def served(self, transaction: Transaction, code: AgencyCode) -> AgencyEntry:
         """The entry of an agency that this node serves, by its code of today or an older one.
 
-        Raises Rejected (`sender-not-served`), or Unavailable (`directory-missing`) before the first version has come.
+        Raises Rejected (`sender-not-served`). Before the first version has come, ask `require_version`.
         """
-        if not self._version:
-            await self.load()
-        self._require_version()
-        entry = await self.agency(code)
+        entry = directory_store.agency(transaction, code)
         if entry is None or entry.code not in self._served:
             served = ", ".join(str(own) for own in self._served[:20]) or "no agency"
             raise Rejected(
@@ -113,7 +110,10 @@ class DirectoryCopy:
         found = await asyncio.to_thread(difflib.get_close_matches, code.value, names, n=1, cutoff=0.6)
         return AgencyCode(found[0]) if found else None
 
-    def _require_version(self) -> None:
+    async def require_version(self) -> None:
+        """Pass if there is a version of the directory; else Unavailable (`directory-missing`)."""
+        if not self._version:
+            await self.load()
         if not self._version:
             raise Unavailable(
                 "directory-missing",

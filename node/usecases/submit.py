@@ -7,11 +7,11 @@ attachments are durable before it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
@@ -33,22 +33,48 @@ from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
 from node.usecases.selection import require_selectable
+from node.usecases.submission_envelope import envelope_of
 from node.usecases.submission_ids import submission_id_of
 from node.usecases.transitions import require_transition, said_already
 from node.usecases.work import Work
 from runtime.blobs import require_timely
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.thread_batches import ThreadBatches
 from runtime.wakeups import Wakeups
 from schemas.codes import AgencyCode
-from schemas.envelope import CONTENT_ID_PREFIX, AttachmentSize, Envelope, Extension, Sha256Hex
+from schemas.envelope import Sha256Hex
 from schemas.errors import LimitExceeded, Rejected
 from schemas.instants import instant_text
 from schemas.limits import Limits
-from schemas.message import Document, Message, Reference, StatusMessage, TraceHeader
-from schemas.times import TimestampText
+from schemas.message import BusinessType, Document, Message, StatusMessage
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: For how long a judgement by record and directory stands, while attachments are copied and guards asked.
+_FRESH: Final = timedelta(seconds=1)
+
+#: A document to more agencies is looked at by itself.
+_FEW: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A submission at one moment: whose it is (today's code), and the message that it repeats, or what it becomes.
+
+    `is_claimable`: a message that was fetched back after a restore waits for its key.
+    """
+
+    sender: AgencyCode
+    known: KnownKey | None = None
+    is_claimable: bool = False
+    parts: tuple[Part, ...] = ()
+
+
+#: The sealing of what one submission becomes.
+_Sealing: TypeAlias = Callable[[], list[OutboxEntry]]
 
 
 class Submitter:
@@ -74,6 +100,8 @@ class Submitter:
         self._limits = limits
         self._clock = clock
         self._wakeups = wakeups
+        # A thread at a time: signing holds the interpreter's lock.
+        self._sealing: ThreadBatches[_Sealing, list[OutboxEntry]] = ThreadBatches(_each)
 
     async def submit(
         self, adapter: str, submission: Submission, *, progress: Callable[[int], None] = lambda _bytes: None
@@ -89,29 +117,56 @@ class Submitter:
         edXML refuses, and what guards do; Unavailable: `storage-full`, `directory-missing` (no version of the directory
         has come yet), and the rule of a guard that cannot judge now.
         """
-        sender = (await self._directory.served(submission.message.sender.organ_id)).code
-        known = await self.known(adapter, submission.key, submission.fingerprint, sender)
-        if known is not None:
-            return known
-        self._require_admissible(submission)
-        said = await self._said_before(submission, sender)
-        if said is not None:
-            return Submitted(said, repeated=True)
-        # Judged before attachments are copied, and again when all is at hand: the directory may change meanwhile.
-        await self._planned(adapter, submission, sender)
+        await self._directory.require_version()
+        look = partial(self._look, adapter=adapter, submission=submission)
+        first = await self._asked(submission, look)
+        if first.is_claimable:
+            known = await self.known(adapter, submission.key, submission.fingerprint, first.sender)
+            if known is not None:
+                return known
+            first = await self._asked(submission, look)
+        if first.known is not None:
+            return _repeated(first.known, submission.key, submission.fingerprint)
+        # Judged before attachments are copied and guards asked, and again if that took long: the directory may change.
+        parts, looked_at = first.parts, self._clock()
         kept = await self._kept(submission, progress)
         verdicts = await self._guards.outgoing(submission, kept)
-        parts = await self._planned(adapter, submission, sender)
-        entries = await asyncio.to_thread(self._sealed, parts, submission, kept, sender, verdicts)
+        if not timedelta(0) <= self._clock() - looked_at <= _FRESH:
+            plan = partial(self._planned, adapter=adapter, submission=submission, sender=first.sender)
+            parts = await self._asked(submission, plan)
+        entries = await self._sealing(partial(self._sealed, parts, submission, kept, first.sender, verdicts))
         return await self._queued(parts, entries, kept, submission)
 
-    async def _said_before(self, submission: Submission, sender: AgencyCode) -> Sha256Hex | None:
-        """The message that says this status already, under whatever key: software repeats what it knows."""
+    async def _asked(self, submission: Submission, question: Callable[[Transaction], T]) -> T:
+        """The answer of record and directory about a submission, in one snapshot."""
+        ask = self._database.glance if _is_light(submission) else self._database.read
+        try:
+            return await ask(question)
+        except Rejected as error:
+            if error.code == "recipient-unknown":
+                await self._suggest(submission.message, error)
+            raise
+
+    def _look(self, transaction: Transaction, adapter: str, submission: Submission) -> _Look:
         message = submission.message
-        if not isinstance(message, StatusMessage):
-            return None
-        look = partial(status_before, message=message, sender=sender, explicit=submission.about)
-        return await self._database.read(look)
+        sender = self._directory.served(transaction, message.sender.organ_id).code
+        known = outbox.known_key(transaction, adapter, sender, submission.key)
+        if known is not None:
+            return _Look(sender, known)
+        if recovered.is_claimable(transaction, submission_id_of(adapter, sender, submission.key)):
+            return _Look(sender, is_claimable=True)
+        self._require_admissible(submission)
+        if isinstance(message, StatusMessage):
+            # Software repeats what it knows: the message that says this status already, under whatever key.
+            said = status_before(transaction, message, sender, submission.about)
+            if said is not None:
+                return _Look(sender, KnownKey(said, submission.fingerprint))
+        return _Look(sender, parts=self._planned(transaction, adapter, submission, sender))
+
+    def _planned(
+        self, transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode
+    ) -> tuple[Part, ...]:
+        return parts_of(transaction, adapter, submission, sender, most=self._limits.recipients)
 
     async def known(self, adapter: str, key: str, fingerprint: Sha256Hex, sender: AgencyCode) -> Submitted | None:
         """What `key` stands for already, of `adapter` and `sender` (today's code); None if it is new.
@@ -146,7 +201,7 @@ class Submitter:
         created_at = self._clock()
         entries = []
         for part in parts:
-            envelope = _envelope(submission, part, kept, created_at)
+            envelope = envelope_of(submission, part, kept, created_at)
             sealed = seal(envelope, self._identity.seal, created_at)
             if len(sealed.data) > self._limits.envelope_bytes:
                 raise LimitExceeded(
@@ -260,16 +315,6 @@ class Submitter:
             left -= kept[-1].size
         return kept
 
-    async def _planned(self, adapter: str, submission: Submission, sender: AgencyCode) -> tuple[Part, ...]:
-        try:
-            return await self._database.read(
-                lambda transaction: parts_of(transaction, adapter, submission, sender, most=self._limits.recipients)
-            )
-        except Rejected as error:
-            if error.code == "recipient-unknown":
-                await self._suggest(submission.message, error)
-            raise
-
     async def _suggest(self, message: Message, error: Rejected) -> None:
         """Add to the error about an unknown recipient a code that looks like it."""
         for recipient in message.recipients if isinstance(message, Document) else ():
@@ -278,6 +323,24 @@ class Submitter:
                 if near is not None:
                     error.mend = f"Did you mean {near}? Check the code in the directory."
                 return
+
+
+def _is_light(submission: Submission) -> bool:
+    """Whether a look at it takes a few statements: neither a circular, nor what changes who has a document."""
+    message = submission.message
+    if isinstance(message, StatusMessage):
+        return True
+    return message.business_type is BusinessType.NEW and not submission.selectors and len(message.recipients) <= _FEW
+
+
+def _each(sealings: Sequence[_Sealing]) -> list[list[OutboxEntry] | Exception]:
+    outcomes: list[list[OutboxEntry] | Exception] = []
+    for sealing in sealings:
+        try:
+            outcomes.append(sealing())
+        except Exception as error:  # noqa: BLE001 - it belongs to the submission whose sealing it is
+            outcomes.append(error)
+    return outcomes
 
 
 def _add_companions(transaction: Transaction, parts: Sequence[Part], entries: Sequence[OutboxEntry]) -> None:
@@ -294,36 +357,6 @@ def _add_companions(transaction: Transaction, parts: Sequence[Part], entries: Se
                 message_id=entry.message.message_id, leader=leader, role=part.role, document=part.document
             )
             companions.add(transaction, row)
-
-
-def _envelope(submission: Submission, part: Part, kept: Sequence[KeptAttachment], created_at: datetime) -> Envelope:
-    message = part.message
-    sizes = {bytes_kept.digest: bytes_kept.size for bytes_kept in kept}
-    if isinstance(message, Document):
-        own_trace = TraceHeader(organ_id=message.sender.organ_id, timestamp=TimestampText.of(created_at))
-        message = replace(message, trace=message.trace or (own_trace,))
-    if part.reused is not None:
-        sizes = {each.digest: each.size for each in part.reused.sizes}
-    elif isinstance(message, Document):
-        references = tuple(
-            Reference(
-                content_id=CONTENT_ID_PREFIX + bytes_kept.digest,
-                content_type=attachment.content_type,
-                attachment_name=attachment.name,
-                description=attachment.description,
-            )
-            for attachment, bytes_kept in zip(submission.attachments, kept, strict=True)
-        )
-        message = replace(message, references=references)
-    extension = Extension(
-        submission_id=part.submission_id,
-        about=part.about,
-        override=submission.override,
-        expires_at=submission.expires_at,
-        selectors=part.selectors,
-        attachment_sizes=tuple(AttachmentSize(digest, size) for digest, size in sizes.items()),
-    )
-    return Envelope(message, extension)
 
 
 def _repeated(known: KnownKey, key: str, fingerprint: Sha256Hex) -> Submitted:

@@ -42,6 +42,48 @@ async def test_a_write_is_seen_by_the_next_read(database: Database) -> None:
     assert await database.read(count) == 1
 
 
+async def test_glances_answer_each_asker_alone(database: Database) -> None:
+    """Short questions asked at once get each its own answer or its own error, from after all that was written."""
+
+    def failing(_connection: Connection) -> int:
+        raise Unavailable("no-answer", "There is none.")
+
+    await database.write(lambda connection: connection.execute(add("one")).rowcount)
+    found = await asyncio.gather(
+        database.glance(count),
+        database.glance(failing),
+        database.glance(lambda connection: connection.execute(sqlalchemy.text("SELECT nothing")).scalar_one()),
+        database.glance(lambda connection: 10 + count(connection)),
+        return_exceptions=True,
+    )
+    assert (found[0], found[3]) == (1, 11)
+    assert [getattr(each, "code", None) for each in found[1:3]] == ["no-answer", "database-failed"]
+
+
+@ON_SQLITE
+async def test_glances_share_a_snapshot(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short questions that come while one is answered are answered in one snapshot, not each in its own."""
+    batches: list[int] = []
+    began, let_go = threading.Event(), threading.Event()
+    ask = database._ask_all  # type: ignore[attr-defined]  # the form of the database in a file
+
+    def counted(questions: Sequence[Work]) -> list[Any]:
+        batches.append(len(questions))
+        began.set()
+        let_go.wait(30)
+        answers: list[Any] = ask(questions)
+        return answers
+
+    monkeypatch.setattr(database._glances, "_work", counted)  # type: ignore[attr-defined]  # as above
+    first = asyncio.create_task(database.glance(count))
+    assert await asyncio.to_thread(began.wait, 30)
+    others = [asyncio.create_task(database.glance(count)) for _ in range(40)]
+    await asyncio.sleep(0)
+    let_go.set()
+    assert await asyncio.gather(first, *others) == [0] * 41
+    assert batches == [1, 40]
+
+
 async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writes that wait together are committed together, not one by one."""
     groups: list[int] = []

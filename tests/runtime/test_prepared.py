@@ -127,3 +127,21 @@ def test_what_cannot_be_prepared_is_refused(transaction: Connection) -> None:
     )
     with pytest.raises(TypeError, match="of its own"):
         Prepared(insert(made)).run(transaction, {"thing": 1})
+
+
+def test_many_rows_are_written_by_one_call(transaction: Connection) -> None:
+    """`run_each` writes every row, each converted as by itself, and nothing for no rows."""
+    names = [f"thing {number}" for number in range(50)]
+    _ADD.run_each(transaction, [])
+    _ADD.run_each(transaction, [_thing(name, _NOW + timedelta(days=1)) for name in names])
+    rows = transaction.execute(select(_TABLE).order_by(_TABLE.c.thing)).all()
+    assert [(row.name, row.content, row.at) for row in rows] == [
+        (name, name.encode(), _NOW + timedelta(days=1)) for name in names
+    ]
+
+
+def test_many_rows_fail_as_one_does(transaction: Connection) -> None:
+    """A row that breaks a constraint raises SQLAlchemy's error, which shows no value."""
+    with pytest.raises(IntegrityError) as caught:
+        _ADD.run_each(transaction, [_thing("secret"), _thing("secret")])
+    assert "secret" not in str(caught.value)
