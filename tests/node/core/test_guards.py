@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from tests.adapters.guards.guarded import context
 from tests.node.core.asking import handed, outbox_row, statuses_sent, verified
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import Node, eventually, open_node
-from tests.node.core.world import G22, H23, World, digest_of, document, envelope
+from tests.node.core.world import G22, H23, H31, World, digest_of, document, envelope, suspended
 from tests.services.columns import ON_SQLITE, DatabaseColumn
 
 BOTH = frozenset(Way)
@@ -99,6 +99,25 @@ async def test_guards_read_what_is_sent_and_their_verdicts_stay_with_the_message
     events = [(step.event, step.text) for step in (await guarded.node.queries.story(message_id)).events]
     assert ("guard.passed", "Passed by first.") in events
     assert ("guard.passed", "second: Đã xem") in events
+
+
+@ON_SQLITE
+async def test_recipients_are_judged_again_after_a_long_guard(guarded: Guarded, world: World) -> None:
+    """An agency that is suspended while a guard takes its time is refused as a recipient, though it was one before."""
+    node = guarded.node
+
+    class Slow(Scripted):
+        async def judge(self, message: GuardedMessage) -> Verdict:
+            world.publish(agencies=[suspended(H31, "h31")])
+            await node.directory.sync(node.hub)
+            node.clock.ahead += timedelta(seconds=5)
+            return Passes()
+
+    node.guards.posts = (Post("slow", Slow(), BOTH, 60.0),)
+    with pytest.raises(Rejected) as error:
+        await node.submit(document(H23, H31))
+    assert error.value.code == "recipient-suspended"
+    assert await node.queries.outbox() == ()
 
 
 @ON_SQLITE

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from certs.unsealing import open_seal
+from node.store.metadata import Transaction
 from node.store.states import OutboxState
 from schemas.codes import AgencyCode
 from schemas.envelope import SecrecyLevel
@@ -35,6 +38,9 @@ from tests.node.core.world import (
     suspended,
 )
 from tests.services.columns import ON_SQLITE, DatabaseColumn
+
+Question: TypeAlias = Callable[[Transaction], object]
+Ask: TypeAlias = Callable[[Question], Awaitable[object]]
 
 
 async def sealed_message(node: Node, message_id: str) -> Document:
@@ -66,6 +72,24 @@ async def test_what_was_submitted_is_sealed_and_queued_whole(node: Node, tmp_pat
     assert await node.blobs.size(digest_of(bytes(100_000))) == 100_000
     async with node.attachments.open(digest_of(b"a,b\n")) as chunks:
         assert b"".join([chunk async for chunk in chunks]) == b"a,b\n"
+
+
+@ON_SQLITE
+async def test_a_submission_asks_the_record_once(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose it is, whether its key is known and whom it goes to is one question, in one snapshot, before the write."""
+    path = tmp_path / "thư.pdf"
+    path.write_bytes(b"%PDF-1.7")
+    asked: list[str] = []
+    for name in ("read", "glance"):
+        ask = getattr(node.database, name)
+
+        def noted(question: Question, name: str = name, ask: Ask = ask) -> Awaitable[object]:
+            asked.append(name)
+            return ask(question)
+
+        monkeypatch.setattr(node.database, name, noted)
+    await node.submit(document(), path)
+    assert asked == ["glance"]
 
 
 async def test_two_files_with_equal_bytes_keep_their_names(node: Node, tmp_path: Path) -> None:
