@@ -72,11 +72,11 @@ async def watched() -> AsyncIterator[Standstill]:
 
 
 def _place(thread: int) -> str:
-    """The line at which a call of the loop stands, outside asyncio and the kit; empty if there is none."""
+    """The line at which a call of the loop stands, outside asyncio; empty if there is none, or it is the kit's own."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the one way to see where another thread is
     while frame is not None and frame.f_code.co_name != _TURN:
         name = frame.f_code.co_filename
-        if "adapters/kit/" not in name and "asyncio" not in name and not name.endswith("selectors.py"):
-            return f"{name}:{frame.f_lineno}"
+        if "asyncio" not in name and not name.endswith("selectors.py"):
+            return "" if "adapters/kit/" in name else f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -242,7 +242,7 @@ class FetchingSoftware(Software):
     async def take(self) -> None:
         for offered in self.folder.glob("*.offered"):
             key = offered.name.removesuffix(".offered")
-            write_file(self.folder / f"{key}.json", offered.read_bytes())
+            await asyncio.to_thread(write_file, self.folder / f"{key}.json", offered.read_bytes())
             (self.folder / f"{key}.done").touch()
 
 
