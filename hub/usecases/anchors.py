@@ -13,11 +13,10 @@ class Anchors:
     def __init__(self) -> None:
         self._known: tuple[int, tuple[TrustAnchor, ...]] = (0, ())
 
-    def now(self, transaction: Transaction) -> tuple[TrustAnchor, ...]:
-        """The anchors as `transaction` sees them."""
-        version, known = self._known
-        newest = directory.directory_version(transaction)
-        if newest != version:
+    def of(self, transaction: Transaction, version: int) -> tuple[TrustAnchor, ...]:
+        """The anchors as `transaction`, whose newest version is `version`, sees them."""
+        known_version, known = self._known
+        if version != known_version:
             known = directory.anchors(transaction)
-            self._known = (newest, known)
+            self._known = (version, known)
         return known

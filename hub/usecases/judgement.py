@@ -12,6 +12,7 @@ from certs.trust import SignerBinding, TrustAnchor
 from certs.unsealing import OpenedSeal, claimed_identity, open_seal
 from certs.verified import Verified
 from hub.store import agencies, messages
+from hub.store.directory_view import DirectoryView
 from hub.store.messages import StoredAcceptance
 from hub.store.metadata import Transaction
 from hub.store.submissions import SubmissionKey
@@ -104,7 +105,7 @@ class Judge:
         if isinstance(opened, Rejected):
             return await self._broken(connection, data, opened)
         # All that the store has to say is asked in one snapshot.
-        return await self._database.read(partial(self._judged, connection, opened))
+        return await self._database.read(lambda asking: self._judged(connection, opened, DirectoryView(asking)))
 
     async def judge_all(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
         """The same of several envelopes that came together, in their order; what `judge` would raise stands instead.
@@ -126,11 +127,7 @@ class Judge:
 
     async def _judged_together(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
         opened = await asyncio.to_thread(lambda: [self._opened(data) for data in envelopes])
-        found = await self._database.read(
-            lambda transaction: [
-                each if isinstance(each, Rejected) else self._verdict(connection, each, transaction) for each in opened
-            ]
-        )
+        found = await self._database.read(partial(self._verdicts, connection, opened))
         verdicts: list[Verdict | Exception] = []
         for data, faulty, verdict in zip(envelopes, opened, found, strict=True):
             if isinstance(faulty, Rejected):
@@ -139,9 +136,15 @@ class Judge:
                 verdicts.append(verdict)
         return verdicts
 
-    def _verdict(self, connection: str, opened: OpenedSeal, transaction: Transaction) -> Verdict | CongvanError:
+    def _verdicts(
+        self, connection: str, opened: Sequence[OpenedSeal | Rejected], transaction: Transaction
+    ) -> list[Verdict | CongvanError]:
+        view = DirectoryView(transaction)
+        return [each if isinstance(each, Rejected) else self._verdict(connection, each, view) for each in opened]
+
+    def _verdict(self, connection: str, opened: OpenedSeal, view: DirectoryView) -> Verdict | CongvanError:
         try:
-            return self._judged(connection, opened, transaction)
+            return self._judged(connection, opened, view)
         except CongvanError as error:
             return error
 
@@ -151,10 +154,10 @@ class Judge:
         except CongvanError as error:
             return error
 
-    def _judged(self, connection: str, opened: OpenedSeal, transaction: Transaction) -> Judged | Repeated | Refused:
+    def _judged(self, connection: str, opened: OpenedSeal, view: DirectoryView) -> Judged | Repeated | Refused:
         key = SubmissionKey(connection, opened.sender.value, opened.message_id)
         # 2. The connection serves the sender; nobody else learns anything of the message.
-        standing = self._standing(opened, transaction)
+        standing = self._standing(opened, view)
         if standing.connection not in (None, connection):
             raise Rejected(
                 "sender-not-served",
@@ -180,7 +183,7 @@ class Judge:
             # 5. It may enter, and it is known whom it goes to.
             require_admissible(envelope.value, self._limits, now)
             speaker = Speaker(standing.sender, connection)
-            found = route(transaction, envelope.value, speaker, recipients=self._limits.recipients)
+            found = route(view, envelope.value, speaker, recipients=self._limits.recipients)
         except Rejected as error:
             return Refused(key, error, is_served)
         return Judged(key, envelope, standing.sender, found)
@@ -206,15 +209,15 @@ class Judge:
         except Rejected as error:
             return too_large(self._limits.envelope_bytes) if error.code == "message-too-large" else error
 
-    def _standing(self, opened: OpenedSeal, transaction: Transaction) -> _Standing:
+    def _standing(self, opened: OpenedSeal, view: DirectoryView) -> _Standing:
         code = opened.sender.value
-        agency = agencies.resolve(transaction, [code]).get(code)
+        agency = view.resolve([code]).get(code)
         return _Standing(
             agency.code if agency else code,
             agency.connection if agency else None,
-            agencies.signer_binding_of(transaction, agency) if agency else None,
-            self._anchors.now(transaction),
-            messages.acceptance(transaction, opened.message_id, code),
+            view.signer_binding_of(agency) if agency else None,
+            self._anchors.of(view.transaction, view.version),
+            messages.acceptance(view.transaction, opened.message_id, code),
         )
 
 

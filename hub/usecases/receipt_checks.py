@@ -10,7 +10,7 @@ from functools import partial
 from certs.receipts import OpenedReceipt, ReceiptTrust, open_receipt
 from certs.trust import SignerBinding, Trust
 from certs.verified import Verified
-from hub.store import agencies, messages
+from hub.store import agencies, directory, messages
 from hub.store.messages import KnownMessage
 from hub.store.metadata import Transaction
 from hub.usecases.anchors import Anchors
@@ -57,23 +57,32 @@ class ReceiptChecks:
         if not refs:
             return []
         opened = await asyncio.to_thread(lambda: [_opened(ref, proofs) for ref in refs])
+        return await self._database.read(partial(self._checked, refs, proofs, opened))
+
+    def _checked(
+        self,
+        refs: Sequence[ReceiptRef],
+        proofs: Mapping[str, bytes],
+        opened: Sequence[OpenedReceipt | Rejected],
+        transaction: Transaction,
+    ) -> list[CheckedReceipt | Rejected]:
+        """Signers are remembered with their paths: what is left to judge is less than a hop to another thread."""
         claimed = [each.receipt for each in opened if isinstance(each, OpenedReceipt)]
-        known = await self._database.read(partial(self._known, claimed))
-        return await asyncio.to_thread(
-            lambda: [
-                self._check(SignedReceipt(ref.receipt, proofs[ref.proof]), each, known)
-                if isinstance(each, OpenedReceipt)
-                else each
-                for ref, each in zip(refs, opened, strict=True)
-            ]
-        )
+        known = self._known(claimed, transaction)
+        return [
+            self._check(SignedReceipt(ref.receipt, proofs[ref.proof]), each, known)
+            if isinstance(each, OpenedReceipt)
+            else each
+            for ref, each in zip(refs, opened, strict=True)
+        ]
 
     def _known(self, claimed: Sequence[Receipt], transaction: Transaction) -> _Known:
         issuers = {receipt.issuer.name for receipt in claimed if receipt.issuer.kind is IssuerKind.AGENCY}
         bindings: dict[AgencyCode, SignerBinding | None] = {
             code: agencies.signer_binding(transaction, code) for code in map(AgencyCode, issuers)
         }
-        trust = ReceiptTrust(hub_anchors=(), agencies=Trust(self._anchors.now(transaction), bindings.get))
+        anchors = self._anchors.of(transaction, directory.directory_version(transaction))
+        trust = ReceiptTrust(hub_anchors=(), agencies=Trust(anchors, bindings.get))
         return _Known(trust, messages.known(transaction, {receipt.message_id for receipt in claimed}))
 
     def _check(self, signed: SignedReceipt, opened: OpenedReceipt, known: _Known) -> CheckedReceipt | Rejected:

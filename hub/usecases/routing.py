@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from hub.store import agencies, directory, fanouts, groups
+from hub.store import agencies, fanouts, groups
 from hub.store.agencies import ResolvedAgency
 from hub.store.deliveries import Target
+from hub.store.directory_view import DirectoryView
 from hub.store.messages import KnownMessage, MessageKind
 from hub.store.metadata import Transaction
 from hub.usecases.about import Speaker, spoken_of
@@ -51,7 +52,7 @@ class Route:
     lifted: tuple[int, ...]
 
 
-def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, recipients: int) -> Route:
+def route(view: DirectoryView, envelope: Envelope, speaker: Speaker, *, recipients: int) -> Route:
     """Where `envelope`, sealed by `speaker`, goes: a document to `recipients` agencies at most.
 
     Raises:
@@ -59,18 +60,18 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
             and those of `spoken_of`.
         LimitExceeded: `too-many-recipients`, `too-many-selectors`, and those of `spoken_of`.
     """
-    about = spoken_of(transaction, envelope, speaker)
+    about = spoken_of(view.transaction, envelope, speaker)
     match envelope.message:
         case Document() as document:
             found = _Recipients(speaker.code, recipients)
-            _take_named(transaction, document.recipients, found)
-            _take_selected(transaction, envelope.extension.selectors, found)
+            _take_named(view, document.recipients, found)
+            _take_selected(view, envelope.extension.selectors, found)
             kind, priority, lane = _KINDS[document.business_type], document.priority, lane_of(document.priority)
             lifted = tuple(known.message for known in about) if kind is not MessageKind.DOCUMENT else ()
         case StatusMessage() as status:
             # As many as the document went to, however the limit was set then.
             found = _Recipients(speaker.code, None)
-            _take_recorded(transaction, status, about[0], found)
+            _take_recorded(view, status, about[0], found)
             kind, priority, lane, lifted = MessageKind.STATUS, Priority(about[0].priority), about[0].lane, ()
         case never:
             assert_never(never)
@@ -78,7 +79,7 @@ def route(transaction: Transaction, envelope: Envelope, speaker: Speaker, *, rec
         kind=kind,
         targets=tuple(Target(connection, code) for code, connection in found.taken.items()),
         left_out=tuple(sorted(found.left_out)),
-        directory_version=directory.directory_version(transaction),
+        directory_version=view.version,
         priority=priority,
         lane=lane,
         about=tuple(known.message for known in about),
@@ -114,8 +115,8 @@ class _Recipients:
             self.take(code, connection, element)
 
 
-def _take_named(transaction: Transaction, organs: Sequence[Organ], found: _Recipients) -> None:
-    resolved = agencies.resolve(transaction, [organ.organ_id.value for organ in organs])
+def _take_named(view: DirectoryView, organs: Sequence[Organ], found: _Recipients) -> None:
+    resolved = view.resolve([organ.organ_id.value for organ in organs])
     for place, organ in enumerate(organs):
         element = nth("MessageHeader/To", place) + "/OrganId"
         agency = _active(organ.organ_id, resolved, element)
@@ -150,7 +151,7 @@ def _active(code: AgencyCode, resolved: Mapping[str, ResolvedAgency], element: s
             )
 
 
-def _take_selected(transaction: Transaction, selectors: Sequence[Selector], found: _Recipients) -> None:
+def _take_selected(view: DirectoryView, selectors: Sequence[Selector], found: _Recipients) -> None:
     if len(selectors) > _MOST_SELECTORS:
         raise LimitExceeded(
             "too-many-selectors",
@@ -162,12 +163,12 @@ def _take_selected(transaction: Transaction, selectors: Sequence[Selector], foun
     for place, selector in enumerate(selectors):
         element = nth("Extension/Selector", place)
         if selector.kind is SelectorKind.GROUP:
-            _take_group(transaction, selector.value, element, found)
+            _take_group(view, selector.value, element, found)
             continue
-        prefix = _prefix(transaction, selector.value)
+        prefix = _prefix(view, selector.value)
         if not any(prefix_covers(above, AgencyCode(prefix)) for above in taken):
             taken.append(prefix)
-            _take_below(transaction, prefix, element, found)
+            _take_below(view.transaction, prefix, element, found)
     if not found.taken:
         raise Rejected(
             "no-recipient",
@@ -177,15 +178,15 @@ def _take_selected(transaction: Transaction, selectors: Sequence[Selector], foun
         )
 
 
-def _prefix(transaction: Transaction, written: str) -> str:
+def _prefix(view: DirectoryView, written: str) -> str:
     """An older code stands for its agency; what lies below that agency is said by the codes of today."""
-    named = agencies.resolve(transaction, [written]).get(written)
+    named = view.resolve([written]).get(written)
     return named.code if named else written
 
 
-def _take_group(transaction: Transaction, name: str, element: str, found: _Recipients) -> None:
+def _take_group(view: DirectoryView, name: str, element: str, found: _Recipients) -> None:
     """The members that the directory knows; one that it does not know yet, or no more, is nobody's fault here."""
-    group = groups.find(transaction, name)
+    group = groups.find(view.transaction, name)
     if group is None:
         raise Rejected(
             "group-unknown",
@@ -194,12 +195,12 @@ def _take_group(transaction: Transaction, name: str, element: str, found: _Recip
             mend="Name the agencies, or select them by prefix.",
         )
     members = [parse_recipient(text) for text in group.members]
-    named = agencies.resolve(transaction, [each.value for each in members if isinstance(each, AgencyCode)])
+    named = view.resolve([each.value for each in members if isinstance(each, AgencyCode)])
     for agency in named.values():
         found.offer(agency.code, agency.connection, element, is_active=agency.reach is EntryStatus.ACTIVE)
     for member in members:
         if isinstance(member, Selector):
-            for code, connection, is_active in agencies.below(transaction, _prefix(transaction, member.value)):
+            for code, connection, is_active in agencies.below(view.transaction, _prefix(view, member.value)):
                 found.offer(code, connection, element, is_active=is_active)
 
 
@@ -217,11 +218,11 @@ def _take_below(transaction: Transaction, prefix: str, element: str, found: _Rec
         )
 
 
-def _take_recorded(transaction: Transaction, status: StatusMessage, about: KnownMessage, found: _Recipients) -> None:
+def _take_recorded(view: DirectoryView, status: StatusMessage, about: KnownMessage, found: _Recipients) -> None:
     """A status goes to the sender of what it speaks of; that the sender takes a document back, to its recipients."""
     taken_back = status.status_code is StatusCode.TAKEN_BACK
-    codes = fanouts.recipients(transaction, about.message) if taken_back else [about.sender]
-    for agency in agencies.resolve(transaction, codes).values():
+    codes = fanouts.recipients(view.transaction, about.message) if taken_back else [about.sender]
+    for agency in view.resolve(codes).values():
         if agency.reach is EntryStatus.ACTIVE:
             found.take(agency.code, agency.connection, "Extension/About")
         else:
