@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,12 +47,23 @@ _ADD = Prepared(
 _NAME = Prepared(insert(message_blobs))
 
 
-def add(transaction: Transaction, message: int, named: Sequence[NamedBlob]) -> None:
-    """Note the attachments of a message; one that is held already stays as it is, one whose bytes went comes back."""
-    for each in named:
-        blob = each.blob
-        _ADD.run(transaction, {"digest": blob.digest, "size": blob.size, "content": blob.content})
-        _NAME.run(transaction, {"message": message, "digest": blob.digest, "inline": each.inline})
+def add(transaction: Transaction, named: Mapping[int, Sequence[NamedBlob]]) -> None:
+    """Note the attachments of messages, by number.
+
+    One that is held already stays as it is, one whose bytes went comes back.
+    """
+    blobs_named = [each.blob for of_message in named.values() for each in of_message]
+    _ADD.run_each(
+        transaction, [{"digest": blob.digest, "size": blob.size, "content": blob.content} for blob in blobs_named]
+    )
+    _NAME.run_each(
+        transaction,
+        [
+            {"message": message, "digest": each.blob.digest, "inline": each.inline}
+            for message, of_message in named.items()
+            for each in of_message
+        ],
+    )
 
 
 def unnamed(transaction: Transaction, digests: Sequence[Sha256Hex]) -> list[Sha256Hex]:

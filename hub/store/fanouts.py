@@ -11,7 +11,7 @@ long the list is.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,6 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     FromClause,
-    Insert,
     cast,
     delete,
     func,
@@ -70,34 +69,46 @@ class _Batch:
 
 
 # Written for every message: built once.
-_ADD = insert(deliveries)
-_ADD_ENTRY = insert(mailbox_entries)
-_ADD_ONE = Prepared(_ADD)
-_ADD_ONE_ENTRY = Prepared(_ADD_ENTRY)
+_ADD = Prepared(insert(deliveries))
+_ADD_ENTRY = Prepared(insert(mailbox_entries))
 
 
 def begin(
-    transaction: Transaction, consignment: Consignment, targets: Collection[Target], *, batch: int, at: datetime
-) -> FanoutStep:
-    """Write the first `batch` deliveries of a message, and leave the rest noted for `go_on_with`."""
-    first, *rest = batches = _batches_of(sorted(targets), batch)
-    if not rest and len(targets) <= _FEW:
-        _write(transaction, consignment, first, at=at)
-        return FanoutStep(tuple(connection for connection, _ in first.entries), finished=True)
+    transaction: Transaction, consignments: Mapping[Consignment, Collection[Target]], *, batch: int, at: datetime
+) -> list[FanoutStep]:
+    """Write the first `batch` deliveries of each message, and leave the rest noted for `go_on_with`."""
+    rows: list[dict[str, object]] = []
+    entries: list[dict[str, object]] = []
+    steps: list[FanoutStep] = []
+    for consignment, targets in consignments.items():
+        first, *rest = batches = _batches_of(sorted(targets), batch)
+        if not rest and len(targets) <= _FEW:
+            rows += _delivery_rows(consignment, first, at)
+            entries += _entry_rows(consignment, first, at)
+            steps.append(FanoutStep(tuple(connection for connection, _ in first.entries), finished=True))
+        else:
+            _note(transaction, consignment.message, consignment.lane, batches)
+            connections = _write_noted(transaction, consignment.message, 0, at=at)
+            steps.append(FanoutStep(connections, finished=not rest))
+    _ADD.run_each(transaction, rows)
+    _ADD_ENTRY.run_each(transaction, entries)
+    return steps
+
+
+def _note(transaction: Transaction, message: int, lane: int, batches: Sequence[_Batch]) -> None:
     transaction.execute(
         insert(fanout_batches),
         [
             {
-                "message": consignment.message,
+                "message": message,
                 "batch": number,
-                "lane": consignment.lane,
+                "lane": lane,
                 "targets": json.dumps(each.targets, separators=(",", ":")),
                 "entries": json.dumps(each.entries, separators=(",", ":")),
             }
             for number, each in enumerate(batches)
         ],
     )
-    return FanoutStep(_write_noted(transaction, consignment.message, 0, at=at), finished=not rest)
 
 
 def is_under_way(transaction: Transaction) -> bool:
@@ -193,51 +204,35 @@ def _batches_of(targets: Sequence[tuple[str, str]], size: int) -> list[_Batch]:
     return batches
 
 
-def _write(transaction: Transaction, consignment: Consignment, batch: _Batch, *, at: datetime) -> None:
-    """Write a batch as it stands here: most messages have a recipient or two."""
-    _add(
-        transaction,
-        [
-            {
-                "message": consignment.message,
-                "recipient": recipient,
-                "connection": connection,
-                "state": DeliveryState.QUEUED,
-                "updated_at": at,
-            }
-            for connection, recipient in batch.targets
-        ],
-        one=_ADD_ONE,
-        many=_ADD,
-    )
-    if batch.entries:
-        _add(
-            transaction,
-            [
-                {
-                    "connection": connection,
-                    "lane": consignment.lane,
-                    "message": consignment.message,
-                    "codes": codes,
-                    "weight": consignment.weight,
-                    "open": True,
-                    "available_at": at,
-                    "lapses": 0,
-                    "attempts": 0,
-                    "expires_at": consignment.expires_at,
-                }
-                for connection, codes in batch.entries
-            ],
-            one=_ADD_ONE_ENTRY,
-            many=_ADD_ENTRY,
-        )
+def _delivery_rows(consignment: Consignment, batch: _Batch, at: datetime) -> list[dict[str, object]]:
+    return [
+        {
+            "message": consignment.message,
+            "recipient": recipient,
+            "connection": connection,
+            "state": DeliveryState.QUEUED,
+            "updated_at": at,
+        }
+        for connection, recipient in batch.targets
+    ]
 
 
-def _add(transaction: Transaction, rows: Sequence[dict[str, object]], *, one: Prepared, many: Insert) -> None:
-    if len(rows) == 1:
-        one.run(transaction, rows[0])
-    else:
-        transaction.execute(many, rows)
+def _entry_rows(consignment: Consignment, batch: _Batch, at: datetime) -> list[dict[str, object]]:
+    return [
+        {
+            "connection": connection,
+            "lane": consignment.lane,
+            "message": consignment.message,
+            "codes": codes,
+            "weight": consignment.weight,
+            "open": True,
+            "available_at": at,
+            "lapses": 0,
+            "attempts": 0,
+            "expires_at": consignment.expires_at,
+        }
+        for connection, codes in batch.entries
+    ]
 
 
 def _write_noted(transaction: Transaction, message: int, batch: int, *, at: datetime) -> tuple[str, ...]:

@@ -98,15 +98,23 @@ _OF_IDS = select(*_KNOWN).where(messages.c.message_id.in_(bindparam("ids", expan
 _COLUMNS = tuple(field.name for field in fields(NewMessage) if field.name != "envelope")
 
 
-def add(transaction: Transaction, new: NewMessage) -> int | None:
-    """Add a message and give its number; None, and nothing changes, if its id is held for its From code."""
-    values = {name: getattr(new, name) for name in _COLUMNS}
-    values["left_out"] = "\n".join(new.left_out) or None
-    values["kept_from"] = new.accepted_at
-    number: int | None = _ADD.scalar(transaction, values)
-    if number is not None:
-        _ADD_ENVELOPE.run(transaction, {"message": number, "body": new.envelope})
-    return number
+def add(transaction: Transaction, new: Sequence[NewMessage]) -> list[int | None]:
+    """Add messages and give their numbers, in order; None, and nothing changes, for an id that From holds already."""
+    numbers: list[int | None] = []
+    for each in new:
+        values = {name: getattr(each, name) for name in _COLUMNS}
+        values["left_out"] = "\n".join(each.left_out) or None
+        values["kept_from"] = each.accepted_at
+        numbers.append(_ADD.scalar(transaction, values))
+    _ADD_ENVELOPE.run_each(
+        transaction,
+        [
+            {"message": number, "body": each.envelope}
+            for number, each in zip(numbers, new, strict=True)
+            if number is not None
+        ],
+    )
+    return numbers
 
 
 def add_about(transaction: Transaction, message: int, about: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +45,7 @@ def proof_digest(proof: bytes) -> Sha256Hex:
 
 
 _ADD_PROOF = Prepared(Upsert(proofs, lambda adding: adding.on_conflict_do_nothing()))
+_ADD_UNNUMBERED = Prepared(insert(receipts))
 _ADD_ONE = Prepared(insert(receipts).returning(receipts.c.receipt))
 _ADD = insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True)
 _STORED = select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
@@ -55,11 +56,26 @@ _STORED = select(receipts.c.message, receipts.c.recipient, receipts.c.event, rec
 
 def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) -> list[int]:
     """Store receipts of which none is there yet; gives their numbers in the same order."""
+    rows = _rows(transaction, new, at=at)
+    if len(rows) == 1:
+        return _ADD_ONE.scalars(transaction, rows[0])
+    return list(transaction.scalars(_ADD, rows))
+
+
+def add_acceptances(transaction: Transaction, accepted: Mapping[int, SignedReceipt], *, at: datetime) -> None:
+    """Store the hub's acknowledgements of new messages, by number."""
+    event = ReceiptEvent.SUBMISSION_ACCEPTANCE
+    new = [NewReceipt(message, None, event, acknowledgement) for message, acknowledgement in accepted.items()]
+    _ADD_UNNUMBERED.run_each(transaction, _rows(transaction, new, at=at))
+
+
+def _rows(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) -> list[dict[str, object]]:
+    """The rows to add, when the proofs that they name are stored."""
     # Many share a proof: each is digested once.
     digests = {proof: proof_digest(proof) for proof in {receipt.signed.proof for receipt in new}}
     for body, digest in digests.items():
         _ADD_PROOF.run(transaction, {"digest": digest, "body": body})
-    rows = [
+    return [
         {
             "message": receipt.message,
             "recipient": receipt.recipient,
@@ -71,9 +87,6 @@ def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) ->
         }
         for receipt in new
     ]
-    if len(rows) == 1:
-        return _ADD_ONE.scalars(transaction, rows[0])
-    return list(transaction.scalars(_ADD, rows))
 
 
 def stored(transaction: Transaction, keys: Collection[DeliveryKey]) -> set[ReceiptKey]:

@@ -147,6 +147,11 @@ def lose(transaction: Transaction, upload: str) -> None:
     transaction.execute(update(uploads).where(uploads.c.upload == upload).values(complete=False))
 
 
+def waits(transaction: Transaction, connection: str) -> bool:
+    """Whether any submission of `connection` waits for attachments."""
+    return _WAITING.first(transaction, {"of_connection": connection}) is not None
+
+
 def drop(transaction: Transaction, key: SubmissionKey) -> tuple[str, ...]:
     """Forget a submission; gives the files that its uploads may have left."""
     return _drop(transaction, _HELD.scalars(transaction, _named(key)))
@@ -215,3 +220,6 @@ _NUMBERS = select(submissions.c.submission).where(
 )
 _HELD = Prepared(_NUMBERS)
 _PINNED = _uploads().where(uploads.c.submission.in_(_NUMBERS))
+_WAITING = Prepared(
+    select(submissions.c.submission).where(submissions.c.connection == bindparam("of_connection")).limit(1)
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,11 +37,19 @@ class ReceiptSigner:
 
     async def sign(self, receipt: Receipt) -> SignedReceipt:
         """The receipt, signed. Raises as `certs.receipts.sign_receipts` does."""
-        asked = _Asked(receipt, asyncio.get_running_loop().create_future())
-        self._asked.append(asked)
-        if self._signing is None:
+        (signed,) = await self.sign_all([receipt])
+        if isinstance(signed, BaseException):
+            raise signed
+        return signed
+
+    async def sign_all(self, receipts: Sequence[Receipt]) -> list[SignedReceipt | BaseException]:
+        """The receipts, signed, in their order; what `sign` would raise stands instead."""
+        loop = asyncio.get_running_loop()
+        asked = [_Asked(receipt, loop.create_future()) for receipt in receipts]
+        self._asked += asked
+        if self._signing is None and asked:
             self._signing = asyncio.create_task(self._sign_all(), name="receipts.signing")
-        return await asyncio.shield(asked.signed)
+        return await asyncio.shield(asyncio.gather(*(each.signed for each in asked), return_exceptions=True))
 
     async def _sign_all(self) -> None:
         try:

@@ -18,7 +18,7 @@ from hub.settings_exchange import ExchangeSettings
 from hub.store import submissions
 from hub.store.metadata import Transaction
 from hub.store.submissions import SubmissionKey, Upload
-from hub.usecases.acceptance import Acceptances, Accepted
+from hub.usecases.acceptance import Acceptances, Accepted, Whole
 from hub.usecases.intake import Intake
 from hub.usecases.judgement import Broken, Judge, Judged, Refused, Repeated, Verdict
 from hub.usecases.meters import Meters
@@ -103,11 +103,17 @@ class Submissions:
         They are judged together, signed for together and committed together; none suffers for another.
         """
         verdicts = await self._judge.judge_all(connection, [each.envelope for each in brought])
-        return await asyncio.gather(
-            *(self._taken(verdict, each.attachments) for verdict, each in zip(verdicts, brought, strict=True))
+        found = await asyncio.gather(
+            *(self._found(verdict, each.attachments) for verdict, each in zip(verdicts, brought, strict=True))
         )
+        accepted = iter(await self._acceptances.accept_all([each for each in found if isinstance(each, Whole)]))
+        submitted = [next(accepted) if isinstance(each, Whole) else each for each in found]
+        for each in submitted:
+            if isinstance(each, Rejected):
+                self._meters.refused.labels(each.code).inc()
+        return submitted
 
-    async def _taken(self, verdict: Verdict | Exception, attachments: Sequence[bytes]) -> Submitted | Exception:
+    async def _found(self, verdict: Verdict | Exception, attachments: Sequence[bytes]) -> Whole | Submitted | Exception:
         try:
             if isinstance(verdict, Exception):
                 raise verdict
@@ -117,10 +123,8 @@ class Submissions:
             async with self.intake(judged) as intake:
                 for content in attachments:
                     intake.take_short(content)
-                return await self.end(judged, intake)
+                return await self._gathered(judged, intake)
         except Exception as error:  # noqa: BLE001 - every error belongs to one submission; it is told as the problem of that
-            if isinstance(error, Rejected):
-                self._meters.refused.labels(error.code).inc()
             return error
 
     async def _settled(self, verdict: Verdict) -> Judged | Accepted:
@@ -150,14 +154,22 @@ class Submissions:
             Rejected: `attachment-digest`: an upload was of other bytes; it is to be sent anew.
             Unavailable: `storage-full`, `too-many-requests`.
         """
+        found = await self._gathered(judged, intake)
+        if isinstance(found, Incomplete):
+            return found
+        (accepted,) = await self._acceptances.accept_all([found])
+        if isinstance(accepted, Exception):
+            raise accepted
+        intake.keep(intake.files)
+        return accepted
+
+    async def _gathered(self, judged: Judged, intake: Intake) -> Whole | Incomplete:
         named = {size.digest: size.size for size in judged.envelope.value.extension.attachment_sizes}
         pinned = await self._pinned(judged.key) if len(intake.taken) < len(named) else {}
         here = {digest: upload for digest, upload in pinned.items() if upload.complete} | intake.taken
         if len(here) < len(named):
             return await self._wait(judged, named, pinned, intake)
-        accepted = await self._acceptances.accept(judged, [here[digest] for digest in named])
-        intake.keep(intake.files)
-        return accepted
+        return Whole(judged, tuple([here[digest] for digest in named]))
 
     async def _pinned(self, key: SubmissionKey) -> dict[Sha256Hex, Upload]:
         pinned = await self._database.read(partial(submissions.pinned, key=key))

@@ -71,11 +71,11 @@ def _add(transaction: Transaction, hub: Foundation) -> None:
         weight=1000,
         envelope=b"<edXML/>",
     )
-    number = messages.add(transaction, new)
+    (number,) = messages.add(transaction, [new])
     assert number is not None
     consignment = Consignment(message=number, lane=3, weight=1000, expires_at=expires_at)
     targets = [Target("H23", "H23"), Target("H31", "H31")]
-    fanouts.begin(transaction, consignment, targets, batch=500, at=at)
+    fanouts.begin(transaction, {consignment: targets}, batch=500, at=at)
 
 
 def lines(result: Result) -> list[Any]:
