@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from sqlalchemy import Connection
 from yarl import URL
 
 from certs.unsealing import OpenedSeal, open_seal
+from hub.store import messages
+from hub.store.messages import NewMessage
 from hub.usecases import judgement
 from schemas.errors import CongvanError, Unavailable
 from schemas.limits import Limits
@@ -117,3 +122,22 @@ async def test_more_than_a_request_may_bring_is_refused(world: World, g22: Node)
         await g22.client.submit_all([BroughtSubmission(b"<a/>", [bytes(BATCH_BYTES)])])
     assert long.value.code == "too-large"
     assert await world.count("messages") == 0
+
+
+async def test_one_that_cannot_be_written_harms_no_other(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written together; where that fails each is tried by itself, and only the one at fault comes again."""
+    sealed = [g22.seal(document("G22", "H23")) for _ in range(3)]
+    add = messages.add
+
+    def failing(transaction: Connection, new: Sequence[NewMessage]) -> list[int | None]:
+        if any(each.message_id == sealed[1].message_id for each in new):
+            raise Unavailable("storage-full", "There is no room for this one.")
+        return add(transaction, new)
+
+    monkeypatch.setattr(messages, "add", failing)
+    answers = await g22.client.submit_all([BroughtSubmission(each.data) for each in sealed])
+    assert _refused(answers[1]) == "storage-full"
+    assert [_acknowledged(answers[place]).receipt for place in (0, 2)]
+    assert sorted(entry.envelope for entry in await h23.envelopes()) == sorted([sealed[0].data, sealed[2].data])
