@@ -78,24 +78,25 @@ class EnvelopeCalls:
     async def _submit_all(self, path: str, connection: str, pieces: AsyncIterator[bytes]) -> web.Response:
         brought = read_batch(await read_within(pieces, BATCH_BYTES, _batch_too_large))
         submitted = await self.submissions.submit_all(connection, brought)
-        proofs: dict[str, bytes] = {}
-        results = tuple(self._result(path, each, proofs) for each in submitted)
-        answer = SubmissionsAnswer(results=results, proofs=proofs)
+        names: dict[bytes, str] = {}
+        results = tuple(self._result(path, each, names) for each in submitted)
+        answer = SubmissionsAnswer(results=results, proofs={name: proof for proof, name in names.items()})
         return web.Response(body=answer.encode(), content_type=paths.JSON_TYPE)
 
-    def _result(self, path: str, submitted: Submitted | Exception, proofs: dict[str, bytes]) -> SubmissionResult:
-        """One of several; those that were signed for together name one proof."""
+    def _result(self, path: str, submitted: Submitted | Exception, names: dict[bytes, str]) -> SubmissionResult:
+        """One of several; those that were signed for together name one proof, by its digest in `names`."""
         if isinstance(submitted, Exception):
             problem, wait = result_problem(path, submitted)
             return SubmissionResult(problem=problem, retry_after=wait)
         answer = self._answer_of(submitted)
         if answer.acknowledgement is None:
             return SubmissionResult(answer=answer)
-        proof = hashlib.sha256(answer.acknowledgement.proof).hexdigest()
-        proofs[proof] = answer.acknowledgement.proof
+        proof = answer.acknowledgement.proof
+        if proof not in names:
+            names[proof] = hashlib.sha256(proof).hexdigest()
         return SubmissionResult(
             answer=answer.model_copy(update={"acknowledgement": None}),
-            acknowledgement=ReceiptRef(receipt=answer.acknowledgement.receipt, proof=proof),
+            acknowledgement=ReceiptRef(receipt=answer.acknowledgement.receipt, proof=names[proof]),
         )
 
     async def _envelope(self, pieces: AsyncIterator[bytes]) -> bytes:

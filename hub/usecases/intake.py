@@ -64,7 +64,7 @@ class Intake:
                 f"The attachment {digest} has {size} bytes; beside other submissions {SHORT} are taken.",
                 mend="Submit its envelope by itself, and upload it.",
             )
-        require_digest(content, digest, size)
+        _require_attachment(digest, len(content), digest, size)
         name = secrets.token_hex(16)
         self.taken[digest] = Upload(name, digest, size, file=name, complete=True, content=content)
 
@@ -113,10 +113,13 @@ async def _read(digest: Sha256Hex, size: int, chunks: AsyncIterable[bytes]) -> b
 
 def require_digest(content: bytes, digest: Sha256Hex, size: int) -> None:
     """Pass if `content` is the attachment that an envelope names so; else `attachment-digest`."""
-    actual = hashlib.sha256(content).hexdigest()
-    if (actual, len(content)) != (digest, size):
+    _require_attachment(hashlib.sha256(content).hexdigest(), len(content), digest, size)
+
+
+def _require_attachment(actual: Sha256Hex, length: int, digest: Sha256Hex, size: int) -> None:
+    if (actual, length) != (digest, size):
         raise Rejected(
             "attachment-digest",
-            f"The bytes sent as {digest} are {len(content)} bytes with the digest {actual}.",
+            f"The bytes sent as {digest} are {length} bytes with the digest {actual}.",
             mend="Send the bytes that the envelope names.",
         )
