@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from tests.crash.events import Event, Failed, Sent, Told
 from tests.crash.ledger import Ledger
-from tests.crash.load import RETURNED, Letter, attachments
+from tests.crash.load import Letter, attachments
 from tests.crash.papers import REASON, Answer, digests_of
 from tests.crash.register import DOCUMENT, Arrival
 
@@ -151,7 +151,7 @@ class Clerk:
         if key not in self._ledger.taken:
             arrival = await self._api.fetch(key)
             letter = self._letter_of(arrival.item.document_id) if arrival.item.what == DOCUMENT else None
-            refused = self._api.can_refuse and letter is not None and letter.answers == RETURNED
+            refused = self._api.can_refuse and letter is not None and letter.is_returned
             arrival = replace(arrival, shown=time.time_ns(), is_refused=refused)
             self._ledger.take(arrival)
             self._events.append(arrival)

@@ -64,7 +64,7 @@ class Letter:
 
     @property
     def is_refused(self) -> bool:
-        """The sender's node refuses it; so do those of its recipients where it `is_marked` and is not refused here."""
+        """The sender's node refuses it. One that `is_marked` and gets past that is refused by its recipients' nodes."""
         return NOBODY in self.recipients or (self.is_marked and self.sender != UNGUARDED)
 
     @property

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.crash.events import Event
 from tests.crash.ledger import Ledger
-from tests.crash.load import RETURNED, Letter
+from tests.crash.load import Letter
 from tests.crash.papers import REASON
 from tests.crash.register import DOCUMENT, Arrival, Item
 
@@ -175,7 +175,7 @@ class Receiver:
         document_id = message["response_for"]["document_id"] if is_status else message["document_id"]
         item = Item(self.code, message["status"] if is_status else DOCUMENT, document_id, message["from"]["organ_id"])
         letter = None if is_status else self._letter_of(document_id)
-        refused = letter is not None and letter.answers == RETURNED
+        refused = letter is not None and letter.is_returned
         arrival = Arrival(item, pushed["key"], tuple(digests), shown=time.time_ns(), is_refused=refused)
         self._ledger.take(arrival)
         self._events.append(arrival)

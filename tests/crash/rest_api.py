@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -60,11 +61,9 @@ class RestApi:
         locked = await self._json("POST", "/v1/inbox/lock", json={"seconds": _LOCK, "messages": wanted})
         if "lock" in locked:
             self._locks[locked["lock"]] = locked["messages"]
-        # What is first in the list speaks of nothing behind it: what is not locked holds up what follows.
-        free = [_key(one) for one in wanted if one in locked["messages"]]
-        until = next((place for place, one in enumerate(wanted) if one not in locked["messages"]), len(wanted))
         try:
-            yield free[:until]
+            # Each speaks of nothing behind it: what is not locked holds up what follows.
+            yield [_key(one) for one in itertools.takewhile(locked["messages"].__contains__, wanted)]
         finally:
             with contextlib.suppress(NotNow):
                 await self._unlock()
