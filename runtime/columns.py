@@ -23,7 +23,11 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        if value is None:
+            return None
+        since = value - _EPOCH
+        # What `since // _MICROSECOND` gives, for half the time: every row of a document's way has an instant or two.
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
         return None if value is None else _EPOCH + value * _MICROSECOND

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from cryptography import x509
@@ -40,6 +41,9 @@ _TRUST_RULES: Final = frozenset({
     "agency-unknown", "agency-suspended", "agency-retired", "seal-certificate-expired",
     "seal-certificate-not-yet-valid", "seal-certificate-untrusted", "anchor-prefix", "signer-not-bound",
 })  # fmt: skip
+
+#: Certificates whose subjects are remembered: a node has mail from some agencies again and again.
+_REMEMBERED_SUBJECTS: Final = 256
 
 #: Seconds until a message is asked for again: one that waits for something to be put right, or for the directory.
 _WHEN_RIGHT: Final = 300.0
@@ -257,7 +261,12 @@ class Judge:
 
 def _signer(standing: Standing, fingerprint: Sha256Hex) -> str:
     """The subject of the certificate that sealed, as people read it."""
-    return x509.load_der_x509_certificate(standing.certificates[fingerprint]).subject.rfc4514_string()
+    return _subject(standing.certificates[fingerprint])
+
+
+@lru_cache(maxsize=_REMEMBERED_SUBJECTS)
+def _subject(certificate: bytes) -> str:
+    return x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
 
 
 def _lane(transaction: Transaction, envelope: Envelope) -> int:
