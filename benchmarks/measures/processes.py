@@ -47,6 +47,8 @@ class Processes:
                     folder / f"hub-{workers}", hub_database=database, settings=_settings(broker), workers=workers
                 )
                 exchanges[workers] = await stack.enter_async_context(site)
+                # Each process is asked before it is measured: what it does when it is first asked is no document's.
+                await batch(exchanges[workers], documents)
             pairs = []
             for repeat in range(run.repeats):
                 run.tell(f"processes: {repeat + 1} of {run.repeats}")
