@@ -21,7 +21,7 @@ from node.store.metadata import Transaction
 from node.store.recovered import RecoveredMessage
 from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.lanes import LANES, lane_of
-from node.usecases.receipt_keeping import HeldReceipt, keep_receipt
+from node.usecases.receipt_keeping import HeldReceipt, keep_receipts
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.work import Work
 from runtime.clock import Clock
@@ -126,8 +126,7 @@ class OwnMessages:
             ),
             at=self._clock(),
         )
-        for held in fetched.receipts:
-            keep_receipt(transaction, held, at=self._clock())
+        keep_receipts(transaction, fetched.receipts, at=self._clock())
 
     def _bound(self, transaction: Transaction, fetched: _Fetched) -> tuple[Verified[Envelope], AgencyCode]:
         """The envelope, if whoever sealed it could speak for an agency of ours when the hub accepted it."""

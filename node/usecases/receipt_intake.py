@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,7 @@ from node.store import outbox, reports, selection, standing
 from node.store.metadata import Transaction
 from node.usecases.lanes import LANES
 from node.usecases.own_messages import OwnMessages
-from node.usecases.receipt_keeping import HeldReceipt, keep_receipt
+from node.usecases.receipt_keeping import HeldReceipt, keep_receipts
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.work import Work
 from runtime.clock import Clock
@@ -63,16 +63,17 @@ class ReceiptIntake:
         if not entries:
             return ()
         verified = await self._verified(entries, proofs)
-        await self._recover({held.receipt.message_id for held in verified if isinstance(held, HeldReceipt)}, epoch)
-        verified = await self._database.read(partial(_after_acceptance, verified=verified))
-        settled = list(zip(entries, verified, strict=True))
+        undecided = await self._undecided({each.receipt.message_id for each in _held(verified)}, epoch)
+        settled = [
+            (entry, _not_yet() if isinstance(each, HeldReceipt) and each.receipt.message_id in undecided else each)
+            for entry, each in zip(entries, verified, strict=True)
+        ]
         later = [(entry, held) for entry, held in settled if isinstance(held, Unavailable)]
 
         def keep(transaction: Transaction) -> None:
             standing.raise_mark(transaction)
+            keep_receipts(transaction, _held(each for _, each in settled), at=self._clock())
             for entry, held in settled:
-                if isinstance(held, HeldReceipt):
-                    keep_receipt(transaction, held, at=self._clock())
                 if not isinstance(held, Unavailable):
                     # Nobody waits for it but the mailbox.
                     reports.add_outcome(
@@ -85,10 +86,16 @@ class ReceiptIntake:
             self._wakeups.wake(Work.EVENTS)
         return tuple(later)
 
-    async def _recover(self, message_ids: Collection[Sha256Hex], epoch: str) -> None:
-        """Fetch back those of the messages that this record lacks: whoever gets receipts has sent something."""
-        for message_id in await self._database.read(partial(_unknown, message_ids=message_ids)):
+    async def _undecided(self, message_ids: Collection[Sha256Hex], epoch: str) -> Collection[Sha256Hex]:
+        """Those whose recipients the record cannot tell yet. Those that it lacks are fetched back first: whoever gets
+        receipts has sent something."""
+        ask = partial(_unknown_and_undecided, message_ids=message_ids)
+        unknown, undecided = await self._database.read(ask)
+        for message_id in unknown:
             await self._own.recover(message_id, epoch=epoch)
+        if unknown:
+            _, undecided = await self._database.read(ask)
+        return undecided
 
     async def _verified(
         self, entries: Sequence[ReceiptEntry], proofs: Mapping[str, bytes]
@@ -127,16 +134,8 @@ class ReceiptIntake:
         return error
 
 
-def _after_acceptance(
-    transaction: Transaction, verified: Sequence[HeldReceipt | Rejected | Unavailable]
-) -> list[HeldReceipt | Rejected | Unavailable]:
-    """Put off what comes before the acceptance is noted that tells whom selectors stand for: who is it from?"""
-    held = {each.receipt.message_id for each in verified if isinstance(each, HeldReceipt)}
-    open_ones = selection.undecided(transaction, held)
-    return [
-        _not_yet() if isinstance(each, HeldReceipt) and each.receipt.message_id in open_ones else each
-        for each in verified
-    ]
+def _held(judged: Iterable[HeldReceipt | Rejected | Unavailable]) -> list[HeldReceipt]:
+    return [each for each in judged if isinstance(each, HeldReceipt)]
 
 
 def _not_yet() -> Unavailable:
@@ -145,5 +144,10 @@ def _not_yet() -> Unavailable:
     return later
 
 
-def _unknown(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> list[Sha256Hex]:
-    return [message_id for message_id in message_ids if outbox.standing_of(transaction, message_id) is None]
+def _unknown_and_undecided(
+    transaction: Transaction, message_ids: Collection[Sha256Hex]
+) -> tuple[list[Sha256Hex], Collection[Sha256Hex]]:
+    """Messages that are not on record; and those of which the acceptance is not noted yet that tells whom selectors
+    stand for: who is a receipt of theirs from?"""
+    unknown = [message_id for message_id in message_ids if outbox.standing_of(transaction, message_id) is None]
+    return unknown, selection.undecided(transaction, message_ids)

@@ -1,9 +1,11 @@
-"""Keeping a receipt about a message of ours, and telling the outbox what it attests."""
+"""Keeping receipts about messages of ours, and telling the outbox what they attest."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from typing import Final
 
 import structlog
@@ -15,6 +17,7 @@ from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.store.states import DeliveryState
 from node.usecases.addressing import codes_of
+from schemas.codes import AgencyCode
 from schemas.receipts import IssuerKind, Receipt, ReceiptEvent, SignedReceipt
 
 log = structlog.get_logger()
@@ -41,25 +44,36 @@ class HeldReceipt:
     signed: SignedReceipt
 
 
-def keep_receipt(transaction: Transaction, held: HeldReceipt, *, at: datetime) -> None:
-    """Keep `held`, if it is about a message of ours and one of its recipients; else that is said in the log."""
-    receipt = held.receipt
-    if outbox.standing_of(transaction, receipt.message_id) is None:
-        # Of a message that this node does not know as its own (it was restored from a backup?).
-        log.warning("receipt.foreign", message=receipt.message_id, of=receipt.event, issuer=receipt.issuer.name)
-        return
-    row = None
-    if receipt.recipient is not None:
-        entry = directory_store.agency(transaction, receipt.recipient)
-        row = recipients.recipient_among(
-            transaction, receipt.message_id, codes_of(entry) if entry else (receipt.recipient,)
-        )
-        if row is None:
+def keep_receipts(transaction: Transaction, held: Sequence[HeldReceipt], *, at: datetime) -> None:
+    """Keep those of `held` that are about a message of ours and one of its recipients; of others the log tells."""
+    # The receipts of a batch are of a few agencies, under a few proofs.
+    codes = cache(partial(_codes_of, transaction))
+    kept: list[tuple[HeldReceipt, AgencyCode | None]] = []
+    for each in held:
+        receipt, row = each.receipt, None
+        is_ours = outbox.standing_of(transaction, receipt.message_id) is not None
+        if is_ours and receipt.recipient is not None:
+            row = recipients.recipient_among(transaction, receipt.message_id, codes(receipt.recipient))
+            is_ours = row is not None
+        if is_ours:
+            kept.append((each, row))
+        else:
+            # Of a message that this node does not know as its own (it was restored from a backup?).
             log.warning("receipt.foreign", message=receipt.message_id, of=receipt.event, issuer=receipt.issuer.name)
-            return
-    receipt_store.add(transaction, [(receipt, held.signed)], at=at)
+    receipt_store.add(transaction, [(each.receipt, each.signed) for each, _ in kept], at=at)
+    for each, row in kept:
+        if row is not None:
+            _advance(transaction, each.receipt, row)
+
+
+def _codes_of(transaction: Transaction, code: AgencyCode) -> tuple[AgencyCode, ...]:
+    entry = directory_store.agency(transaction, code)
+    return tuple(codes_of(entry)) if entry else (code,)
+
+
+def _advance(transaction: Transaction, receipt: Receipt, row: AgencyCode) -> None:
     delivery = _delivery_of(receipt)
-    if row is not None and delivery is not None:
+    if delivery is not None:
         trouble = Trouble(code=receipt.reason.code, text=receipt.reason.text) if receipt.reason else None
         recipients.advance(transaction, receipt.message_id, row, delivery, at=receipt.occurred_at, trouble=trouble)
 
