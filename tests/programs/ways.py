@@ -134,7 +134,8 @@ def _respond(site: Site, number: int) -> None:
 
 def _statuses(site: Site) -> list[str]:
     found = []
-    for received in (site.node_folder("G22") / "filedrop" / "in").iterdir():
+    # A node serves before its filedrop has made its folders: a glob finds nothing where there is none.
+    for received in (site.node_folder("G22") / "filedrop" / "in").glob("*"):
         form = received / "status.edxml"
         if not received.name.startswith(".") and form.exists():
             text = form.read_text(encoding="utf-8")
