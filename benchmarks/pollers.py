@@ -36,10 +36,11 @@ class Asked(asyncio.Protocol):
         self.ended.set()
 
 
-def _context(order: dict[str, Any], chain: str) -> ssl.SSLContext:
+def client_context(authority: str | Path, chain: str | Path, key: str | Path) -> ssl.SSLContext:
+    """The TLS of a simulated node."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(order["authority"])
-    context.load_cert_chain(chain, order["key"])
+    context.load_verify_locations(authority)
+    context.load_cert_chain(chain, key)
     return context
 
 
@@ -56,7 +57,7 @@ async def wait(order: dict[str, Any]) -> None:
                 lambda: Asked(ended),
                 order["host"],
                 order["port"],
-                ssl=_context(order, chain),
+                ssl=client_context(order["authority"], chain, order["key"]),
                 server_hostname=order["name"],
                 ssl_handshake_timeout=300,
             )

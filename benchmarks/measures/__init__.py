@@ -8,6 +8,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.measures.attachment import LargeAttachment
 from benchmarks.measures.broadcast import Broadcast
 from benchmarks.measures.crowded import CrowdedFolder
+from benchmarks.measures.directory_change import DirectoryChange
 from benchmarks.measures.distributed import Distributed
 from benchmarks.measures.exchanging import ProcessorTime
 from benchmarks.measures.express import Express
@@ -29,6 +30,7 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     Broadcast(),
     WayBack(),
     WaitingNodes(),
+    DirectoryChange(),
     WakingUp(),
     Express(),
     Growth(),

@@ -69,13 +69,13 @@ class WaitingNodes:
         nodes = run.of(quick=500, full=10_000)
         # For so long all wait before memory is read, and the processor's time in it.
         seconds = run.of(quick=3, full=10)
-        _allow_descriptors(nodes + 1000)
+        allow_descriptors(nodes + 1000)
         folder = run.folder / "waiting"
         folder.mkdir()
         site = Site(folder, MEMBERS[:1], environment=_SETTINGS)
         await site.set_up()
         await site.hub.stop()
-        chains = await _enrolled(site, folder / "nodes", nodes)
+        chains = await enrolled(site, folder / "nodes", nodes)
         pairs: dict[Row, list[Pair]] = {row: [] for row in self.rows}
         for repeat in range(run.repeats):
             run.tell(f"{nodes:,} waiting nodes: {repeat + 1} of {run.repeats}")
@@ -92,7 +92,7 @@ class WaitingNodes:
         return [Result(row, f"{nodes:,} nodes", tuple(pairs[row])) for row in self.rows]
 
 
-def _allow_descriptors(most: int) -> None:
+def allow_descriptors(most: int) -> None:
     """Every program that is started from here may have as many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < most:
@@ -101,7 +101,7 @@ def _allow_descriptors(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-async def _enrolled(site: Site, folder: Path, nodes: int) -> list[Path]:
+async def enrolled(site: Site, folder: Path, nodes: int) -> list[Path]:
     """Certificates of `nodes` connections that the hub knows. One key serves all: keys are not what is measured."""
     folder.mkdir()
     key = new_p256_key()
