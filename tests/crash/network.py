@@ -9,9 +9,12 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from typing import Final
 
 _CHUNK: Final = 64 * 1024
+#: Seconds between two looks for a connection.
+_LOOK: Final = 0.02
 
 
 class Line:
@@ -42,6 +45,13 @@ class Line:
         if self._server is None:
             self._server = await asyncio.start_server(self._carry, self._host, self._port)
             self._port = self._server.sockets[0].getsockname()[1]
+
+    async def carries(self, seconds: float) -> bool:
+        """Whether a connection stands, or comes to stand within so many seconds."""
+        ends = time.monotonic() + seconds
+        while not self._standing() and time.monotonic() < ends:  # noqa: ASYNC110 - a look costs nothing
+            await asyncio.sleep(_LOOK)
+        return bool(self._standing())
 
     async def refuse(self) -> int:
         """Refuse new connections, until `open`, and end those that stand; gives their number."""

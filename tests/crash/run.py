@@ -166,6 +166,7 @@ class Run:
         # What finds nothing to cut, or no room to fill, is made up for by what always finds a program.
         for one in (fault, replace(fault, kind=FaultKind.KILL)):
             for _ in range(_TRIES):
+                await site.await_target(one)
                 if await site.strike(one):
                     self._struck.append(one)
                     return

@@ -34,6 +34,10 @@ PROGRAMS = (HUB, *NODES)
 _GROUPS: Final = {FaultKind.CLOCK_DAYS: FaultKind.CLOCK, FaultKind.WIPE_BROKER: FaultKind.KILL_BROKER}
 #: Seconds after a full disk, or the absence of a server, within which a program may still end for its sake.
 _RECOVERY: Final = 10.0
+#: Faults that end the connections that stand, and how many seconds they wait for one: a node that other faults cut off
+#: tries again every few seconds, and a look now and then would find none.
+_CUTTING: Final = frozenset({FaultKind.DROP, FaultKind.RESET, FaultKind.REFUSE})
+_TO_CUT: Final = 20.0
 
 #: The hub of the distributed column: two processes, and one that watches them.
 _BY_PROCESSES: Final = (
@@ -132,6 +136,11 @@ class CrashSite:
 
     def filedrop(self, code: str) -> Path:
         return self.site.node_folder(code) / "filedrop"
+
+    async def await_target(self, fault: Fault) -> None:
+        """Wait, for a time, until there is something for `fault` to strike."""
+        if fault.kind in _CUTTING:
+            await self.lines[fault.target].carries(_TO_CUT)
 
     async def strike(self, fault: Fault) -> bool:
         """Let `fault` happen, and heal what it did; returns when its time is over, and says whether it was felt.

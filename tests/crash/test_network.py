@@ -113,3 +113,16 @@ async def talking(line: Line) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     writer.write(b".")
     assert await reader.readexactly(1) == b"."
     return reader, writer
+
+
+async def test_a_fault_may_wait_for_a_connection_to_strike() -> None:
+    """`carries` is false of a line that nobody uses, and true as soon as somebody does."""
+    async with echoing_line() as line:
+        assert not await line.carries(0.05)
+        waiting = asyncio.create_task(line.carries(60))
+        reader, writer = await talking(line)
+        assert await waiting
+        assert line.reset() == 1
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
