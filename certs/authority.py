@@ -133,7 +133,9 @@ class Authority:
         """Root and both issuing authorities in PEM: what others need to check certificates of this authority."""
         return certificates_pem([self.root, self.tls.certificate, self.seals.certificate])
 
-    def issue_server(self, key: bytes | PublicKey, names: Sequence[str], now: datetime) -> Chain:
+    def issue_server(
+        self, key: bytes | PublicKey, names: Sequence[str], now: datetime, *, since: datetime | None = None
+    ) -> Chain:
         """A TLS server certificate for DNS names and IP addresses; the first is also its common name."""
         return leaf_profile(
             self.tls,
@@ -143,6 +145,7 @@ class Authority:
             purpose=ExtendedKeyUsageOID.SERVER_AUTH,
             now=now,
             lifetime=self.lifetimes.server,
+            since=since,
         )
 
     def issue_client(self, key: bytes | PublicKey, connection: str, now: datetime) -> Chain:
@@ -157,7 +160,9 @@ class Authority:
             lifetime=self.lifetimes.client,
         )
 
-    def issue_push(self, key: bytes | PublicKey, hub_name: str, now: datetime) -> Chain:
+    def issue_push(
+        self, key: bytes | PublicKey, hub_name: str, now: datetime, *, since: datetime | None = None
+    ) -> Chain:
         """A TLS client certificate by which the hub `hub_name` is known to the nodes that it pushes to."""
         return leaf_profile(
             self.tls,
@@ -167,6 +172,7 @@ class Authority:
             purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
             now=now,
             lifetime=self.lifetimes.server,
+            since=since,
         )
 
     def issue_seal(self, key: bytes | PublicKey, connection: str, codes: Sequence[AgencyCode], now: datetime) -> Chain:
@@ -181,16 +187,27 @@ class Authority:
             lifetime=self.lifetimes.seal,
         )
 
-    def issue_receipts(self, key: bytes | PublicKey, hub_name: str, now: datetime) -> Chain:
+    def issue_receipts(
+        self, key: bytes | PublicKey, hub_name: str, now: datetime, *, since: datetime | None = None
+    ) -> Chain:
         """A certificate whose key signs the receipts of the hub `hub_name`."""
-        return self._issue_to_hub(key, hub_name, RECEIPTS_PURPOSE, now, self.lifetimes.receipts)
+        return self._issue_to_hub(key, hub_name, RECEIPTS_PURPOSE, now, lifetime=self.lifetimes.receipts, since=since)
 
-    def issue_directory(self, key: bytes | PublicKey, hub_name: str, now: datetime) -> Chain:
+    def issue_directory(
+        self, key: bytes | PublicKey, hub_name: str, now: datetime, *, since: datetime | None = None
+    ) -> Chain:
         """A certificate whose key signs the agency directory of the hub `hub_name`."""
-        return self._issue_to_hub(key, hub_name, DIRECTORY_PURPOSE, now, self.lifetimes.directory)
+        return self._issue_to_hub(key, hub_name, DIRECTORY_PURPOSE, now, lifetime=self.lifetimes.directory, since=since)
 
     def _issue_to_hub(
-        self, key: bytes | PublicKey, hub_name: str, purpose: ObjectIdentifier, now: datetime, lifetime: timedelta
+        self,
+        key: bytes | PublicKey,
+        hub_name: str,
+        purpose: ObjectIdentifier,
+        now: datetime,
+        *,
+        lifetime: timedelta,
+        since: datetime | None,
     ) -> Chain:
         # The root mostly has the hub's name, too, and a verifier takes a leaf of the root's name for the root.
         role = " Receipts" if purpose == RECEIPTS_PURPOSE else " Directory"
@@ -202,6 +219,7 @@ class Authority:
             purpose=purpose,
             now=now,
             lifetime=lifetime,
+            since=since,
         )
 
 

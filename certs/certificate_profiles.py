@@ -36,7 +36,7 @@ class IssuingAuthority:
 def root_profile(key: PrivateKey, name: str, *, now: datetime, lifetime: timedelta) -> x509.Certificate:
     """A self-signed root, above at most one layer of issuing authorities."""
     subject = common_name(name)
-    builder = _builder(subject, subject, key.public_key(), now, now + lifetime)
+    builder = _builder(subject, subject, key.public_key(), now - BACKDATED, now + lifetime)
     builder = _as_authority(builder, key.public_key(), path_length=1)
     return builder.sign(key, hashes.SHA256())
 
@@ -53,7 +53,7 @@ def issuing_profile(
 ) -> x509.Certificate:
     """An authority that issues leaves for `purposes` alone."""
     until = min(now + lifetime, root.certificate.not_valid_after_utc)
-    builder = _builder(common_name(name, f" {role}"), root.certificate.subject, key, now, until)
+    builder = _builder(common_name(name, f" {role}"), root.certificate.subject, key, now - BACKDATED, until)
     builder = _as_authority(builder, key, path_length=0)
     # Not critical: libraries that know nothing of constraints by key usage still follow the path.
     builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -69,11 +69,15 @@ def leaf_profile(
     purpose: ObjectIdentifier,
     now: datetime,
     lifetime: timedelta,
+    since: datetime | None = None,
 ) -> Chain:
-    """A leaf for `purpose`, and its issuer. What signs documents also carries contentCommitment (nonRepudiation)."""
+    """A leaf for `purpose`, and its issuer. What signs documents also carries contentCommitment (nonRepudiation).
+
+    It is good from `since` on, if that is given: when a certificate of the same key was before it.
+    """
     until = min(now + lifetime, issuer.certificate.not_valid_after_utc)
     signs_documents = purpose not in TLS_PURPOSES
-    builder = _builder(subject, issuer.certificate.subject, key, now, until)
+    builder = _builder(subject, issuer.certificate.subject, key, since or now - BACKDATED, until)
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(digital_signature=True, content_commitment=signs_documents), critical=True)
@@ -108,7 +112,7 @@ def _server_name(name: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: PublicKey, now: datetime, until: datetime
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, since: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -116,7 +120,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
+        .not_valid_before(since)
         .not_valid_after(until)
     )
 

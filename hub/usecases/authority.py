@@ -113,7 +113,8 @@ def renew_expiring(
     """Certify anew, for the same keys, what of the hub's own certificates ends `within` that time; gives their uses.
 
     A certificate for pushing that is not there yet is made. The TLS certificate keeps its names. The authority's own
-    certificates are not renewed: nodes know them.
+    certificates are not renewed: nodes know them. Each is good since the one before it was: made while the clock was
+    years ahead, it would else be of no use to anybody once the clock is right.
     """
     files = KeyFiles(keys_folder)
     ending = tuple(
@@ -126,16 +127,18 @@ def renew_expiring(
     authority = Authority.open(authority_folder, passphrase)
     for use in ending:
         key = read_key(files.key("tls" if use == "push" else use), passphrase).public_key()
+        before = read_certificates(files.chain(use))[0] if files.chain(use).exists() else None
+        since = before.not_valid_before_utc if before is not None else None
         match use:
             case "tls":
                 names = server_names_of(read_certificates(files.chain(use))[0])
-                chain = authority.issue_server(key, names, now)
+                chain = authority.issue_server(key, names, now, since=since)
             case "push":
-                chain = authority.issue_push(key, name, now)
+                chain = authority.issue_push(key, name, now, since=since)
             case "receipts":
-                chain = authority.issue_receipts(key, name, now)
+                chain = authority.issue_receipts(key, name, now, since=since)
             case _:
-                chain = authority.issue_directory(key, name, now)
+                chain = authority.issue_directory(key, name, now, since=since)
         write_certificates(files.chain(use), chain)
     return ending
 

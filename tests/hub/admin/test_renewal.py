@@ -59,6 +59,18 @@ async def test_what_nears_its_end_is_renewed(folder: HubFolder, clock: Clock) ->
     assert all(validity.not_after > clock() + MONTH for validity in keys.validities())
 
 
+async def test_what_a_clock_years_ahead_renewed_is_good_when_it_is_right(folder: HubFolder, clock: Clock) -> None:
+    """A hub that starts while its clock is four years ahead serves and signs by those certificates afterwards."""
+    right = clock()
+    clock.advance(timedelta(days=4 * 365))
+    assert renew(folder, clock) == ("tls", "push", "receipts", "directory")
+    files = KeyFiles(folder.keys)
+    for use in ("tls", "push", "receipts", "directory"):
+        made = read_certificates(files.chain(use))[0]
+        assert made.not_valid_before_utc <= right
+        assert made.not_valid_after_utc > clock() + MONTH
+
+
 async def test_keys_that_are_only_read_do_not_keep_the_hub_from_starting(
     folder: HubFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
