@@ -43,8 +43,10 @@ def test_faults_without_effect_are_missed() -> None:
     kill = Fault(FaultKind.KILL, "hub", 1, 0, 1)
     stall = Fault(FaultKind.STALL, "node-H23", 1, 0, 1)
     assert not list(unfelt([kill, stall], [stall, kill]))
+    assert not list(unfelt([kill] * 8 + [stall] * 2, [kill] * 8))
     assert len(list(unfelt([kill, kill, stall], [kill, stall]))) == 1
-    assert len(list(unfelt([kill, stall], [kill]))) == 2
+    assert len(list(unfelt([kill] * 20 + [stall] * 5, [kill] * 25))) == 1
+    assert len(list(unfelt([kill] * 20 + [stall] * 5, [kill]))) == 2
 
 
 async def test_a_fault_does_not_heal_another_one(tmp_path: Path) -> None:
