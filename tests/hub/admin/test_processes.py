@@ -65,6 +65,14 @@ class Watched:
             writer.close()
         return found
 
+    async def both(self) -> set[int]:
+        """The two that answer: on a busy machine one of them may answer every connection for a while."""
+        found: set[int] = set()
+        async with asyncio.timeout(60):
+            while len(found) < 2:
+                found |= await self.pids()
+        return found
+
 
 @contextlib.asynccontextmanager
 async def watched(kind: str = "well", *, count: int = 2, grace: float = 30.0) -> AsyncIterator[Watched]:
@@ -107,7 +115,7 @@ async def test_all_are_replaced_one_after_another() -> None:
     """After the order to replace them other processes answer, and no connection was refused in between."""
     async with watched() as site:
         await site.serving.wait()
-        before = await site.pids()
+        before = await site.both()
         assert len(before) == 2
         site.replace.set()
 
@@ -123,7 +131,7 @@ async def test_none_outlives_the_one_that_watches() -> None:
     """When the watching ends every process has ended, also one that does not want to."""
     async with watched("stubborn", grace=0.2) as site:
         await site.serving.wait()
-        pids = await site.pids()
+        pids = await site.both()
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
@@ -132,7 +140,7 @@ async def test_one_that_fails_at_its_first_start_is_started_again(tmp_path: Path
     async with watched(str(tmp_path)) as site:
         async with asyncio.timeout(60):
             await site.serving.wait()
-        assert len(await site.pids()) == 2
+        assert len(await site.both()) == 2
 
 
 async def test_a_start_that_fails_is_told() -> None:
