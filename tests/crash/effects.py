@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +13,7 @@ from runtime.clock import Clock
 #: Seconds that a fault holds on, beyond its time, until it is felt; and those between two looks.
 _LONGER: Final = 10.0
 _LOOK: Final = 0.1
-#: What a time in a log may be off the struck clock's, in seconds. The smallest jump is 90.
+#: What a stamp may be off the struck clock's, in seconds. The smallest jump is 90.
 _NEAR: Final = 45.0
 
 
@@ -30,26 +28,27 @@ async def felt(seconds: float, is_felt: Callable[[], bool]) -> bool:
 
 
 class WrongTimes:
-    """Whether a program writes to its `log`, from now on, that it is `ahead` seconds later than `clock` says."""
+    """Whether a program tells, from now on, that it is `ahead` seconds later than `clock` says.
 
-    def __init__(self, log: Path, ahead: int, clock: Clock) -> None:
-        self._log = log
+    It stamps the file `stamp` with its time (`stamped`), also where it has nothing to log: with a clock years ahead no
+    node is let in.
+    """
+
+    def __init__(self, stamp: Path, ahead: int, clock: Clock) -> None:
+        self._stamp = stamp
         self._ahead = ahead
         self._clock = clock
-        self._read = log.stat().st_size
+        stamp.unlink(missing_ok=True)
 
     def are_told(self) -> bool:
-        """Reads what is new in the log: a look at each line, once."""
-        with self._log.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return any(self._is_wrong(line) for line in whole.splitlines())
+        """Whether the newest stamp is by the wrong clock."""
+        told = self.stamped(self._stamp)
+        return told is not None and abs(told - self._clock().timestamp() - self._ahead) < _NEAR
 
-    def _is_wrong(self, line: bytes) -> bool:
+    @staticmethod
+    def stamped(file: Path) -> float | None:
+        """The program's own time, in seconds of the epoch; None if it has written none."""
         try:
-            told = datetime.fromisoformat(json.loads(line)["timestamp"])
-        except (ValueError, KeyError, TypeError):
-            return False  # a line for people
-        return abs((told - self._clock()).total_seconds() - self._ahead) < _NEAR
+            return float(file.read_text())
+        except FileNotFoundError:
+            return None

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from congvan.demo.programs import COMMAND
 from congvan.demo.site import Site
 from runtime.clock import utc_now
+from tests.crash import stamped
 from tests.crash.clocks import WrongClock, preloadable
 from tests.crash.connections import Access, Kind, connect, shared_out
 from tests.crash.disks import SmallDisk
@@ -39,12 +39,8 @@ _RECOVERY: Final = 10.0
 _CUTTING: Final = frozenset({FaultKind.DROP, FaultKind.RESET, FaultKind.REFUSE})
 _TO_CUT: Final = 20.0
 
-#: The hub of the distributed column: two processes, and one that watches them.
-_BY_PROCESSES: Final = (
-    sys.executable,
-    "-c",
-    "import sys; sys.argv += ['--workers', '2']; from congvan.cli import main; main()",
-)
+#: What the hub of the distributed column is told besides: it is two processes, and one that watches them.
+_BY_PROCESSES: Final = "--workers 2"
 
 #: A run is to be short: what waits is tried again within seconds. Nothing is held in reserve on a disk, so that disks
 #: run full in earnest; and no clock of these runs makes a delivery expire, or ends a hold: those would be no loss.
@@ -117,7 +113,8 @@ class CrashSite:
                     stack.push_async_callback(self.lines[name].close)
                     variables["CONGVAN_NODE__HUB__URL"] = f"https://{self.site.host}:{self.lines[name].port}"
                 assignments = [f"{variable}={value}" for variable, value in variables.items()]
-                command = _BY_PROCESSES if name == HUB and self.servers else COMMAND
+                more = _BY_PROCESSES if name == HUB and self.servers else ""
+                command = (sys.executable, stamped.__file__, str(self._stamp(name)), more)
                 self.site.launchers[name] = ("env", *assignments, *command)
             stack.push_async_callback(self.site.stop)
             await self.site.set_up()
@@ -198,12 +195,15 @@ class CrashSite:
         return was_felt
 
     async def _set_clock(self, fault: Fault) -> bool:
-        # The program itself says by what time it goes: it stamps its log.
-        times = WrongTimes(self.site.programs[fault.target].log, fault.amount, utc_now)
+        times = WrongTimes(self._stamp(fault.target), fault.amount, utc_now)
         self.clocks[fault.target].set(fault.amount)
         was_felt = await felt(fault.seconds, times.are_told)
         self.clocks[fault.target].set(0)
         return was_felt
+
+    def _stamp(self, name: str) -> Path:
+        """Where the program says by what time it goes; not on its own disk, which may be full."""
+        return self.folder / f"{name}.stamp"
 
     def _explains_end(self, name: str) -> bool:
         was_full = time.monotonic() - self._full.get(name, -math.inf) < _RECOVERY

@@ -31,8 +31,9 @@ def test_nothing_is_lost_or_doubled_whatever_fails(tmp_path: Path, column: Colum
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     told = json.loads(ended.stdout.splitlines()[-1])
     assert told.pop("seconds") > 0
-    assert faults * 0.8 <= told.pop("faults") <= faults
-    assert told == {"documents": documents, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": seed}
+    assert told == {
+        "documents": documents, "faults": faults, "lost": 0, "twice": 0, "receipts_missing": 0, "seed": seed,
+    }  # fmt: skip
     taken = {path.stem: path.read_text().count('"took"') for path in tmp_path.glob("*.journal")}
     assert set(taken) == {"G22-filedrop", "G22-webhook", "H23-rest", "H31-vxp"}
     assert all(taken.values()), taken
