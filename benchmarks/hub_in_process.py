@@ -29,7 +29,9 @@ from hub.usecases.acceptance import Accepted
 from hub.usecases.exchange import Exchange
 from hub.usecases.judgement import Judged
 from hub.usecases.meters import Meters
+from runtime.agreed_clock import AgreedClock
 from runtime.blob_folder import BlobFolder
+from runtime.clock import utc_now
 from runtime.database import Database, open_database
 from runtime.migrations import upgrade
 from schemas.codes import AgencyCode
@@ -170,7 +172,8 @@ async def opened(folder: Path, world: World) -> AsyncIterator[Hub]:
             settings=ExchangeSettings(),
             alerting=AlertSettings(),
             meters=Meters(CollectorRegistry()),
-            clock=lambda: datetime.now(UTC),
+            clock=utc_now,
+            certain=AgreedClock(database, utc_now).now,
             chance=Random(1),
             stop=asyncio.Event(),
         )

@@ -38,7 +38,7 @@ from hub.usecases.directory import DirectoryRenewal
 from hub.usecases.enrolment import Enrolment
 from hub.usecases.exchange import Exchange
 from hub.usecases.figures import FiguresOfNow
-from hub.usecases.health import BROKER, expiring, is_needed, trials_of
+from hub.usecases.health import BROKER, CLOCK, expiring, is_needed, trial_of_clock, trials_of
 from hub.usecases.meters import Meters
 from hub.usecases.peers import PeerRegister
 from hub.usecases.restored import NewEpoch, begin_epoch
@@ -47,8 +47,9 @@ from hub.workers.directory_refresh import directory_refresh
 from hub.workers.exchange import exchange_duties, exchange_services
 from hub.workers.webhook import webhook_service
 from runtime.addresses import Address
+from runtime.agreed_clock import AgreedClock
 from runtime.blob_settings import try_at_start
-from runtime.clock import Clock, utc_now
+from runtime.clock import CertainClock, Clock, utc_now
 from runtime.database import open_database
 from runtime.leadership import led
 from runtime.lifecycle import Service, run_services
@@ -122,14 +123,26 @@ async def serve(
         hub = foundation.settings.hub
         registry = _registry(foundation.keys)
         meters = Meters(registry)
-        exchange = await _exchange(foundation, meters, stop)
+        agreed = _agreed_clock(foundation, registry)
+        # Before the first answer: what is wrong by much serves nobody.
+        await agreed.agrees()
+        exchange = await _exchange(foundation, meters, stop, agreed.now)
         rung = asyncio.Event()
         await stack.enter_async_context(doorbell(folder.doorbell(worker.number if worker else 0), rung))
         supervisor = Supervisor(meters.service_restarts, Random())
         link = _link(foundation, exchange, meters, registry)
-        helpful = {BROKER: link.broker.trial} if link else {}
+        helpful = {CLOCK: trial_of_clock(agreed), **({BROKER: link.broker.trial} if link else {})}
         services = {
-            **_listeners(foundation, exchange, registry, supervisor, announce=announce, helpful=helpful, worker=worker),
+            **_listeners(
+                foundation,
+                exchange,
+                registry,
+                supervisor,
+                agreed,
+                announce=announce,
+                helpful=helpful,
+                worker=worker,
+            ),
             **exchange_services(exchange, foundation.keys.push_tls(), link.hints if link else None),
             **(link.services if link else {}),
             "doorbell": _doorbell(rung, exchange.wakeups),
@@ -139,13 +152,14 @@ async def serve(
             **await _webhook(foundation, exchange, meters, stack),
             "directory-refresh": directory_refresh(
                 DirectoryRenewal(
-                    foundation.database, foundation.publisher, timedelta(days=hub.directory.renew_days), clock
+                    foundation.database, foundation.publisher, timedelta(days=hub.directory.renew_days), agreed.now
                 )
             ),
         }
         grace = hub.http.grace_seconds + LAST_GRACE
         led_here = {name: supervisor.keep(name, run) for name, run in duties.items()}
-        services["duties"] = led(foundation.database, "hub", partial(run_services, led_here, grace=grace))
+        in_turn = partial(run_services, led_here, grace=grace)
+        services["duties"] = led(foundation.database, "hub", in_turn, is_fit=agreed.agrees)
         kept = {name: supervisor.keep(name, run, must_start=name in _LISTENERS) for name, run in services.items()}
         await run_services(kept, stop, grace=grace)
     log.info("hub.stopped", name=hub.name)
@@ -178,7 +192,7 @@ def _renew_certificates(folder: HubFolder, now: datetime) -> None:
         renew(folder, now)
 
 
-async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event) -> Exchange:
+async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event, certain: CertainClock) -> Exchange:
     return Exchange.of(
         foundation.database,
         foundation.blobs,
@@ -189,6 +203,7 @@ async def _exchange(foundation: Foundation, meters: Meters, stop: asyncio.Event)
         alerting=foundation.settings.alerts,
         meters=meters,
         clock=foundation.clock,
+        certain=certain,
         chance=Random(),
         stop=stop,
         outbox=bool(foundation.settings.broker.url),
@@ -239,6 +254,7 @@ def _listeners(
     exchange: Exchange,
     registry: CollectorRegistry,
     supervisor: Supervisor,
+    agreed: AgreedClock,
     *,
     announce: Callable[[HubSettings, Address], None],
     helpful: Mapping[str, Trial],
@@ -249,7 +265,7 @@ def _listeners(
     hub = settings.hub
     measured = HubMetrics(registry, FiguresOfNow(database, clock), clock)
     trials = trials_of(database, foundation.blobs, foundation.folder.data, keys, clock)
-    readiness = Readiness({**trials, "services": supervisor.all_run, **helpful}, is_needed)
+    readiness = Readiness({**trials, "services": supervisor.all_run, **helpful}, partial(is_needed, clock=agreed))
     enrolment = Enrolment(database, keys.authority, foundation.publisher, hub.name, clock)
     routes = [
         *enrolment_routes(enrolment, FailureLimit(hub.enrolment.failures_per_minute, clock), hub.proxy.addresses),
@@ -258,7 +274,7 @@ def _listeners(
         *exchange_routes(exchange),
         *public_health_routes(readiness, measured, hub.operations.metrics_from),
     ]
-    public = public_application(routes, PeerRegister(database, clock), hub.proxy, registry)
+    public = public_application(routes, PeerRegister(database, clock), hub.proxy, registry, agreed)
 
     def ready(address: Address) -> None:
         log.info("hub.ready", name=hub.name, address=str(address))
@@ -309,6 +325,18 @@ def _doorbell(rung: asyncio.Event, wakeups: Wakeups) -> Service:
 
 def _log_operations(address: Address) -> None:
     log.info("operations.ready", address=str(address))
+
+
+def _agreed_clock(foundation: Foundation, registry: CollectorRegistry) -> AgreedClock:
+    """The process's clock, held against the database's."""
+    agreed = AgreedClock(foundation.database, foundation.clock)
+    ahead = Gauge(
+        "congvan_hub_clock_ahead_seconds",
+        "By how much this process's clock is ahead of the database server's; on SQLite, has jumped.",
+        registry=registry,
+    )
+    ahead.set_function(lambda: agreed.ahead)
+    return agreed
 
 
 def _registry(keys: HubKeys) -> CollectorRegistry:

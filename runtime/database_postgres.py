@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -92,6 +93,7 @@ _NUMBER_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_current_xact_id_if_as
 _STATUS_OF_TRANSACTION: Final = sqlalchemy.text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
 _NOT_AWAITED: Final = sqlalchemy.text("SET LOCAL synchronous_commit = off")
 _TRY_LOCK: Final = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
+_NOW: Final = sqlalchemy.text("SELECT clock_timestamp()")
 _ALIVE: Final = sqlalchemy.text("SELECT 1")
 _LOCK: Final = sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_EXCLUSIVE_LOCK})")
 
@@ -207,6 +209,10 @@ class PostgresDatabase(Database):
             with contextlib.suppress(*DRIVER_ERRORS):
                 await connection.close()
             await engine.dispose()
+
+    async def now(self) -> datetime | None:
+        instant: datetime = await self.read(lambda connection: connection.execute(_NOW).scalar_one())
+        return instant
 
     async def _transaction(self, works: Sequence[Work], durable: bool) -> list[Any]:
         conflicts = losses = 0

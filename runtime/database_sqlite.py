@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -71,6 +72,9 @@ class SqliteDatabase(Database):
     async def hold(self, lock: str) -> AsyncIterator[asyncio.Event | None]:  # noqa: ARG002 - see below
         # A file has one program that serves (runtime.locks); commands beside it hold nothing.
         yield asyncio.Event()
+
+    async def now(self) -> datetime | None:
+        return None
 
     async def _transaction(self, works: Sequence[Work], durable: bool) -> list[Any]:
         return await asyncio.get_running_loop().run_in_executor(self._writing, self._commit_together, works, durable)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
@@ -90,6 +91,10 @@ class Database(ABC):
 
         Gives an event that is set when the lock is lost before it is given back. Raises Unavailable.
         """
+
+    @abstractmethod
+    async def now(self) -> datetime | None:
+        """The instant by the server's clock; None where that is this machine's own. Raises Unavailable."""
 
     @abstractmethod
     async def _transaction(self, works: Sequence[Work], durable: bool) -> list[Any]:

@@ -37,10 +37,14 @@ class PartReport:
 
 
 class Readiness:
-    """Tries all parts at once, and remembers the outcome for a moment."""
+    """Tries all parts at once, and remembers the outcome for a moment.
+
+    `is_needed` is asked of a part after it was tried.
+    """
 
     def __init__(self, trials: Mapping[str, Trial], is_needed: Callable[[str], bool] = lambda _: True) -> None:
-        self._trials = [(part, trial, is_needed(part)) for part, trial in trials.items()]
+        self._trials = trials
+        self._is_needed = is_needed
         self._asking = asyncio.Lock()
         self._reports: tuple[PartReport, ...] = ()
         self._reported_at = float("-inf")
@@ -49,9 +53,23 @@ class Readiness:
         """One report for each part, at most two seconds old."""
         async with self._asking:
             if time.monotonic() - self._reported_at >= FRESH:
-                self._reports = tuple(await asyncio.gather(*(_report(*trial) for trial in self._trials)))
+                self._reports = tuple(await asyncio.gather(*(self._report(*tried) for tried in self._trials.items())))
                 self._reported_at = time.monotonic()
             return self._reports
+
+    async def _report(self, part: str, trial: Trial) -> PartReport:
+        began = time.monotonic()
+        fault: str | None = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await trial()
+        except TimeoutError:
+            fault = f"no answer within {PATIENCE:g} seconds"
+        except CongvanError as error:
+            fault = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a part breaks with, the report is about that part
+            fault = repr(error)
+        return PartReport(part, fault, round((time.monotonic() - began) * 1000, 1), self._is_needed(part))
 
 
 def is_ready(reports: Iterable[PartReport]) -> bool:
@@ -62,21 +80,6 @@ def is_ready(reports: Iterable[PartReport]) -> bool:
 def is_degraded(reports: Iterable[PartReport]) -> bool:
     """True if a part does not work that is not needed."""
     return any(report.fault is not None for report in reports if not report.needed)
-
-
-async def _report(part: str, trial: Trial, needed: bool) -> PartReport:
-    began = time.monotonic()
-    fault: str | None = None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await trial()
-    except TimeoutError:
-        fault = f"no answer within {PATIENCE:g} seconds"
-    except CongvanError as error:
-        fault = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a part breaks with, the report is about that part
-        fault = repr(error)
-    return PartReport(part, fault, round((time.monotonic() - began) * 1000, 1), needed)
 
 
 async def try_folder(folder: Path) -> None:

@@ -19,9 +19,11 @@ from hub.http.problems import note_start, problems
 from hub.settings import HttpSettings, ProxySettings
 from hub.usecases.peers import PeerRegister
 from runtime.addresses import Address
+from runtime.agreed_clock import AgreedClock
 from runtime.metrics import LATENCY_BUCKETS
 from schemas.errors import Rejected, Unavailable
 from schemas.limits import MIB
+from transport import paths
 
 #: The longest body that is read into memory as a whole. Calls that take more read it piece by piece.
 BODY_LIMIT: Final = 1 * MIB
@@ -29,19 +31,30 @@ BODY_LIMIT: Final = 1 * MIB
 #: Connections that the system takes before the hub accepts them.
 BACKLOG: Final = 1024
 
+#: What is answered whatever the process's clock says.
+_HEALTH: Final = frozenset({paths.LIVENESS, paths.READINESS, paths.METRICS})
+
 #: Set once requests under way have ended, and the parts that they need go.
 _OVER: Final = web.AppKey("over", asyncio.Event)
 
 
 def public_application(
-    routes: Sequence[web.RouteDef], register: PeerRegister, proxy: ProxySettings, registry: CollectorRegistry
+    routes: Sequence[web.RouteDef],
+    register: PeerRegister,
+    proxy: ProxySettings,
+    registry: CollectorRegistry,
+    clock: AgreedClock,
 ) -> web.Application:
-    """What nodes talk to. A request is measured, its errors become problems, and then it is asked whose it is."""
+    """What nodes talk to. A request is measured, its errors become problems, and then it is asked whose it is.
+
+    While `clock` is wrong by so much that it serves nobody, what nodes ask is answered 503: another process can.
+    """
     application = web.Application(
         middlewares=[
             measuring(registry),
             problems,
             _refuse_late,
+            _refuse_by_wrong_clock(clock),
             _refuse_encoded_bodies,
             identification(register, proxy.addresses),
         ],
@@ -105,6 +118,17 @@ async def _refuse_late(request: web.Request, handler: Handler) -> web.StreamResp
     if request.app[_OVER].is_set():
         raise Unavailable("hub-stopping", "The hub is being stopped.", mend="The same is tried again by itself.")
     return await handler(request)
+
+
+def _refuse_by_wrong_clock(clock: AgreedClock) -> Middleware:
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in _HEALTH:
+            # By this clock a document would be dated, expire and be leased wrongly, whoever leads.
+            clock.require_serving()
+        return await handler(request)
+
+    return refuse
 
 
 @web.middleware

@@ -12,7 +12,7 @@ from hub.store import directory as versions
 from hub.store import state
 from hub.store.directory import VersionHead
 from hub.store.metadata import Transaction
-from runtime.clock import Clock
+from runtime.clock import CertainClock
 from runtime.database import Database
 from schemas.directory import NO_PREVIOUS, AgencyEntry, AnchorEntry, ConnectionEntry, DirectoryVersion, GroupEntry
 from schemas.limits import MIB
@@ -103,11 +103,11 @@ class DirectoryRenewal:
     database: Database
     publisher: DirectoryPublisher
     margin: timedelta
-    clock: Clock
+    clock: CertainClock
 
     async def renew_if_due(self) -> int | None:
         """The number of the version that was published, None if none was due."""
-        now = self.clock()
+        now = await self.clock()
 
         def renew(transaction: Transaction) -> int | None:
             head = versions.head(transaction)

@@ -36,7 +36,7 @@ from hub.usecases.turns import Turns
 from hub.usecases.uploads import Uploads, UploadTerms
 from hub.usecases.watch import Watch
 from runtime.blobs import BlobStore
-from runtime.clock import Clock
+from runtime.clock import CertainClock, Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
 
@@ -80,13 +80,14 @@ class Exchange:
         alerting: AlertSettings,
         meters: Meters,
         clock: Clock,
+        certain: CertainClock,
         chance: Random,
         stop: asyncio.Event,
         outbox: bool = False,
     ) -> Self:
         """The exchange of the hub `name`; `stop` ends the waits of those that wait for mail.
 
-        `outbox`: there is a broker, to which large fan-outs are announced.
+        What ends for good goes by `certain`. `outbox`: there is a broker, to which large fan-outs are announced.
         """
         wakeups = Wakeups()
         anchors = Anchors()
@@ -105,7 +106,7 @@ class Exchange:
         watch = Watch(database, alerts, clock=clock, silence=alerting.silence)
         mailbox = Mailbox(database, wakeups, watch, meters, clock=clock, settings=settings.mailbox, stop=stop)
         rejections = Rejections(database, signer, clock, most=settings.submissions.rejections)
-        leavings = Leavings(database, files, uploads, clock=clock, settings=settings.submissions)
+        leavings = Leavings(database, files, uploads, now=certain, settings=settings.submissions)
         return cls(
             epoch=epoch,
             settings=settings,
@@ -148,7 +149,7 @@ class Exchange:
             traces=Traces(database, clock),
             replays=Replays(database, wakeups, clock),
             fanout=Fanout(database, wakeups, clock=clock),
-            expiry=Expiry(database, Endings(database, signer, wakeups, clock), meters, clock),
+            expiry=Expiry(database, Endings(database, signer, wakeups, clock), meters, certain),
             leavings=leavings,
-            retention=Retention(database, leavings, clock=clock, settings=settings.retention),
+            retention=Retention(database, leavings, now=certain, settings=settings.retention),
         )

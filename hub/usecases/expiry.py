@@ -12,7 +12,7 @@ from hub.store.metadata import Transaction
 from hub.usecases.endings import Doomed, Ending, Endings
 from hub.usecases.lanes import LANES
 from hub.usecases.meters import Meters
-from runtime.clock import Clock
+from runtime.clock import CertainClock
 from runtime.database import Database
 from schemas.receipts import Reason
 
@@ -30,21 +30,21 @@ class Expiry:
     """Ends overdue deliveries, those of the most urgent lane first."""
 
     def __init__(
-        self, database: Database, endings: Endings, meters: Meters, clock: Clock, *, together: int = TOGETHER
+        self, database: Database, endings: Endings, meters: Meters, now: CertainClock, *, together: int = TOGETHER
     ) -> None:
         self._database = database
         self._endings = endings
         self._meters = meters
-        self._clock = clock
+        self._now = now
         self._together = together
 
     async def run(self) -> None:
-        """End all deliveries that are overdue."""
+        """End all deliveries that are overdue. Raises Unavailable while it is in doubt which are."""
         while await self._end_some():
             pass
 
     async def _end_some(self) -> bool:
-        now = self._clock()
+        now = await self._now()
         doomed, served = await self._database.read(partial(_overdue, at=now, most=self._together))
         if served:
             await self._database.write(partial(overdue.let_stay, entries=served, at=now))

@@ -8,6 +8,7 @@ from typing import Final
 
 from hub.store import directory, state
 from hub.usecases.authority import HubKeys
+from runtime.agreed_clock import AgreedClock
 from runtime.blobs import BlobStore
 from runtime.clock import Clock
 from runtime.database import Database
@@ -16,11 +17,22 @@ from schemas.errors import Unavailable
 
 #: The part that a hub works without, slower.
 BROKER: Final = "broker"
+#: The part without which another process leads; nothing else suffers unless the clock is wrong by much.
+CLOCK: Final = "clock"
 
 
-def is_needed(part: str) -> bool:
+def is_needed(part: str, clock: AgreedClock) -> bool:
     """Whether the hub can do nothing while `part` fails."""
-    return part != BROKER
+    return part != BROKER and not (part == CLOCK and clock.serves)
+
+
+def trial_of_clock(clock: AgreedClock) -> Trial:
+    """Whether what ends by the clock may end."""
+
+    async def compare() -> None:
+        await clock.now()
+
+    return compare
 
 
 def trials_of(database: Database, blobs: BlobStore, data_folder: Path, keys: HubKeys, clock: Clock) -> dict[str, Trial]:

@@ -13,7 +13,7 @@ from hub.settings_exchange import SubmissionSettings
 from hub.store import blobs, submissions
 from hub.usecases.uploads import Uploads
 from runtime.blobs import NAMED_WITHIN, BlobStore, in_batches
-from runtime.clock import Clock
+from runtime.clock import CertainClock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
 
@@ -27,22 +27,22 @@ _UNDER_WAY: Final = 2 * NAMED_WITHIN
 
 
 class Leavings:
-    """Drops what came to nothing."""
+    """Drops what came to nothing. Each of these raises Unavailable while the instant, `now`, is in doubt."""
 
     def __init__(
-        self, database: Database, files: BlobStore, uploads: Uploads, *, clock: Clock, settings: SubmissionSettings
+        self, database: Database, files: BlobStore, uploads: Uploads, *, now: CertainClock, settings: SubmissionSettings
     ) -> None:
         self._database = database
         self._files = files
         self._uploads = uploads
-        self._clock = clock
+        self._now = now
         self._patience = settings.upload_time
 
     async def drop_submissions(self) -> None:
         """Drop submissions of whose attachments nothing came for a long time."""
         drop = partial(
             submissions.drop_untouched,
-            since=self._clock() - self._patience,
+            since=await self._now() - self._patience,
             spared=self._uploads.in_progress,
             most=_TOGETHER,
         )
@@ -53,7 +53,7 @@ class Leavings:
 
     async def drop_files(self) -> None:
         """Drop files that a crash, or a transaction that failed, left without anybody who names them."""
-        since = self._clock() - _UNDER_WAY
+        since = await self._now() - _UNDER_WAY
         async for batch in in_batches(self._files.untouched_uploads(since), _TOGETHER):
             for file in await self._database.read(partial(submissions.unknown_files, files=batch)):
                 await self._files.abandon(file)
@@ -63,7 +63,7 @@ class Leavings:
 
     async def drop_unnamed(self, digests: Sequence[Sha256Hex]) -> None:
         """Drop the files among `digests`, unless a message names them by now or may be about to."""
-        await self._collect(digests, self._clock() - _UNDER_WAY)
+        await self._collect(digests, await self._now() - _UNDER_WAY)
 
     async def _collect(self, digests: Sequence[Sha256Hex], placed_before: datetime) -> None:
         """Rows are looked at after `placed_before` was settled: what is named since was placed since."""

@@ -19,7 +19,7 @@ from hub.store import retention
 from hub.store.metadata import Transaction
 from hub.store.retention import Dropped, DueMessage
 from hub.usecases.leavings import Leavings
-from runtime.clock import Clock
+from runtime.clock import CertainClock
 from runtime.database import Database
 from schemas.errors import Rejected
 from schemas.limits import MIB
@@ -35,17 +35,19 @@ _ENTRIES: Final = 500
 class Retention:
     """Drops what was kept long enough."""
 
-    def __init__(self, database: Database, leavings: Leavings, *, clock: Clock, settings: RetentionSettings) -> None:
+    def __init__(
+        self, database: Database, leavings: Leavings, *, now: CertainClock, settings: RetentionSettings
+    ) -> None:
         self._database = database
         self._leavings = leavings
-        self._clock = clock
+        self._now = now
         self._keep = settings.payload_time
 
     async def step(self) -> bool:
-        """Drop some of what is due; False if nothing is."""
+        """Drop some of what is due; False if nothing is. Raises Unavailable while it is in doubt what is."""
         if self._keep is None:
             return False
-        now = self._clock()
+        now = await self._now()
         before = now - self._keep
         due = _first(await self._database.read(partial(retention.due, before=before, most=_MESSAGES)))
         if not due:

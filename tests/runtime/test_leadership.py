@@ -25,9 +25,10 @@ def place(postgres_column: PostgresColumn, tmp_path: Path) -> Iterator[PostgresA
 
 
 class Candidate:
-    """A process that would lead; `leads` is set while it does."""
+    """A process that would lead; `leads` is set while it does. It is fit for that while `is_fit` says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_fit: bool = True) -> None:
+        self.is_fit = is_fit
         self.leads, self.stop, self.fails = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def duty(self, over: asyncio.Event) -> None:
@@ -37,7 +38,10 @@ class Candidate:
 
     async def run(self, place: PostgresAddress) -> None:
         async with open_database(place) as database:
-            await led(database, "sweeping", self.duty, interval=0.05)(self.stop)
+            await led(database, "sweeping", self.duty, is_fit=self.fitness, interval=0.05)(self.stop)
+
+    async def fitness(self) -> bool:
+        return self.is_fit
 
 
 async def test_one_leads_and_the_other_follows(place: PostgresAddress) -> None:
@@ -52,6 +56,22 @@ async def test_one_leads_and_the_other_follows(place: PostgresAddress) -> None:
         first.stop.set()
         await second.leads.wait()
         assert not first.leads.is_set()
+        second.stop.set()
+
+
+async def test_who_is_not_fit_does_not_lead(place: PostgresAddress) -> None:
+    """A process that is not fit leaves the duty to another, before it has it as well as while it has it."""
+    first, second = Candidate(is_fit=False), Candidate()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(first.run(place))
+        await asyncio.sleep(0.3)
+        group.create_task(second.run(place))
+        await second.leads.wait()
+        assert not first.leads.is_set()
+        first.is_fit, second.is_fit = True, False
+        await first.leads.wait()
+        assert not second.leads.is_set()
+        first.stop.set()
         second.stop.set()
 
 

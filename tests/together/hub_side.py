@@ -27,6 +27,7 @@ from hub.settings import HubFolder
 from hub.usecases.exchange import Exchange
 from hub.usecases.meters import Meters
 from runtime.clock import Clock
+from tests.clocks import certain
 
 CONNECTION = "Test-Connection"
 
@@ -89,7 +90,7 @@ async def running_hub(folder: Path, network: Network, clock: Clock) -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         foundation = await stack.enter_async_context(open_foundation(HubFolder(folder), clock=clock))
         stop = asyncio.Event()
-        exchange = await _exchange(foundation, Meters(CollectorRegistry()), stop)
+        exchange = await _exchange(foundation, Meters(CollectorRegistry()), stop, certain(clock))
         application = web.Application(middlewares=[network.carry, problems])
         application.on_response_prepare.append(note_start)
         application.add_routes([*exchange_routes(exchange), *directory_routes(foundation.database)])

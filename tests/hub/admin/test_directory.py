@@ -22,6 +22,7 @@ from hub.usecases.connections import PAGE
 from hub.usecases.directory import ANSWER_VERSIONS, DirectoryRenewal, directory_after
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
+from tests.clocks import certain
 from tests.hub.admin.conftest import Clock, Node, RunningHub, enrol
 
 
@@ -106,7 +107,7 @@ async def test_an_answer_ends_with_the_version_that_fills_it(office: Foundation)
 
 async def test_the_directory_is_renewed_before_it_expires(office: Foundation, clock: Clock) -> None:
     """An empty version follows when the margin is reached, not before, and once."""
-    renewal = DirectoryRenewal(office.database, office.publisher, timedelta(days=10), clock)
+    renewal = DirectoryRenewal(office.database, office.publisher, timedelta(days=10), certain(clock))
     clock.advance(timedelta(days=19))
     assert await renewal.renew_if_due() is None
     clock.advance(timedelta(days=1))

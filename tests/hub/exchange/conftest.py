@@ -41,6 +41,7 @@ from runtime.blobs import BlobStore
 from runtime.database import Database, DatabasePlace, open_database
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, EntryStatus
+from tests.clocks import certain
 from tests.hub.exchange.nodes import NOW, Clock, Node
 from tests.services.columns import DatabaseColumn
 from transport.client import HubClient
@@ -259,6 +260,7 @@ def running(
                 alerting=watching.alerting,
                 meters=watching.meters,
                 clock=clock,
+                certain=certain(clock),
                 chance=Random(7),
                 stop=stop,
                 outbox=outbox,

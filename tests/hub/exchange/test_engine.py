@@ -13,6 +13,7 @@ from hub.usecases.endings import Endings
 from hub.usecases.expiry import Expiry
 from hub.usecases.meters import Meters
 from schemas.message import Priority
+from tests.clocks import certain
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import Node
@@ -117,7 +118,7 @@ async def test_expiry_goes_in_small_transactions_the_express_lane_first(
     await g22.send(document("G22", "H23", priority=Priority.EXPRESS, expires_at=until))
     world.clock.advance(hours=1)
     await Expiry(
-        world.database, world.exchange.expiry._endings, Meters(CollectorRegistry()), world.clock, together=2
+        world.database, world.exchange.expiry._endings, Meters(CollectorRegistry()), certain(world.clock), together=2
     ).run()
     assert [len(batch) for batch in batches] == [2, 2, 2, 1]
     assert batches[0][0] == (Priority.EXPRESS, "H23")

@@ -10,6 +10,7 @@ from hub.usecases.expiry import Expiry
 from hub.usecases.redelivery import Redelivery
 from schemas.codes import AgencyCode
 from schemas.receipts import ReceiptEvent
+from tests.clocks import certain
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import document
 from tests.hub.exchange.nodes import Node, proofs_of, ref_of, rejection
@@ -133,7 +134,7 @@ async def test_expiry_in_small_batches_gets_past_what_is_to_be_got_again(world: 
     await h23.client.replays(1)
     world.clock.advance(days=31)
     expiry = world.exchange.expiry
-    await Expiry(world.database, expiry._endings, expiry._meters, world.clock, together=1).run()
+    await Expiry(world.database, expiry._endings, expiry._meters, certain(world.clock), together=1).run()
     assert (await balance_of(world.database)).overall == Tally(3, 2, 0, 1, 0, 0)
     assert [again.recipients for again in await h23.envelopes()] == [("H23", "H23.12")]
 

@@ -14,6 +14,7 @@ from hub.usecases.retention import Retention
 from runtime.blob_folder import BlobFolder
 from runtime.database import Database
 from schemas.errors import Unavailable
+from tests.clocks import certain
 from tests.hub.exchange.conftest import Running, World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
@@ -26,7 +27,7 @@ SHORT = b"A page of text."
 
 async def _purge(world: World, *, days: float = 30) -> None:
     settings = RetentionSettings(payload_days=days)
-    retention = Retention(world.database, world.exchange.leavings, clock=world.clock, settings=settings)
+    retention = Retention(world.database, world.exchange.leavings, now=certain(world.clock), settings=settings)
     while await retention.step():
         pass
 

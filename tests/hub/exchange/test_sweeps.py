@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +11,17 @@ import pytest
 
 from certs.receipts import ReceiptTrust, verify_receipt
 from certs.trust import Trust
+from hub.settings_exchange import RetentionSettings
 from hub.usecases.balance import Tally, balance_of
+from hub.usecases.expiry import Expiry
+from hub.usecases.leavings import Leavings
 from hub.usecases.receipt_signer import ReceiptSigner
+from hub.usecases.retention import Retention
 from hub.workers.sweeps import sweep_service
+from runtime.agreed_clock import AgreedClock, ClockDiffers
+from runtime.clock import CertainClock, utc_now
 from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
+from tests.clocks import certain
 from tests.hub.exchange.conftest import World
 from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
@@ -201,3 +208,31 @@ async def test_the_service_sweeps_at_once_and_ends_when_it_is_stopped(world: Wor
 
 def _uploads(world: World) -> list[Path]:
     return list((world.folder / "attachments" / "uploads").iterdir())
+
+
+async def test_nothing_ends_by_a_clock_that_is_in_doubt(world: World, g22: Node, h23: Node) -> None:
+    """A clock that goes years ahead, of the server's or of the time that passed, ends no delivery and drops nothing."""
+    await g22.send(document("G22", "H23"))
+    (entry,) = await h23.envelopes()
+    await h23.report(entry, "G22")
+    await g22.send(document("G22", "H23"))
+    ahead = [timedelta()]
+    agreed = AgreedClock(world.database, lambda: utc_now() + ahead[0], passed=lambda: 0.0)
+    ahead[0] = timedelta(days=9999)
+
+    def duties(now: CertainClock) -> list[Callable[[], Awaitable[object]]]:
+        exchange, files, settings = world.exchange, world.files, world.exchange.settings
+        leavings = Leavings(world.database, files, exchange.uploads, now=now, settings=settings.submissions)
+        retention = Retention(world.database, leavings, now=now, settings=RetentionSettings(payload_days=1))
+        expiry = Expiry(world.database, exchange.expiry._endings, exchange.expiry._meters, now)
+        return [expiry.run, retention.step, leavings.drop_submissions, leavings.drop_files]
+
+    for duty in duties(agreed.now):
+        with pytest.raises(ClockDiffers):
+            await duty()
+    assert (await balance_of(world.database)).overall == Tally(2, 1, 0, 0, 0, 1)
+    assert await world.count("envelopes") == 2
+    for duty in duties(certain(lambda: utc_now() + ahead[0])):
+        await duty()
+    assert (await balance_of(world.database)).overall == Tally(2, 1, 0, 1, 0, 0)
+    assert await world.count("envelopes") < 2
