@@ -17,6 +17,7 @@ from schemas.instants import instant_text, parse_instant
 from schemas.limits import KIB, MIB, Limits
 from schemas.markup import encoded, escaped
 from schemas.namespaces import RECEIPT
+from schemas.receipt_text import receipt_in
 from schemas.receipts import Issuer, IssuerKind, Proof, Reason, Receipt, ReceiptEvent
 from schemas.signature_place import require_signature_last
 from schemas.validation import Grammar
@@ -85,6 +86,10 @@ def read_receipt(data: bytes) -> Receipt:
         MalformedMessage: `data` is no receipt, or the event lacks what it needs.
         MalformedCode: an agency code is none.
     """
+    if len(data) <= RECEIPT_LIMITS.envelope_bytes:
+        written = receipt_in(data)
+        if written is not None and next(_receipt_faults(written), None) is None:
+            return written
     root = parse(data, RECEIPT_LIMITS)
     _require_form(root, "Receipt")
     fields = Fields(root, RECEIPT)
