@@ -61,7 +61,7 @@ def _signature(content: bytes, key: SealingKey, signing_time: str) -> str:
     """The Signature, by `key`, of what has the digest `content`."""
     is_rsa = isinstance(key.private_key, rsa.RSAPrivateKey)
     method = (SignatureMethod.RSA_SHA256 if is_rsa else SignatureMethod.ECDSA_SHA256).value
-    certificate = _base64(key.certificate.fingerprint(hashes.SHA256()))
+    certificates, certificate = _certificates(key.certificates)
     of_content = _base64(content)
     of_properties = _base64(hashlib.sha256(signed_properties(signing_time, certificate).encode()).digest())
     value = _signed(signed_info(method, of_content, of_properties).encode(), key.private_key)
@@ -71,7 +71,7 @@ def _signature(content: bytes, key: SealingKey, signing_time: str) -> str:
             content=of_content,
             properties=of_properties,
             value=_base64(value),
-            certificates=_certificates(key.certificates),
+            certificates=certificates,
             signing_time=signing_time,
             certificate=certificate,
         )
@@ -79,8 +79,10 @@ def _signature(content: bytes, key: SealingKey, signing_time: str) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED_KEYS)
-def _certificates(certificates: tuple[x509.Certificate, ...]) -> str:
-    return "".join(f"<ds:X509Certificate>{_in_lines(each)}</ds:X509Certificate>" for each in certificates)
+def _certificates(certificates: tuple[x509.Certificate, ...]) -> tuple[str, str]:
+    """The elements that bring `certificates`, and the digest of the signer's, which stands first."""
+    elements = "".join(f"<ds:X509Certificate>{_in_lines(each)}</ds:X509Certificate>" for each in certificates)
+    return elements, _base64(certificates[0].fingerprint(hashes.SHA256()))
 
 
 def _in_lines(certificate: x509.Certificate) -> str:

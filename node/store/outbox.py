@@ -23,7 +23,6 @@ from node.store.sending_queue import WAITING, tried
 from node.store.states import DeliveryState, MessageKind, OutboxState
 from node.store.troubles import NO_TROUBLE, trouble_values
 from node.store.verdicts import GuardVerdict
-from runtime.columns import Upsert
 from runtime.prepared import Prepared
 from schemas.codes import AgencyCode
 from schemas.envelope import Selector, Sha256Hex
@@ -83,14 +82,7 @@ _KNOWN_KEY = Prepared(
     )
 )
 _STANDING = Prepared(select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == bindparam("of_message")))
-_ADD = Prepared(
-    Upsert(
-        outbox,
-        lambda adding: adding.on_conflict_do_nothing(
-            index_elements=[outbox.c.adapter, outbox.c.sender, outbox.c.key]
-        ).returning(outbox.c.message_id),
-    )
-)
+_ADD = Prepared(insert(outbox))
 _ADD_RECIPIENT = Prepared(insert(outbox_recipients))
 _ACCEPT = Prepared(
     update(outbox)
@@ -186,7 +178,15 @@ def drop_recipients(transaction: Transaction, message_id: Sha256Hex, codes: Sequ
 
 
 def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
-    """Queue `entry`, whole, and give None; if its key is known, write nothing and give what it stands for."""
+    """Queue `entry`, whole, and give None; if its key is known, write nothing and give what it stands for.
+
+    Another process that uses the same key at this moment collides with this transaction, which is then run again and
+    finds the key (docs/adr/0007); on SQLite it waits for this one.
+    """
+    message = entry.message
+    known = known_key(transaction, entry.adapter, message.sender, entry.key)
+    if known is not None:
+        return known
     claimed = recovered.claim(
         transaction,
         submission_id=entry.submission_id,
@@ -196,12 +196,9 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
     )
     if claimed is not None:
         return KnownKey(claimed, entry.fingerprint)
-    # Another process may be using the same key in a transaction of its own: the conflict decides, the message goes.
-    attempt = transaction.begin_nested()
-    message = entry.message
     sequence = message_store.add(transaction, message)
     waits_for = _waiting_predecessors(transaction, entry)
-    added = _ADD.scalar(
+    _ADD.run(
         transaction,
         {
             "message_id": message.message_id,
@@ -221,9 +218,6 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
             "override_reason": entry.override.reason if entry.override else None,
         },
     )
-    if added is None:
-        attempt.rollback()
-        return known_key(transaction, entry.adapter, message.sender, entry.key)
     add_recipients(
         transaction, message.message_id, entry.recipients, state=OutboxState.READY, after=0, at=entry.created_at
     )
@@ -232,7 +226,6 @@ def add(transaction: Transaction, entry: OutboxEntry) -> KnownKey | None:
         transaction.execute(insert(outbox_predecessors).values(message_id=message.message_id, predecessor=predecessor))
     lift(transaction, waits_for, message.lane)
     business.enter_sent(transaction, message, [recipient.code for recipient in entry.recipients], at=entry.created_at)
-    attempt.commit()
     return None
 
 

@@ -243,15 +243,15 @@ class Submitter:
         def queue(transaction: Transaction) -> KnownKey | None:
             require_timely(began, self._clock())
             content = leader.message.envelope.message
-            known = outbox.known_key(transaction, leader.adapter, leader.message.sender, leader.key)
-            if known is None and isinstance(content, StatusMessage):
+            if isinstance(content, StatusMessage):
                 # Two answers may have been judged side by side; the second follows the first, or says the same.
                 spoken_of, sender = parts[0].about[0], leader.message.sender
-                said = said_already(transaction, content, spoken_of, sender)
+                known = outbox.known_key(transaction, leader.adapter, sender, leader.key)
+                said = known.message_id if known else said_already(transaction, content, spoken_of, sender)
                 if said is not None:
-                    return KnownKey(said, submission.fingerprint)
+                    return known or KnownKey(said, submission.fingerprint)
                 require_transition(transaction, content, spoken_of, sender)
-            known = known or outbox.add(transaction, leader)
+            known = outbox.add(transaction, leader)
             if known is None:
                 message_store.add_small_blobs(transaction, small)
                 _add_companions(transaction, parts, entries)
