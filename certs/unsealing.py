@@ -24,6 +24,7 @@ from schemas.directory import EntryStatus
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS, Limits
+from schemas.message import Document
 from schemas.namespaces import QCVN
 from schemas.travel import parse_envelope, read_envelope
 from schemas.xml import parse
@@ -44,6 +45,14 @@ class OpenedSeal:
     _data: bytes = field(repr=False)
     _envelope: Envelope = field(repr=False)
     _signature: OpenedSignature = field(repr=False)
+
+    @property
+    def recipients(self) -> int | None:
+        """How many agencies it names; None if a rule says who they are. Good for telling how much work it will be."""
+        message = self._envelope.message
+        if self._envelope.extension.selectors:
+            return None
+        return len(message.recipients) if isinstance(message, Document) else 1
 
     def bind(self, anchors: Sequence[TrustAnchor], binding: SignerBinding | None, at: datetime) -> Verified[Envelope]:
         """The envelope, if at the time `at` its signer may speak for the agency in From.

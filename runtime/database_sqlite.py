@@ -19,7 +19,6 @@ from sqlalchemy.pool import QueuePool
 
 from runtime.files import PRIVATE, make_private_folder, storage_errors
 from runtime.grouped_writes import Database, DatabaseFailed, Work
-from runtime.thread_batches import ThreadBatches
 from schemas.errors import CongvanError, Unavailable
 
 T = TypeVar("T")
@@ -45,9 +44,8 @@ class SqliteDatabase(Database):
         self._writer = _engine(path, connections=1, begin="BEGIN IMMEDIATE")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="database-read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="database-write")
-        self._glances: ThreadBatches[Callable[[Connection], Any], Any] = ThreadBatches(
-            self._ask_all, executor=self._reading
-        )
+        self._glancing = _engine(path, connections=1, begin="BEGIN", busy_timeout_ms=0)
+        self._at_hand: Connection | None = None
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._ask, question)
@@ -57,12 +55,23 @@ class SqliteDatabase(Database):
             return question(connection)
 
     async def glance(self, question: Callable[[Connection], T]) -> T:
-        answer: T = await self._glances(question)
-        return answer
+        try:
+            return self._glanced(question)
+        except Unavailable as error:
+            if error.code != "database-busy":
+                raise
+        # Another process holds the file against readers too: a thread waits for that, not the event loop.
+        return await self.read(question)
 
-    def _ask_all(self, questions: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        with driver_errors(), self._reader.connect() as connection:
-            return [_answer(question, connection) for question in questions]
+    def _glanced(self, question: Callable[[Connection], T]) -> T:
+        with driver_errors():
+            if self._at_hand is None:
+                self._at_hand = self._glancing.connect()
+            try:
+                return question(self._at_hand)
+            finally:
+                # The snapshot ends: the next question sees what was written meanwhile.
+                self._at_hand.rollback()
 
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
         # BEGIN IMMEDIATE: no two writes overlap anyway.
@@ -86,21 +95,15 @@ class SqliteDatabase(Database):
             return answers
 
     async def _close(self) -> None:
+        if self._at_hand is not None:
+            self._at_hand.close()
+        self._glancing.dispose()
         for executor, engine in ((self._reading, self._reader), (self._writing, self._writer)):
             await asyncio.to_thread(executor.shutdown)
             engine.dispose()
 
 
-def _answer(question: Callable[[Connection], Any], connection: Connection) -> Any:
-    """The answer, or the error: it is the asker's, and the next question has its own."""
-    try:
-        with driver_errors():
-            return question(connection)
-    except Exception as error:  # noqa: BLE001 - it is raised where the question was asked
-        return error
-
-
-def _engine(path: Path, *, connections: int, begin: str) -> Engine:
+def _engine(path: Path, *, connections: int, begin: str, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     url = sqlalchemy.URL.create("sqlite", database=str(path))
     engine = sqlalchemy.create_engine(
         url, poolclass=QueuePool, pool_size=connections, max_overflow=0, connect_args={"check_same_thread": False}
@@ -110,8 +113,8 @@ def _engine(path: Path, *, connections: int, begin: str) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         # The driver's own transaction control would begin late and without IMMEDIATE.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
-        _switch_to_wal(connection)
+        connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}").close()
+        _switch_to_wal(connection, busy_timeout_ms)
         for pragma in (
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -159,9 +162,9 @@ def others_kept_out(path: Path) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _switch_to_wal(connection: Any) -> None:
+def _switch_to_wal(connection: Any, busy_timeout_ms: int) -> None:
     """Two that open a new database at once both switch it to WAL, and for that SQLite does not always wait itself."""
-    ends_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    ends_at = time.monotonic() + busy_timeout_ms / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()

@@ -60,7 +60,11 @@ class Database(ABC):
         """The answer of `question`, asked in one snapshot. It changes nothing."""
 
     async def glance(self, question: Callable[[Connection], T]) -> T:
-        """As `read`, for a question that takes a millisecond at most: those asked at the same time share a snapshot."""
+        """As `read`, for a question that takes a millisecond at most.
+
+        A database in a file is asked on the event loop: a hop to a thread and back costs more than the question, and
+        somebody waits for it.
+        """
         return await self.read(question)
 
     async def write(self, work: Callable[[Connection], T], *, durable: bool = True, urgent: bool = False) -> T:

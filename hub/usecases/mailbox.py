@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from hub.settings_exchange import MailboxSettings
 from hub.store import directory, mailbox_contents, mailboxes, marks
@@ -27,6 +27,12 @@ from runtime.database import Database
 from runtime.wakeups import Wakeups
 
 HandedOut: TypeAlias = WaitingEnvelope | WaitingReceipt
+
+#: The directory's version, the connection's marks, and what entries hand over.
+_Contents: TypeAlias = tuple[int, Marks, dict[int, HandedOut]]
+
+#: What so many entries hand over is read in the transaction that leases them.
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +109,14 @@ class Mailbox:
                         return leased
                 left = end - now()
                 if left <= 0 or self._stop.is_set() or not listening():
-                    return await self._batch(connection, "", Leased((), self._clock()))
+                    return await self._none(connection)
                 woken = await self._lookout.wait(waiter, left)
 
     async def take(self, connection: str, *, limit: int) -> Batch:
         """Lease up to `limit` entries of what waits now; perhaps there are none."""
         if await self._waits(connection, mailboxes.EVERY_LANE):
             return await self._lease(connection, limit, mailboxes.EVERY_LANE)
-        return await self._batch(connection, "", Leased((), self._clock()))
+        return await self._none(connection)
 
     async def renew(self, connection: str, entry: int, lease: str) -> None:
         """Begin the lease of an entry anew, if it is still this one."""
@@ -121,7 +127,7 @@ class Mailbox:
 
     async def _waits(self, connection: str, last_lane: int) -> bool:
         furthest = self._settings.furthest
-        return await self._database.read(
+        return await self._database.glance(
             partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=furthest, last_lane=last_lane)
         )
 
@@ -130,6 +136,8 @@ class Mailbox:
         return await self._database.read(partial(mailboxes.waiting, among=among, at=self._clock(), furthest=furthest))
 
     async def _lease(self, connection: str, limit: int, last_lane: int) -> Batch:
+        """Lease what waits. Of a few entries the same transaction reads what they hand over: one hop less on a
+        document's way. Of many it would keep writers waiting."""
         terms = LeaseTerms(
             token=secrets.token_hex(16),
             at=self._clock(),
@@ -141,18 +149,29 @@ class Mailbox:
             last_lane=last_lane,
         )
         # A lease that a power cut takes back harms nobody: its entries are offered again, as if it had lapsed.
-        lease = partial(mailboxes.lease, connection=connection, terms=terms)
-        leased = await self._database.write(lease, durable=False, urgent=last_lane == EXPRESS_LANE)
+        lease = partial(_leased, connection=connection, terms=terms)
+        leased, contents = await self._database.write(lease, durable=False, urgent=last_lane == EXPRESS_LANE)
         self._meters.leases.inc(len(leased.entries))
         self._meters.lapses.inc(leased.lapsed)
-        return await self._batch(connection, terms.token, leased)
+        if contents is None:
+            contents = await self._database.read(partial(_contents, connection=connection, leased=leased))
+        return self._batch(terms.token, leased, contents)
 
-    async def _batch(self, connection: str, lease: str, leased: Leased) -> Batch:
-        version, known, found = await self._database.read(partial(_contents, connection=connection, leased=leased))
-        return Batch(lease, leased.until, self._clock(), version, known, found)
+    async def _none(self, connection: str) -> Batch:
+        leased = Leased((), self._clock())
+        contents = await self._database.glance(partial(_contents, connection=connection, leased=leased))
+        return self._batch("", leased, contents)
+
+    def _batch(self, lease: str, leased: Leased, contents: _Contents) -> Batch:
+        return Batch(lease, leased.until, self._clock(), *contents)
 
 
-def _contents(transaction: Transaction, connection: str, leased: Leased) -> tuple[int, Marks, dict[int, HandedOut]]:
+def _leased(transaction: Transaction, connection: str, terms: LeaseTerms) -> tuple[Leased, _Contents | None]:
+    leased = mailboxes.lease(transaction, connection, terms)
+    return leased, _contents(transaction, connection, leased) if len(leased.entries) <= _FEW else None
+
+
+def _contents(transaction: Transaction, connection: str, leased: Leased) -> _Contents:
     found: dict[int, HandedOut] = {}
     if leased.entries:
         found |= mailbox_contents.envelopes(transaction, leased.entries)

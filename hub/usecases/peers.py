@@ -26,7 +26,7 @@ class PeerRegister:
         Raises `unauthenticated` for a certificate that is not, or no longer, let in; `connection-suspended`.
         """
         fingerprint = hashlib.sha256(certificate).hexdigest()
-        client = await self.database.read(lambda transaction: identify_client(transaction, fingerprint))
+        client = await self.database.glance(lambda transaction: identify_client(transaction, fingerprint))
         # The name in the certificate says the same, or one of the two was tampered with. A TLS connection can outlive
         # the certificate that it was opened with.
         if client is None or connection_of(certificate) != client.connection or self.clock() >= client.not_after:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from certs.receipts import OpenedReceipt, ReceiptTrust, open_receipt
 from certs.trust import SignerBinding, Trust
@@ -21,6 +22,9 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected, Unavailable
 from schemas.receipts import IssuerKind, Receipt, SignedReceipt
 from transport.wire import ReceiptRef
+
+#: So many receipts are looked up in passing.
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class ReceiptChecks:
         if not refs:
             return []
         opened = await asyncio.to_thread(lambda: [_opened(ref, proofs) for ref in refs])
-        return await self._database.read(partial(self._checked, refs, proofs, opened))
+        ask = self._database.glance if len(refs) <= _FEW else self._database.read
+        return await ask(partial(self._checked, refs, proofs, opened))
 
     def _checked(
         self,

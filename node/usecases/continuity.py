@@ -62,7 +62,7 @@ class Continuity:
 
     async def is_unbroken(self, answer: MailboxAnswer) -> bool:
         """Whether neither side was restored, as far as `answer` tells: the others of this class have nothing to do."""
-        known, strange = await self._database.read(partial(self._compared, answer=answer))
+        known, strange = await self._database.glance(partial(self._compared, answer=answer))
         return known.epoch == answer.epoch and not _has_gap(known, answer, strange)
 
     async def follow_epoch(self, answer: MailboxAnswer) -> None:

@@ -85,6 +85,9 @@ _BYTES_A_SECOND: Final = 2 * MIB
 #: How many bytes of envelopes are read together, beside one that is longer by itself.
 _READ_TOGETHER: Final = 1 * MIB
 
+#: So many messages are read from the record in passing.
+_FEW: Final = 4
+
 #: What the record says of a message, what it keeps of it, and which of those that it speaks of never came.
 _Recorded: TypeAlias = tuple[DescribedMessage, StoredMessage | None, tuple[Sha256Hex, ...]]
 
@@ -117,7 +120,8 @@ class HandingOver:
 
         Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
         """
-        found = await self._database.read(partial(_recorded_together, rows=rows))
+        ask = self._database.glance if len(rows) <= _FEW else self._database.read
+        found = await ask(partial(_recorded_together, rows=rows))
         if all(self._envelopes.of(row.message_id) for row in found):
             return self._opened(found)
         return await asyncio.to_thread(self._opened, found)

@@ -63,6 +63,15 @@ class ReceiptVerifier:
             lambda: [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found]
         )
 
+    def verified_hubs(self, signed: Sequence[SignedReceipt]) -> list[Verified[Receipt] | Rejected]:
+        """Each receipt verified, if it is a hub's, or why it does not hold: the directory is not asked.
+
+        Work for a thread: each takes a millisecond, unless they share a proof.
+        """
+        return [
+            _not_a_hubs(each.receipt) if isinstance(each, OpenedReceipt) else each for each in map(self._opened, signed)
+        ]
+
     def _opened(self, signed: SignedReceipt) -> OpenedReceipt | Verified[Receipt] | Rejected:
         """The receipt, its signature verified; a hub's also bound, for that needs nothing but the hub's authority."""
         try:
@@ -129,6 +138,10 @@ class ReceiptVerifier:
             anchor for version in versions for anchor in self._directory.anchors(transaction, version)
         )
         return Trust(tuple(anchors), {code: SignerBinding(known[0].code, known[0].status, fingerprints)}.get)
+
+
+def _not_a_hubs(receipt: Receipt) -> Rejected:
+    return Rejected("acknowledgement-mismatch", f"{receipt.issuer.name} attests it, and is no hub.")
 
 
 def _nobody(_code: AgencyCode) -> None:

@@ -29,6 +29,9 @@ from transport.wire import SubmissionAnswer
 #: A message above this goes by itself, and holds up no other.
 _LIGHT: Final = BATCH_BYTES // 4
 
+#: So many messages are read from the record in passing.
+_FEW: Final = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -83,7 +86,8 @@ class Shipping:
         return shipment
 
     async def _ship(self, shipments: list[Shipment]) -> None:
-        await self._database.read(lambda transaction: self._load(transaction, shipments))
+        ask = self._database.glance if len(shipments) <= _FEW else self._database.read
+        await ask(lambda transaction: self._load(transaction, shipments))
         light = [each for each in shipments if isinstance(each.outgoing, Outgoing) and each.outgoing.is_light]
         for batch in _batches(light):
             await self._submit(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -61,27 +62,29 @@ async def test_glances_answer_each_asker_alone(database: Database) -> None:
 
 
 @ON_SQLITE
-async def test_glances_share_a_snapshot(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short questions that come while one is answered are answered in one snapshot, not each in its own."""
-    batches: list[int] = []
-    began, let_go = threading.Event(), threading.Event()
-    ask = database._ask_all  # type: ignore[attr-defined]  # the form of the database in a file
+async def test_a_glance_takes_no_hop_and_sees_what_was_written_before(database: Database) -> None:
+    """A short question to a file is answered in the asker's own thread, each time in a snapshot of that moment."""
+    seen: list[tuple[int, int]] = []
+    for number in range(3):
+        await database.write(lambda connection, number=number: connection.execute(add(f"note {number}")).rowcount)
+        seen.append(await database.glance(lambda connection: (threading.get_ident(), count(connection))))
+    assert seen == [(threading.get_ident(), number) for number in (1, 2, 3)]
 
-    def counted(questions: Sequence[Work]) -> list[Any]:
-        batches.append(len(questions))
-        began.set()
-        let_go.wait(30)
-        answers: list[Any] = ask(questions)
-        return answers
 
-    monkeypatch.setattr(database._glances, "_work", counted)  # type: ignore[attr-defined]  # as above
-    first = asyncio.create_task(database.glance(count))
-    assert await asyncio.to_thread(began.wait, 30)
-    others = [asyncio.create_task(database.glance(count)) for _ in range(40)]
-    await asyncio.sleep(0)
-    let_go.set()
-    assert await asyncio.gather(first, *others) == [0] * 41
-    assert batches == [1, 40]
+async def test_a_glance_at_a_file_that_is_held_against_readers_waits_in_a_thread(tmp_path: Path) -> None:
+    """While another process lets nobody read, the event loop goes on; the question is answered once it may be."""
+    path = tmp_path / "notes.db"
+    async with open_database(path) as other:
+        await other.write(metadata.create_all)
+    holding = sqlite3.connect(path, isolation_level=None)
+    holding.execute("PRAGMA locking_mode=EXCLUSIVE").close()
+    holding.execute("INSERT INTO notes (text) VALUES ('held')").close()
+    async with open_database(path) as database:
+        glance = asyncio.create_task(database.glance(count))
+        await asyncio.sleep(0)
+        assert not glance.done()
+        holding.close()
+        assert await glance == 1
 
 
 async def test_waiting_writes_share_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

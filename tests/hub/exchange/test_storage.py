@@ -60,7 +60,7 @@ def _statements(world: World) -> Iterator[list[tuple[str, Any]]]:
             seen.add(statement)
             run.append((statement, parameters[0] if many else parameters))
 
-    engines = (world.database._reader, world.database._writer)
+    engines = (world.database._reader, world.database._writer, world.database._glancing)
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     try:
