@@ -4,6 +4,9 @@ SQLAlchemy's way from a statement that was built before to SQLite's driver and b
 driver and SQLite 1.5 µs, this 6 to 8 µs (docs/performance.md). So a `Prepared` has its statement compiled once and then
 hands text and values over by itself; values and results pass through the types of the columns as they do in SQLAlchemy.
 On PostgreSQL, whose driver is not for this thread to call, SQLAlchemy runs the same statement.
+
+A list of values (`IN`) has a mark for each member. It is filled up to the next power of two with its last member, which
+changes nothing, so that a handful of texts serves lists of every length.
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Dialect, Executable, Select
+from sqlalchemy import BindParameter, Connection, Dialect, Executable, Select
 from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -25,22 +28,28 @@ from runtime.columns import Upsert
 Values: TypeAlias = Mapping[str, Any]
 _Converter: TypeAlias = Callable[[Any], Any] | None
 
+#: A longer list is SQLAlchemy's: what is paid for each member is then more than what a statement costs.
+_LONGEST_LIST: Final = 512
+#: No row, where a list has no member.
+_NOTHING: Final = "(SELECT 1 WHERE 0)"
+
 
 class Prepared:
-    """A statement, or one for each dialect. Its values have names; a list of values (`IN`) stands in it as a constant.
+    """A statement, or one for each dialect. Its values have names; an expanding one is a list.
 
     Rows have their columns as attributes, in either dialect.
     """
 
     def __init__(self, statement: Executable | Upsert) -> None:
         self._statement = statement
-        # By the names of the values: an INSERT is another one for other columns. Compiled twice by two threads at once,
-        # it is the same twice.
-        self._compiled: dict[tuple[str, ...], _Compiled] = {}
+        self._lists = () if isinstance(statement, Upsert) else _lists_in(statement)
+        # By the names of the values, for an INSERT is another one for other columns, and the marks of each list.
+        # Compiled twice by two threads at once, it is the same twice.
+        self._compiled: dict[tuple[tuple[str, ...], tuple[int, ...]], _Compiled] = {}
 
     def all(self, transaction: Connection, values: Values) -> Sequence[Any]:
         """Every row that the statement gives."""
-        if transaction.dialect.name != "sqlite":
+        if self._is_for_sqlalchemy(transaction, values):
             return transaction.execute(self._of(transaction), dict(values)).all()
         compiled = self._for(transaction, values)
         return compiled.rows(compiled.fetched(transaction, values))
@@ -60,7 +69,7 @@ class Prepared:
 
     def run(self, transaction: Connection, values: Values) -> int:
         """Run a statement that gives no row; how many rows it changed."""
-        if transaction.dialect.name != "sqlite":
+        if self._is_for_sqlalchemy(transaction, values):
             return transaction.execute(self._of(transaction), dict(values)).rowcount
         return self._for(transaction, values).run(transaction, values)
 
@@ -73,23 +82,41 @@ class Prepared:
             return
         self._for(transaction, rows[0]).run_each(transaction, rows)
 
+    def scalar_each(self, transaction: Connection, rows: Sequence[Values]) -> list[Any]:
+        """Add each of `rows`, all of which name the same values; what the statement gives for each, in their order.
+
+        It gives one column (`returning`), sorted by parameter order.
+        """
+        if transaction.dialect.name != "sqlite":
+            return list(transaction.scalars(self._of(transaction), [dict(values) for values in rows])) if rows else []
+        return [self.scalar(transaction, values) for values in rows]
+
+    def _is_for_sqlalchemy(self, transaction: Connection, values: Values) -> bool:
+        if transaction.dialect.name != "sqlite":
+            return True
+        return bool(self._lists) and any(len(values[name]) > _LONGEST_LIST for name in self._lists)
+
     def _of(self, transaction: Connection) -> Executable:
         return self._statement.on(transaction) if isinstance(self._statement, Upsert) else self._statement
 
     def _for(self, transaction: Connection, values: Values) -> _Compiled:
         names = tuple(values)
-        compiled = self._compiled.get(names)
+        marks = tuple([_marks_for(len(values[name])) for name in self._lists]) if self._lists else ()
+        compiled = self._compiled.get((names, marks))
         if compiled is None:
-            compiled = self._compiled[names] = _Compiled.of(self._of(transaction), names, transaction.dialect)
+            lists = dict(zip(self._lists, marks, strict=True))
+            compiled = _Compiled.of(self._of(transaction), names, lists, transaction.dialect)
+            self._compiled[names, marks] = compiled
         return compiled
 
 
 class _Bind(NamedTuple):
-    """What stands at a mark: the value of that name, converted; or a constant."""
+    """What stands at a mark: the value of that name, converted; or a constant. A list stands at several `marks`."""
 
     name: str | None
     convert: _Converter
     constant: Any = None
+    marks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +127,11 @@ class _Compiled:
     binds: tuple[_Bind, ...]
     row: Callable[[Sequence[Any]], Any]
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+    has_lists: bool
 
     @classmethod
-    def of(cls, statement: Executable, names: Sequence[str], dialect: Dialect) -> _Compiled:
+    def of(cls, statement: Executable, names: Sequence[str], lists: Mapping[str, int], dialect: Dialect) -> _Compiled:
+        """`lists` gives each list its marks."""
         assert isinstance(statement, ClauseElement)  # noqa: S101 - every statement of ours is
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - as above
@@ -113,14 +142,15 @@ class _Compiled:
         for name in compiled.positiontup or ():
             bind = compiled.binds[name]
             convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            if name in names:
-                if bind.expanding:
-                    raise TypeError(f"a list of values is prepared as a constant alone, and {name} is none")
+            if name in lists:
+                text = text.replace(f"(__[POSTCOMPILE_{name}])", _marked(lists[name]))
+                binds.append(_Bind(name, convert, marks=lists[name]))
+            elif name in names:
                 binds.append(_Bind(name, convert))
             else:
                 constant: Any = bind.effective_value
                 members = constant if bind.expanding else [constant]
-                text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({', '.join('?' * len(members))})")
+                text = text.replace(f"(__[POSTCOMPILE_{name}])", _marked(len(members)))
                 binds += [_Bind(None, None, member if convert is None else convert(member)) for member in members]
         if "POSTCOMPILE" in text:
             raise TypeError(f"SQLAlchemy would finish this when it is run: {text}")
@@ -136,6 +166,7 @@ class _Compiled:
                 for place, column in enumerate(columns)
                 if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
             ),
+            bool(lists),
         )
 
     def run(self, transaction: Connection, values: Values) -> int:
@@ -161,9 +192,11 @@ class _Compiled:
             raise self._failed(transaction, bound, error) from error
 
     def _bound(self, values: Values) -> list[Any]:
+        if self.has_lists:
+            return [member for bind in self.binds for member in _members(bind, values)]
         return [
             constant if name is None else values[name] if convert is None else convert(values[name])
-            for name, convert, constant in self.binds
+            for name, convert, constant, _ in self.binds
         ]
 
     def _failed(self, transaction: Connection, bound: Sequence[Any], error: sqlite3.Error) -> StatementError:
@@ -181,6 +214,33 @@ class _Compiled:
                 row[place] = convert(row[place])
             rows.append(self.row(row))
         return rows
+
+
+def _members(bind: _Bind, values: Values) -> Sequence[Any]:
+    """What stands at the marks of `bind`."""
+    name, convert, constant, marks = bind
+    if name is None:
+        return (constant,)
+    if marks is None:
+        return (values[name] if convert is None else convert(values[name]),)
+    members = [*values[name]] if convert is None else [convert(member) for member in values[name]]
+    return members + members[-1:] * (marks - len(members))
+
+
+def _marks_for(members: int) -> int:
+    """As many marks as a list of so many members gets: the next power of two."""
+    return 1 << (members - 1).bit_length() if members else 0
+
+
+def _marked(marks: int) -> str:
+    return f"({', '.join('?' * marks)})" if marks else _NOTHING
+
+
+def _lists_in(statement: Executable) -> tuple[str, ...]:
+    """The names of the values that are lists; a list that the statement brings along has a name of SQLAlchemy's."""
+    assert isinstance(statement, ClauseElement)  # noqa: S101 - every statement of ours is
+    found = (each for each in visitors.iterate(statement) if isinstance(each, BindParameter))
+    return tuple(sorted({bind.key for bind in found if bind.expanding and not bind.unique}))
 
 
 def _driver_in(transaction: Connection) -> sqlite3.Connection:

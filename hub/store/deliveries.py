@@ -13,6 +13,7 @@ from sqlalchemy import Row, bindparam, select, update
 from hub.store.delivery_keys import DeliveryKey, grouped
 from hub.store.exchange_tables import deliveries
 from hub.store.metadata import Transaction
+from runtime.prepared import Prepared
 
 
 class DeliveryState(StrEnum):
@@ -56,11 +57,13 @@ class DeliveryChange:
 _DELIVERIES = select(
     deliveries.c.message, deliveries.c.recipient, deliveries.c.connection, deliveries.c.state, deliveries.c.round
 )
-_FOUND = _DELIVERIES.where(
-    deliveries.c.message.in_(bindparam("numbers", expanding=True)),
-    deliveries.c.recipient.in_(bindparam("codes", expanding=True)),
+_FOUND = Prepared(
+    _DELIVERIES.where(
+        deliveries.c.message.in_(bindparam("numbers", expanding=True)),
+        deliveries.c.recipient.in_(bindparam("codes", expanding=True)),
+    )
 )
-_CHANGE = (
+_CHANGE = Prepared(
     update(deliveries)
     .where(
         deliveries.c.message == bindparam("of_message"),
@@ -74,7 +77,7 @@ def find(transaction: Transaction, keys: Collection[DeliveryKey]) -> dict[Delive
     """The deliveries that there are among `keys`, by key."""
     found = {}
     for numbers, codes in grouped(keys):
-        for row in transaction.execute(_FOUND, {"numbers": numbers, "codes": codes}):
+        for row in _FOUND.all(transaction, {"numbers": numbers, "codes": codes}):
             found[row.message, row.recipient] = _delivery(row)
     return found
 
@@ -113,10 +116,8 @@ def requeue(transaction: Transaction, dead: Sequence[Delivery], *, at: datetime)
 
 def change(transaction: Transaction, changes: Sequence[DeliveryChange], *, at: datetime) -> None:
     """Set the states of deliveries."""
-    if not changes:
-        return
-    transaction.execute(
-        _CHANGE,
+    _CHANGE.run_each(
+        transaction,
         [
             {
                 "of_message": change.message,

@@ -13,6 +13,7 @@ from hub.store.exchange_tables import blobs, mailbox_entries, message_blobs, mes
 from hub.store.exchange_tables import envelopes as envelope_bodies
 from hub.store.mailboxes import codes_in
 from hub.store.metadata import Transaction
+from runtime.prepared import Prepared
 from schemas.envelope import Sha256Hex
 from schemas.receipts import ReceiptEvent
 
@@ -52,7 +53,7 @@ _AT_RECIPIENT: Final = (
 
 # What every batch of mail needs is built once.
 _ENTRIES: Final = mailbox_entries.c.entry.in_(bindparam("entries", expanding=True))
-_ENVELOPES: Final = (
+_ENVELOPES: Final = Prepared(
     select(
         mailbox_entries.c.entry,
         mailbox_entries.c.codes,
@@ -76,13 +77,13 @@ _ENVELOPES: Final = (
         receipts.c.event == ReceiptEvent.SUBMISSION_ACCEPTANCE,
     )
 )
-_RECEIPTS: Final = (
+_RECEIPTS: Final = Prepared(
     select(mailbox_entries.c.entry, receipts.c.body, receipts.c.proof, proofs.c.body.label("proof_body"))
     .join_from(mailbox_entries, receipts, receipts.c.receipt == mailbox_entries.c.receipt)
     .join(proofs, proofs.c.digest == receipts.c.proof)
     .where(_ENTRIES)
 )
-_ATTACHMENTS: Final = (
+_ATTACHMENTS: Final = Prepared(
     select(message_blobs.c.message, blobs.c.digest, blobs.c.content)
     .join_from(message_blobs, blobs, blobs.c.digest == message_blobs.c.digest)
     .where(message_blobs.c.message.in_(bindparam("numbers", expanding=True)), message_blobs.c.inline)
@@ -91,7 +92,7 @@ _ATTACHMENTS: Final = (
 
 def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingEnvelope]:
     """What those of `entries` hand over that hand over a message, by entry."""
-    rows = transaction.execute(_ENVELOPES, {"entries": list(entries)}).all()
+    rows = _ENVELOPES.all(transaction, {"entries": list(entries)})
     attachments = _inline_attachments(transaction, {row.message for row in rows})
     return {
         row.entry: WaitingEnvelope(
@@ -110,7 +111,7 @@ def envelopes(transaction: Transaction, entries: Collection[int]) -> dict[int, W
 
 def waiting_receipts(transaction: Transaction, entries: Collection[int]) -> dict[int, WaitingReceipt]:
     """What those of `entries` hand over that hand over a receipt, by entry."""
-    rows = transaction.execute(_RECEIPTS, {"entries": list(entries)})
+    rows = _RECEIPTS.all(transaction, {"entries": list(entries)})
     return {row.entry: _receipt(row) for row in rows}
 
 
@@ -127,7 +128,7 @@ def _attested(transaction: Transaction, message: int, codes: Collection[str]) ->
 def _inline_attachments(transaction: Transaction, numbers: Collection[int]) -> dict[int, dict[Sha256Hex, bytes]]:
     found: dict[int, dict[Sha256Hex, bytes]] = {}
     if numbers:
-        for row in transaction.execute(_ATTACHMENTS, {"numbers": list(numbers)}):
+        for row in _ATTACHMENTS.all(transaction, {"numbers": list(numbers)}):
             found.setdefault(row.message, {})[row.digest] = row.content
     return found
 

@@ -119,24 +119,28 @@ def _available(connection: ColumnElement[str]) -> Select[int, int, int, str]:
 _OF_ONE = _available(bindparam("of_connection"))
 _AVAILABLE = Prepared(_OF_ONE.order_by(_entries.lane, _entries.entry).limit(bindparam("most")))
 _ANY_AVAILABLE = Prepared(_OF_ONE.with_only_columns(_entries.entry).limit(1))
-_WAITING_AMONG = select(connections.c.connection).where(
-    connections.c.connection.in_(bindparam("among", expanding=True)),
-    _available(connections.c.connection).correlate(connections).exists(),
+_WAITING_AMONG = Prepared(
+    select(connections.c.connection).where(
+        connections.c.connection.in_(bindparam("among", expanding=True)),
+        _available(connections.c.connection).correlate(connections).exists(),
+    )
 )
-_LEASE = (
+_LEASE = Prepared(
     update(mailbox_entries)
     .where(_entries.entry.in_(bindparam("picked", expanding=True)))
     .values(lease=bindparam("token"), available_at=bindparam("until"), lapses=bindparam("times"))
 )
-_FOUND = select(
-    _entries.entry,
-    _entries.message,
-    _entries.receipt,
-    _entries.codes,
-    _entries.open,
-    _entries.lease,
-    _entries.attempts,
-).where(_entries.entry.in_(bindparam("entries", expanding=True)), _entries.connection == bindparam("of_connection"))
+_FOUND = Prepared(
+    select(
+        _entries.entry,
+        _entries.message,
+        _entries.receipt,
+        _entries.codes,
+        _entries.open,
+        _entries.lease,
+        _entries.attempts,
+    ).where(_entries.entry.in_(bindparam("entries", expanding=True)), _entries.connection == bindparam("of_connection"))
+)
 _HELD = Prepared(
     select(_entries.entry).where(
         _entries.message == bindparam("of_message"),
@@ -145,9 +149,10 @@ _HELD = Prepared(
     )
 )
 _CLOSED: dict[str, object] = {"open": False, "lease": None, "replayed": False, "closed_at": bindparam("at")}
-_CLOSE = update(mailbox_entries).where(_entries.entry.in_(bindparam("entries", expanding=True))).values(**_CLOSED)
-_CLOSE_MARKED = _CLOSE.values(mark=bindparam("by_mark"))
-_FORWARD = insert(mailbox_entries)
+_CLOSING = update(mailbox_entries).where(_entries.entry.in_(bindparam("entries", expanding=True))).values(**_CLOSED)
+_CLOSE = Prepared(_CLOSING)
+_CLOSE_MARKED = Prepared(_CLOSING.values(mark=bindparam("by_mark")))
+_FORWARD = Prepared(insert(mailbox_entries))
 
 
 def waits(
@@ -160,7 +165,7 @@ def waits(
 def waiting(transaction: Transaction, among: Collection[str], *, at: datetime, furthest: timedelta) -> frozenset[str]:
     """Those of the connections `among` for which `lease` would find something."""
     asked = {"among": list(among), "at": at, "furthest": at + furthest, "last_lane": EVERY_LANE}
-    return frozenset(transaction.scalars(_WAITING_AMONG, asked))
+    return frozenset(_WAITING_AMONG.scalars(transaction, asked))
 
 
 def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Leased:
@@ -181,7 +186,7 @@ def lease(transaction: Transaction, connection: str, terms: LeaseTerms) -> Lease
             break
     until = terms.at + length
     if picked:
-        transaction.execute(_LEASE, {"picked": picked, "token": terms.token, "until": until, "times": lapses})
+        _LEASE.run(transaction, {"picked": picked, "token": terms.token, "until": until, "times": lapses})
     return Leased(tuple(picked), until, lapsed)
 
 
@@ -218,7 +223,7 @@ def find(transaction: Transaction, connection: str, entries: Collection[int]) ->
     """Those of `entries` that are `connection`'s, open or not, by number."""
     if not entries:
         return {}
-    rows = transaction.execute(_FOUND, {"entries": list(entries), "of_connection": connection})
+    rows = _FOUND.all(transaction, {"entries": list(entries), "of_connection": connection})
     return {
         row.entry: Entry(row.entry, row.message, row.receipt, codes_in(row.codes), row.open, row.lease, row.attempts)
         for row in rows
@@ -296,9 +301,9 @@ def withdraw(transaction: Transaction, entry: int, codes: Collection[str], *, at
 def close(transaction: Transaction, entries: Sequence[int], *, at: datetime, mark: int | None = None) -> None:
     """Offer `entries` no more. `mark` is that of the report that says so; without one, that of an earlier one stays."""
     if entries and mark is None:
-        transaction.execute(_CLOSE, {"entries": list(entries), "at": at})
+        _CLOSE.run(transaction, {"entries": list(entries), "at": at})
     elif entries:
-        transaction.execute(_CLOSE_MARKED, {"entries": list(entries), "at": at, "by_mark": mark})
+        _CLOSE_MARKED.run(transaction, {"entries": list(entries), "at": at, "by_mark": mark})
 
 
 def narrow(transaction: Transaction, entry: int, codes: Sequence[str], *, mark: int | None = None) -> None:
@@ -334,10 +339,8 @@ def release(transaction: Transaction, releases: Sequence[Release]) -> None:
 
 def forward(transaction: Transaction, forwarded: Sequence[ForwardedReceipt], *, at: datetime) -> None:
     """Put receipts into the mailboxes of the messages' senders."""
-    if not forwarded:
-        return
-    transaction.execute(
-        _FORWARD,
+    _FORWARD.run_each(
+        transaction,
         [
             {
                 "connection": entry.connection,

@@ -94,7 +94,7 @@ _ACCEPTANCE = Prepared(
 _ADD = Prepared(Upsert(messages, lambda adding: adding.on_conflict_do_nothing().returning(messages.c.message)))
 _ADD_ENVELOPE = Prepared(insert(envelopes))
 _ADD_ABOUT = insert(messages_about)
-_OF_IDS = select(*_KNOWN).where(messages.c.message_id.in_(bindparam("ids", expanding=True)))
+_OF_IDS = Prepared(select(*_KNOWN).where(messages.c.message_id.in_(bindparam("ids", expanding=True))))
 _COLUMNS = tuple(field.name for field in fields(NewMessage) if field.name != "envelope")
 
 
@@ -136,7 +136,7 @@ def known(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[
     """The accepted messages among `message_ids`, by id: an id covers From, so that it names one message."""
     if not message_ids:
         return {}
-    rows = transaction.execute(_OF_IDS, {"ids": list(message_ids)})
+    rows = _OF_IDS.all(transaction, {"ids": list(message_ids)})
     return {row.message_id: _known(row) for row in rows}
 
 

@@ -46,20 +46,18 @@ def proof_digest(proof: bytes) -> Sha256Hex:
 
 _ADD_PROOF = Prepared(Upsert(proofs, lambda adding: adding.on_conflict_do_nothing()))
 _ADD_UNNUMBERED = Prepared(insert(receipts))
-_ADD_ONE = Prepared(insert(receipts).returning(receipts.c.receipt))
-_ADD = insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True)
-_STORED = select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
-    receipts.c.message.in_(bindparam("numbers", expanding=True)),
-    receipts.c.recipient.in_(bindparam("codes", expanding=True)),
+_ADD = Prepared(insert(receipts).returning(receipts.c.receipt, sort_by_parameter_order=True))
+_STORED = Prepared(
+    select(receipts.c.message, receipts.c.recipient, receipts.c.event, receipts.c.round).where(
+        receipts.c.message.in_(bindparam("numbers", expanding=True)),
+        receipts.c.recipient.in_(bindparam("codes", expanding=True)),
+    )
 )
 
 
 def add(transaction: Transaction, new: Sequence[NewReceipt], *, at: datetime) -> list[int]:
     """Store receipts of which none is there yet; gives their numbers in the same order."""
-    rows = _rows(transaction, new, at=at)
-    if len(rows) == 1:
-        return _ADD_ONE.scalars(transaction, rows[0])
-    return list(transaction.scalars(_ADD, rows))
+    return _ADD.scalar_each(transaction, _rows(transaction, new, at=at))
 
 
 def add_acceptances(transaction: Transaction, accepted: Mapping[int, SignedReceipt], *, at: datetime) -> None:
@@ -93,6 +91,6 @@ def stored(transaction: Transaction, keys: Collection[DeliveryKey]) -> set[Recei
     """Which events of the deliveries `keys` are receipted."""
     found: set[ReceiptKey] = set()
     for numbers, codes in grouped(keys):
-        rows = transaction.execute(_STORED, {"numbers": numbers, "codes": codes})
+        rows = _STORED.all(transaction, {"numbers": numbers, "codes": codes})
         found.update(ReceiptKey(row.message, row.recipient, ReceiptEvent(row.event), row.round) for row in rows)
     return found

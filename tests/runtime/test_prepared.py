@@ -117,11 +117,41 @@ def test_an_error_at_a_later_row_is_one_of_sqlalchemy(transaction: Connection) -
     driver.set_progress_handler(None, 0)
 
 
+@pytest.mark.parametrize("members", [0, 1, 2, 3, 5, 64, 65, 600])
+def test_a_list_means_what_it_means_to_sqlalchemy(transaction: Connection, members: int) -> None:
+    """Of whatever length, beside other values, each member converted: `IN` finds its members, `NOT IN` the rest."""
+    _ADD.run_each(transaction, [_thing(f"thing {number}", _NOW + timedelta(hours=number)) for number in range(700)])
+    asked = {"times": [_NOW + timedelta(hours=number) for number in range(members)], "below": 650}
+    for is_in in (True, False):
+        listed = bindparam("times", expanding=True)
+        found = _TABLE.c.at.in_(listed) if is_in else _TABLE.c.at.not_in(listed)
+        statement = select(_TABLE.c.name).where(found, _TABLE.c.thing <= bindparam("below")).order_by(_TABLE.c.thing)
+        expected = list(transaction.scalars(statement, asked))
+        assert Prepared(statement).scalars(transaction, asked) == expected
+        assert len(expected) == (members if is_in else 650 - members)
+
+
+def test_a_change_of_listed_rows_meets_each_once(transaction: Connection) -> None:
+    """What fills a list up to its marks changes nothing a second time."""
+    _ADD.run_each(transaction, [_thing(f"thing {number}") for number in range(9)])
+    later = _NOW + timedelta(days=1)
+    move = Prepared(
+        update(_TABLE).where(_TABLE.c.thing.in_(bindparam("among", expanding=True))).values(at=bindparam("moved_to"))
+    )
+    assert move.run(transaction, {"among": [1, 2, 3, 5, 7], "moved_to": later}) == 5
+    assert [row.thing for row in _ALL.all(transaction, {}) if row.at == later] == [1, 2, 3, 5, 7]
+
+
+def test_rows_that_are_added_give_their_numbers_in_order(transaction: Connection) -> None:
+    """`scalar_each` gives one number for each row, and none for none."""
+    add = Prepared(insert(_TABLE).returning(_TABLE.c.thing, sort_by_parameter_order=True))
+    assert add.scalar_each(transaction, []) == []
+    numbers = add.scalar_each(transaction, [_thing(name) for name in ("một", "hai", "ba")])
+    assert [_NAMED.scalar(transaction, {"of_name": name}) for name in ("một", "hai", "ba")] == numbers
+
+
 def test_what_cannot_be_prepared_is_refused(transaction: Connection) -> None:
-    """A list of values that changes, and values that SQLAlchemy would make itself, need SQLAlchemy."""
-    listed = Prepared(select(_TABLE).where(_TABLE.c.name.in_(bindparam("names", expanding=True))))
-    with pytest.raises(TypeError, match="names"):
-        listed.all(transaction, {"names": ["một"]})
+    """Values that SQLAlchemy would make itself need SQLAlchemy."""
     made = Table(
         "made", MetaData(), Column("thing", Integer, primary_key=True), Column("at", Instant, default=lambda: _NOW)
     )
