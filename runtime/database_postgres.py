@@ -46,6 +46,8 @@ WRITERS: Final = 1
 #: How often a write is run that collides with others, and how often a group, before its members are run one by one.
 _ATTEMPTS: Final = 16
 _GROUP_ATTEMPTS: Final = 3
+#: How often a question is asked that meets a change of the schema: each time the server takes a second to say so.
+_READ_ATTEMPTS: Final = 5
 #: How often a key that is there already is taken for a collision.
 _DUPLICATE_ATTEMPTS: Final = 3
 #: Waits between attempts, in seconds: the first, doubling to the longest, each spread over its whole length.
@@ -155,15 +157,18 @@ class PostgresDatabase(Database):
         return await self._kept(self._ask(question))
 
     async def _ask(self, question: Callable[[Connection], T]) -> T:
-        for attempt in range(2):
+        deadlocks = losses = 0
+        while True:
             try:
                 async with self._reader.connect() as connection:
                     return await connection.run_sync(question)
             except DRIVER_ERRORS as error:
                 # The pool's connections may be of a server that was restarted since; a new one tells.
-                if attempt or not is_lost(error):
+                losses += is_lost(error)
+                # With a change of the schema, which wants one table after the other as this does.
+                deadlocks += is_certain_conflict(error)
+                if losses > 1 or deadlocks >= _READ_ATTEMPTS or not (is_lost(error) or is_certain_conflict(error)):
                     raise_translated(error, self._address)
-        raise AssertionError("unreachable")
 
     async def exclusively(self, work: Callable[[Connection], T]) -> T:
         return await self._kept(self._exclusively(work))
@@ -182,7 +187,7 @@ class PostgresDatabase(Database):
                         await connection.commit()
                         return answer
                 except DRIVER_ERRORS as error:
-                    if not is_locked_out(error):
+                    if not is_locked_out(error) and not is_certain_conflict(error):
                         raise_translated(error, self._address)
                     log.warning("database.table_awaited", database=str(self._address), seconds=_TABLE_AGAIN)
                 await asyncio.sleep(_TABLE_AGAIN)

@@ -192,6 +192,36 @@ async def test_a_change_of_the_schema_stops_no_traffic(place: PostgresAddress, m
         assert await database.read(lambda connection: connection.scalar(text("SELECT count(more) FROM notes"))) == 0
 
 
+@pytest.mark.parametrize("first_to_wait", ["change", "question"])
+async def test_a_change_of_the_schema_that_meets_a_question_crosswise_fails_neither(
+    place: PostgresAddress, monkeypatch: pytest.MonkeyPatch, first_to_wait: str
+) -> None:
+    """Each has one table and wants the other's: the server ends one of them, and both have what they wanted."""
+    monkeypatch.setattr(database_postgres, "_TABLE_AGAIN", 0.1)
+    pauses = {"change": 0.5, "question": 0.5} | {first_to_wait: 0.2}
+
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE one ADD COLUMN more text")
+        connection.exec_driver_sql(f"SELECT pg_sleep({pauses['change']})")
+        connection.exec_driver_sql("ALTER TABLE other ADD COLUMN more text")
+
+    def question(connection: Connection) -> int | None:
+        connection.exec_driver_sql("SELECT count(*) FROM other")
+        connection.exec_driver_sql(f"SELECT pg_sleep({pauses['question']})")
+        return connection.exec_driver_sql("SELECT count(*) FROM one").scalar()
+
+    async with asyncio.timeout(60), open_database(place) as database:
+        for table in ("one", "other"):
+            await database.write(lambda connection, table=table: _make(connection, table))
+        _, answer = await asyncio.gather(database.exclusively(change), database.read(question))
+        assert answer == 0
+        assert await database.read(lambda c: c.exec_driver_sql("SELECT count(more) FROM other").scalar()) == 0
+
+
+def _make(connection: Connection, table: str) -> None:
+    connection.exec_driver_sql(f"CREATE TABLE {table} (number int)")
+
+
 async def test_a_broken_constraint_is_the_callers(place: PostgresAddress) -> None:
     """A key that is there already is told to the one who wrote it, and its neighbours are committed."""
     async with open_database(place) as database:
