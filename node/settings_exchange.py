@@ -47,7 +47,7 @@ class SenderSettings(Settings):
     """How messages go to the hub."""
 
     parallel: int = Field(16, ge=2, le=64)
-    """How many messages are under way at once; those that are light go together in one request."""
+    """How many messages are under way at once that go by themselves; light ones go together, up to 32 to a request."""
     express_reserve: int = Field(2, ge=1)
     """How many of them are kept for express documents."""
     bulk_bytes: int = Field(16 * MIB, ge=1)
@@ -60,8 +60,8 @@ class SenderSettings(Settings):
 class ReceiverSettings(Settings):
     """How messages come from the hub."""
 
-    batch: int = Field(32, ge=1, le=256)
-    """How many entries of the mailbox one fetch takes at most."""
+    batch: int = Field(128, ge=1, le=256)
+    """How many entries of the mailbox one fetch takes at most: envelopes, and receipts of what was sent."""
     wait: float = Field(50.0, ge=0, le=300)
     """How many seconds a fetch waits for a first entry."""
     downloads: int = Field(4, ge=1, le=64)

@@ -23,9 +23,8 @@ from certs.sealing_key import SealingKey
 from congvan.demo.site import Site
 from node.foundation import open_foundation
 from node.settings import NodeFolder
-from node.settings_exchange import SenderSettings
 from schemas.errors import CongvanError
-from transport.batches import BroughtSubmission
+from transport.batches import MOST, BroughtSubmission
 from transport.client import HubClient
 
 ACCEPT = Row(
@@ -36,8 +35,8 @@ ACCEPT = Row(
     at_most(8),
 )
 
-#: As many documents as a node has under way at once go together in a request, and the next ones are there meanwhile.
-_TOGETHER = SenderSettings().parallel
+#: As many documents as a node with many to send brings in a request; the next ones are there meanwhile.
+_TOGETHER = MOST
 _PARALLEL = 2
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, func, select, update
 
-from node.store.bulk import BULK_BYTES, is_bulk
+from node.store.bulk import BULK_BYTES, attached_bytes, is_bulk
 from node.store.message_tables import outbox
 from node.store.metadata import Transaction
 from node.store.records import Trouble
@@ -26,18 +26,19 @@ WAITING = tuple(state for state in OutboxState if state.is_waiting)
 
 @dataclass(frozen=True, slots=True)
 class ReadyMessage:
-    """A message that may be sent now. `is_bulk`: its attachments are large."""
+    """A message that may be sent now, with attachments of `size` bytes in all. `is_bulk`: they are large."""
 
     message_id: Sha256Hex
     lane: int
     attempts: int
     is_bulk: bool = False
+    size: int = 0
 
 
 # Looked at after every message: built once.
 _BULK = is_bulk(outbox.c.message_id)
 _ALL_READY = (
-    select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts, _BULK.label("is_bulk"))
+    select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts, attached_bytes(outbox.c.message_id).label("size"))
     .where(outbox.c.state == OutboxState.READY)
     .order_by(outbox.c.lane, outbox.c.sequence)
     .limit(bindparam("most"))
@@ -53,8 +54,11 @@ def ready(transaction: Transaction, *, limit: int, bulk_bytes: int, with_bulk: b
     Bulk has attachments of `bulk_bytes` in all or more; ordinary bulk may be left out.
     """
     statement = _READY if with_bulk else _READY_WITHOUT_BULK
-    rows = statement.all(transaction, {"most": limit, BULK_BYTES: bulk_bytes})
-    return tuple(ReadyMessage(row.message_id, row.lane, row.attempts, bool(row.is_bulk)) for row in rows)
+    asked = {"most": limit} if with_bulk else {"most": limit, BULK_BYTES: bulk_bytes}
+    return tuple(
+        ReadyMessage(row.message_id, row.lane, row.attempts, row.size >= bulk_bytes, int(row.size))
+        for row in statement.all(transaction, asked)
+    )
 
 
 def next_due(transaction: Transaction) -> datetime | None:

@@ -27,6 +27,9 @@ from transport.wire import EnvelopeEntry, MailboxAnswer, ReceiptEntry
 
 log = structlog.get_logger()
 
+#: Messages that enter the record in one transaction at most: an express one waits for no longer one.
+_TOGETHER: Final = 32
+
 #: Seconds until a message is offered again: one that found all places for downloads taken, one that could not be taken
 #: in for a passing reason, one for which there was no space.
 _WHEN_A_PLACE_IS_FREE: Final = 5.0
@@ -73,14 +76,22 @@ class Receiving:
         """
         receipts = [entry for entry in answer.entries if isinstance(entry, ReceiptEntry)]
         envelopes = [entry for entry in answer.entries if isinstance(entry, EnvelopeEntry)]
+        left: Sequence[EnvelopeEntry | ReceiptEntry] = answer.entries
+        downloads: list[Download] = []
+        returns: list[Return] = []
         try:
             later = await self._receipts.take(receipts, answer.proofs, epoch=answer.epoch)
-            returns = [released(entry, error) for entry, error in later]
-            whole, downloads = await self._sorted(envelopes, answer, returns)
-            if whole:
-                await self._consigning.consign(whole)
+            returns += [released(entry, error) for entry, error in later]
+            for start in range(0, len(envelopes), _TOGETHER):
+                left = envelopes[start:]
+                whole, to_complete, back = await self._sorted(left[:_TOGETHER], answer, downloads)
+                if whole:
+                    await self._consigning.consign(whole)
+                downloads += to_complete
+                returns += back
         except Unavailable as error:
-            await self._returns.tell([released(entry, error, seconds=_rest(error)) for entry in answer.entries])
+            again = [*left, *(download.arrival.message.entry for download in downloads)]
+            await self._returns.tell([*returns, *(released(entry, error, seconds=_rest(error)) for entry in again)])
             raise
         await self._returns.tell(returns)
         for download in downloads:
@@ -109,13 +120,14 @@ class Receiving:
             raise Unavailable(error.code, error.message) from error
 
     async def _sorted(
-        self, entries: Sequence[EnvelopeEntry], answer: MailboxAnswer, returns: list[Return]
-    ) -> tuple[list[Arrival], list[Download]]:
-        """Messages that are here whole, and messages to complete; what becomes of the others is added to `returns`."""
+        self, entries: Sequence[EnvelopeEntry], answer: MailboxAnswer, before: Sequence[Download]
+    ) -> tuple[list[Arrival], list[Download], list[Return]]:
+        """Messages that are here whole, messages to complete beside those `before`, and what becomes of the others."""
         offered = [entry for entry in entries if not self._is_running(entry)]
         judged = await self._judge.judge(offered, answer.proofs) if offered else []
         whole: list[Arrival] = []
         downloads: list[Download] = []
+        returns: list[Return] = []
         for entry, verdict in zip(offered, judged, strict=True):
             found = await self._completed(verdict, answer)
             if isinstance(found, Unavailable):
@@ -125,11 +137,11 @@ class Receiving:
                 returns.append(await self._returns.refused(found))
             elif isinstance(found, Arrival):
                 whole.append(found)
-            elif self._has_place(found, downloads):
+            elif self._has_place(found, [*before, *downloads]):
                 downloads.append(found)
             else:
                 returns.append(released(entry, _busy()))
-        return whole, downloads
+        return whole, downloads, returns
 
     async def _completed(
         self, verdict: Verdict, answer: MailboxAnswer

@@ -6,6 +6,9 @@ step begins this anew after its restart, and uploads go on where they stopped.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -29,6 +32,7 @@ from node.usecases.attachments import SMALL, Attachments
 from node.usecases.backoff import wait_after
 from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import is_the_hubs
+from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.selection import follow_acceptance
 from node.usecases.shipping import Outgoing, Shipping
@@ -97,6 +101,8 @@ class Sending:
         self._transfers = transfers
         self._shipping = Shipping(database, hub, verifier, inline_bytes=settings.inline_bytes)
         self._settings = settings
+        self._places = asyncio.Semaphore(settings.parallel)
+        self._ordinary_places = asyncio.Semaphore(max(1, settings.parallel - settings.express_reserve))
         self._window = window
         self._clock = clock
         self._chance = chance
@@ -120,11 +126,23 @@ class Sending:
         shipment = await self._shipping.ship(message.message_id, message.lane)
         answer, verified = shipment.answer, shipment.verified
         if not isinstance(answer, SubmissionAnswer) or answer.state is SubmissionState.INCOMPLETE:
-            assert isinstance(shipment.outgoing, Outgoing)  # noqa: S101 - what could not be read was raised
-            answer, verified = await self._submit(shipment.outgoing), None
+            async with self._place(message.lane):
+                answer, verified = await self._submit(await self._shipping.outgoing(message.message_id)), None
         signed, receipt = await self._acknowledged(message.message_id, answer, verified)
         await self._reach(receipt)
         return Brought(signed, receipt, answer.epoch)
+
+    @contextlib.asynccontextmanager
+    async def _place(self, lane: int) -> AsyncIterator[None]:
+        """Hold one of the places for messages that go by themselves; ordinary ones leave some to express ones.
+
+        Which will, the queue mostly knows; but what a hub would not take with others is told here.
+        """
+        async with contextlib.AsyncExitStack() as places:
+            if lane != EXPRESS_LANE:
+                await places.enter_async_context(self._ordinary_places)
+            await places.enter_async_context(self._places)
+            yield
 
     async def _submit(self, outgoing: Outgoing) -> SubmissionAnswer:
         """Submit a message by itself, and upload what the hub lacks of it."""

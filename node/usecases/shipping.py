@@ -1,7 +1,8 @@
 """Shipping: messages of ours on their way to the hub, those that are light several in one request.
 
 What is ready while a request is under way goes with the next one: the request, the hub's judgement, its signature and
-the commits on both sides are shared. An express message never waits for a request with ordinary ones.
+the commits on both sides are shared. The next request does not wait for the acknowledgements of the one before to be
+verified and noted. An express message never waits for a request with ordinary ones.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from transport.batches import BATCH_BYTES, MOST, BroughtSubmission
 from transport.client import HubClient
 from transport.wire import SubmissionAnswer
 
-#: A message above this goes by itself, and holds up no other.
-_LIGHT: Final = BATCH_BYTES // 4
+#: A message with more bytes than this goes by itself, and holds up no other.
+LIGHT: Final = BATCH_BYTES // 4
+
+#: Whether a message is express: those that are share nothing with those that are not.
+_LANES: Final = (True, False)
 
 #: So many messages are read from the record in passing.
 _FEW: Final = 4
@@ -45,7 +49,7 @@ class Outgoing:
     @property
     def is_light(self) -> bool:
         """Whether it may go with others: whole, and short."""
-        return len(self.short) == len(self.attachments) and self.brought.size <= _LIGHT
+        return len(self.short) == len(self.attachments) and self.brought.size <= LIGHT
 
     @property
     def brought(self) -> BroughtSubmission:
@@ -60,9 +64,15 @@ class Shipment:
     """
 
     message_id: Sha256Hex
-    outgoing: Outgoing | CongvanError | None = None
     answer: SubmissionAnswer | CongvanError | None = None
     verified: Verified[Receipt] | Rejected | None = None
+
+    @property
+    def acknowledgement(self) -> SignedReceipt | None:
+        """What the answer brought to be verified."""
+        if not isinstance(self.answer, SubmissionAnswer) or self.answer.acknowledgement is None:
+            return None
+        return SignedReceipt(self.answer.acknowledgement.receipt, self.answer.acknowledgement.proof)
 
 
 class Shipping:
@@ -73,35 +83,48 @@ class Shipping:
         self._hub = hub
         self._verifier = verifier
         self._inline_bytes = inline_bytes
-        self._express: Together[Shipment] = Together(self._ship)
-        self._ordinary: Together[Shipment] = Together(self._ship)
+        self._requests = {lane: Together(self._ship, most=MOST) for lane in _LANES}
+        self._verifications = {lane: Together(self._verify, most=MOST) for lane in _LANES}
 
     async def ship(self, message_id: Sha256Hex, lane: int) -> Shipment:
         """Bring a message to the hub, with others as urgent. Raises what its own answer says, or Unavailable."""
         shipment = Shipment(message_id)
-        await (self._express if lane == EXPRESS_LANE else self._ordinary)(shipment)
-        for found in (shipment.outgoing, shipment.answer):
-            if isinstance(found, CongvanError):
-                raise found
+        is_express = lane == EXPRESS_LANE
+        await self._requests[is_express](shipment)
+        if isinstance(shipment.answer, CongvanError):
+            raise shipment.answer
+        if shipment.acknowledgement is not None:
+            await self._verifications[is_express](shipment)
         return shipment
+
+    async def outgoing(self, message_id: Sha256Hex) -> Outgoing:
+        """A message that is submitted by itself. Raises Unavailable."""
+        return await self._database.read(lambda transaction: self._outgoing(transaction, message_id))
 
     async def _ship(self, shipments: list[Shipment]) -> None:
         ask = self._database.glance if len(shipments) <= _FEW else self._database.read
-        await ask(lambda transaction: self._load(transaction, shipments))
-        light = [each for each in shipments if isinstance(each.outgoing, Outgoing) and each.outgoing.is_light]
+        light = await ask(lambda transaction: list(self._light(transaction, shipments)))
         for batch in _batches(light):
             await self._submit(batch)
 
-    def _load(self, transaction: Transaction, shipments: Sequence[Shipment]) -> None:
+    def _light(
+        self, transaction: Transaction, shipments: Sequence[Shipment]
+    ) -> Iterator[tuple[Shipment, BroughtSubmission]]:
+        """Those that may go with others; of the rest no more is read than what tells that."""
         for shipment in shipments:
             try:
-                shipment.outgoing = self._outgoing(transaction, shipment.message_id)
+                if sum(_attachment_sizes(transaction, shipment.message_id).values()) > LIGHT:
+                    continue
+                outgoing = self._outgoing(transaction, shipment.message_id)
             except CongvanError as error:
-                shipment.outgoing = error
+                shipment.answer = error
+            else:
+                if outgoing.is_light:
+                    yield shipment, outgoing.brought
 
     def _outgoing(self, transaction: Transaction, message_id: Sha256Hex) -> Outgoing:
         sealed = sealed_bytes(transaction, message_id)
-        sizes = {row.digest: row.size for row in message_store.attachments_of(transaction, message_id)}
+        sizes = _attachment_sizes(transaction, message_id)
         short: dict[Sha256Hex, bytes] = {}
         room = self._inline_bytes
         for digest, size in sizes.items():
@@ -118,25 +141,27 @@ class Shipping:
             return
         except Unavailable as error:
             answers = [error] * len(batch)
-        signed: dict[Sha256Hex, SignedReceipt] = {}
         for (shipment, _), answer in zip(batch, answers, strict=True):
             shipment.answer = answer
-            if isinstance(answer, SubmissionAnswer) and answer.acknowledgement is not None:
-                signed[shipment.message_id] = SignedReceipt(
-                    answer.acknowledgement.receipt, answer.acknowledgement.proof
-                )
-        verified = dict(zip(signed, await self._verifier.verify_all(list(signed.values())), strict=True))
-        for shipment, _ in batch:
-            shipment.verified = verified.get(shipment.message_id)
+
+    async def _verify(self, shipments: list[Shipment]) -> None:
+        signed = [shipment.acknowledgement for shipment in shipments]
+        verified = await self._verifier.verify_all([each for each in signed if each is not None])
+        for shipment, each in zip(shipments, verified, strict=True):
+            shipment.verified = each
 
 
-def _batches(light: Sequence[Shipment]) -> Iterator[list[tuple[Shipment, BroughtSubmission]]]:
+def _attachment_sizes(transaction: Transaction, message_id: Sha256Hex) -> dict[Sha256Hex, int]:
+    return {row.digest: row.size for row in message_store.attachments_of(transaction, message_id)}
+
+
+def _batches(
+    light: Sequence[tuple[Shipment, BroughtSubmission]],
+) -> Iterator[list[tuple[Shipment, BroughtSubmission]]]:
     """The messages in as few requests as hold them."""
     batch: list[tuple[Shipment, BroughtSubmission]] = []
     size = 0
-    for shipment in light:
-        assert isinstance(shipment.outgoing, Outgoing)  # noqa: S101 - the caller has sorted them
-        brought = shipment.outgoing.brought
+    for shipment, brought in light:
         if batch and (len(batch) == MOST or size + brought.size > BATCH_BYTES):
             yield batch
             batch, size = [], 0

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from random import Random
+from typing import Final
 
 from node.settings_exchange import SenderSettings
 from node.store import sending_queue
@@ -20,11 +21,16 @@ from node.usecases.backoff import longest_rest, wait_after
 from node.usecases.hub_watch import HUB_TROUBLES
 from node.usecases.lanes import EXPRESS_LANE, has_bulk_room, has_room
 from node.usecases.sending import Sending
+from node.usecases.shipping import LIGHT
 from node.usecases.work import Work
 from node.workers.pool import Found
 from runtime.clock import Clock
 from runtime.database import Database
 from schemas.envelope import Sha256Hex
+from transport.batches import MOST
+
+#: So many light messages besides: while a request is answered, verified and noted, the next is full.
+_TOGETHER: Final = 2 * MOST
 
 
 class OutboxQueue:
@@ -43,7 +49,8 @@ class OutboxQueue:
         self._express_reserve = settings.express_reserve
         self._bulk_bytes = settings.bulk_bytes
         self._clock = clock
-        self.parallel = settings.parallel
+        self._alone = settings.parallel
+        self.parallel = settings.parallel + _TOGETHER
         self.longest_rest = longest_rest(settings.backoff)
 
     async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:
@@ -65,13 +72,18 @@ class OutboxQueue:
         return row.message_id
 
     def admits(self, row: ReadyMessage, running: Collection[ReadyMessage]) -> bool:
-        lanes = (other.lane for other in running)
-        if not has_room(row.lane, lanes, parallel=self.parallel, reserve=self._express_reserve):
+        if not self._has_room(row, running, self.parallel):
+            return False
+        if row.size > LIGHT and not self._has_room(row, [each for each in running if each.size > LIGHT], self._alone):
             return False
         return not row.is_bulk or row.lane == EXPRESS_LANE or self._has_bulk_room(running)
 
+    def _has_room(self, row: ReadyMessage, running: Collection[ReadyMessage], parallel: int) -> bool:
+        lanes = (other.lane for other in running)
+        return has_room(row.lane, lanes, parallel=parallel, reserve=self._express_reserve)
+
     def _has_bulk_room(self, running: Collection[ReadyMessage]) -> bool:
-        return has_bulk_room(running, parallel=self.parallel, reserve=self._express_reserve)
+        return has_bulk_room(running, parallel=self._alone, reserve=self._express_reserve)
 
     async def put_off(self, row: ReadyMessage, trouble: Trouble) -> None:
         now = self._clock()

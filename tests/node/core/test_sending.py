@@ -9,6 +9,7 @@ import pytest
 
 from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.states import DeliveryState, OutboxState
+from node.usecases.shipping import LIGHT
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.message import Priority
 from schemas.receipts import Reason, ReceiptEvent
@@ -226,11 +227,15 @@ async def test_short_attachments_are_not_sent_again_with_the_long_ones(
     assert sorted(map(len, hub.accepted[message_id].brought.values())) == [1, 100_000]
 
 
-async def test_the_most_urgent_goes_first_and_in_a_lane_the_oldest(node: Node, hub: HubSimulator) -> None:
+async def test_the_most_urgent_goes_first_and_in_a_lane_the_oldest(
+    node: Node, hub: HubSimulator, tmp_path: Path
+) -> None:
     """Of what waits, express goes before very urgent, urgent and normal, and equals in the order of submission."""
+    long = long_file(tmp_path)
     priorities = [Priority.NORMAL, Priority.URGENT, Priority.NORMAL, Priority.EXPRESS, Priority.VERY_URGENT]
     names = [
-        await node.submit(document(priority=priority), key=str(number)) for number, priority in enumerate(priorities)
+        await node.submit(document(priority=priority), long, key=str(number))
+        for number, priority in enumerate(priorities)
     ]
     node.settings = with_workers(2, express_reserve=1)
     async with node.running("sender"):
@@ -241,18 +246,38 @@ async def test_the_most_urgent_goes_first_and_in_a_lane_the_oldest(node: Node, h
     assert hub.order[2:] == [names[1], names[0], names[2]]
 
 
-async def test_ordinary_documents_leave_room_for_express_ones(node: Node, hub: HubSimulator) -> None:
+async def test_ordinary_documents_leave_room_for_express_ones(node: Node, hub: HubSimulator, tmp_path: Path) -> None:
     """While ordinary documents hold every place that they may have, an express one is sent all the same."""
+    long = long_file(tmp_path)
     hub.faults.hold = lambda envelope: envelope.priority is Priority.NORMAL
     node.settings = with_workers(3, express_reserve=1)
-    slow = [await node.submit(document(), key=f"slow {number}") for number in range(5)]
+    slow = [await node.submit(document(), long, key=f"slow {number}") for number in range(5)]
     async with node.running("sender"):
         await eventually(lambda: len(hub.tries) == 2)
-        express = await node.submit(document(priority=Priority.EXPRESS), key="express")
+        express = await node.submit(document(priority=Priority.EXPRESS), long, key="express")
         await becomes(node, express, OutboxState.ACCEPTED)
         assert set(hub.tries) == {*slow[:2], express}
         hub.faults.hold = lambda _envelope: False
         for name in slow:
+            await becomes(node, name, OutboxState.ACCEPTED)
+
+
+async def test_light_documents_go_beside_those_that_go_by_themselves(
+    node: Node, hub: HubSimulator, tmp_path: Path
+) -> None:
+    """While long documents hold every place of those that go by themselves, light ones are sent, many together."""
+    hub.faults.hold = lambda envelope: bool(envelope.extension.attachment_sizes)
+    node.settings = with_workers(2, express_reserve=1)
+    long = long_file(tmp_path)
+    waiting = [await node.submit(document(), long, key=f"long {number}") for number in range(3)]
+    light = [await node.submit(document(), key=f"light {number}") for number in range(12)]
+    async with node.running("sender"):
+        for name in light:
+            await becomes(node, name, OutboxState.ACCEPTED)
+        assert set(hub.tries) == {*light, waiting[0]}
+        assert len(hub.batches) < len(light) / 2
+        hub.faults.hold = lambda _envelope: False
+        for name in waiting:
             await becomes(node, name, OutboxState.ACCEPTED)
 
 
@@ -325,6 +350,13 @@ async def test_a_message_that_the_hub_chokes_on_holds_up_no_other(node: Node, hu
         for name in others:
             await becomes(node, name, OutboxState.ACCEPTED)
         assert (await outbox_row(node, poison)).state.is_waiting
+
+
+def long_file(folder: Path) -> Path:
+    """An attachment with which a document goes by itself."""
+    path = folder / "dài.pdf"
+    path.write_bytes(bytes(LIGHT + 1))
+    return path
 
 
 def with_workers(parallel: int, *, express_reserve: int, bulk_bytes: int = 1 << 24) -> ExchangeSettings:

@@ -123,23 +123,82 @@ async def test_a_failing_batch_fails_its_callers_alone() -> None:
     assert results[1] is None
 
 
-async def test_when_the_one_who_works_is_cancelled_the_others_are_told() -> None:
-    """A caller whose batch was broken off by another's cancellation gets an error and does not wait for ever."""
-    never = asyncio.Event()
+async def test_when_the_one_who_works_is_cancelled_its_batch_is_told() -> None:
+    """A caller whose batch was broken off by another's cancellation gets an error; who waits is served by another."""
+    gate = asyncio.Event()
+    batches: list[list[int]] = []
 
-    async def work(_items: list[int]) -> None:
-        await never.wait()
+    async def work(items: list[int]) -> None:
+        batches.append(items)
+        if 1 in items:
+            await gate.wait()
 
     together = Together(work)
-    leader = asyncio.create_task(together(1))
-    await asyncio.sleep(0)
-    follower = asyncio.create_task(together(2))
+    leader, beside = (asyncio.create_task(together(number)) for number in (1, 2))
+    await eventually(lambda: len(batches) == 1)
+    following = asyncio.create_task(together(3))
     await asyncio.sleep(0)
     leader.cancel()
     with pytest.raises(Unavailable):
-        await follower
+        await beside
+    await following
     with pytest.raises(asyncio.CancelledError):
         await leader
+    assert batches == [[1, 2], [3]]
+
+
+async def test_whose_turn_comes_when_it_is_cancelled_leaves_it_to_the_next() -> None:
+    """A caller that is cancelled in the moment in which it should do the work leaves nobody waiting."""
+    gate = asyncio.Event()
+    batches: list[list[int]] = []
+
+    async def work(items: list[int]) -> None:
+        batches.append(items)
+        if items == [1]:
+            await gate.wait()
+
+    together = Together(work)
+
+    async def first() -> None:
+        await together(1)
+        # Nothing else has run since the turn was passed on.
+        cancelled.cancel()
+
+    working = asyncio.create_task(first())
+    await eventually(lambda: len(batches) == 1)
+    cancelled, last = (asyncio.create_task(together(number)) for number in (2, 3))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(working, last)
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    await together(4)
+    assert batches == [[1], [2, 3], [4]]
+
+
+async def test_nobody_is_kept_by_the_work_of_others() -> None:
+    """Whoever worked for all returns with its own batch, however much has come meanwhile; no batch is above `most`."""
+    batches: list[list[int]] = []
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def work(items: list[int]) -> None:
+        batches.append(items)
+        await gates[len(batches) - 1].wait()
+
+    together = Together(work, most=2)
+    first = asyncio.create_task(together(0))
+    await eventually(lambda: len(batches) == 1)
+    others = [asyncio.create_task(together(number)) for number in (1, 2, 3)]
+    await asyncio.sleep(0)
+    gates[0].set()
+    await first
+    assert not any(other.done() for other in others)
+    gates[1].set()
+    await asyncio.gather(*others[:2])
+    assert not others[2].done()
+    gates[2].set()
+    await others[2]
+    assert batches == [[0], [1, 2], [3]]
 
 
 @dataclass(frozen=True, slots=True)
