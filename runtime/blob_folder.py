@@ -17,10 +17,11 @@ from datetime import datetime
 from io import BufferedRandom
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from runtime.blobs import (
     CHUNK,
+    TOGETHER,
     BlobStore,
     OpenBlob,
     blob_missing,
@@ -80,6 +81,12 @@ class BlobFolder(BlobStore):
                 await asyncio.shield(asyncio.to_thread(file.close))
         return writing.position
 
+    async def take(self, upload_id: str, chunks: AsyncIterable[bytes], *, limit: int) -> tuple[Sha256Hex, int]:
+        size = await self.append(upload_id, 0, chunks, limit=limit)
+        digest = await asyncio.to_thread(self._digest, upload_id)
+        await self.finish(upload_id, digest, size)
+        return digest, size
+
     async def check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
         await asyncio.to_thread(self._check, upload_id, digest, size)
 
@@ -90,6 +97,11 @@ class BlobFolder(BlobStore):
         path = self._upload_path(upload_id)
         with storage_errors(path):
             return await asyncio.to_thread(path.read_bytes)
+
+    def _digest(self, upload_id: str) -> Sha256Hex:
+        path = self._upload_path(upload_id)
+        with storage_errors(path), path.open("r+b") as file:
+            return self._digests.digest(upload_id, file)
 
     def _check(self, upload_id: str, digest: Sha256Hex, size: int) -> None:
         source = self._upload_path(upload_id)
@@ -144,12 +156,13 @@ class BlobFolder(BlobStore):
             await asyncio.to_thread(file.seek, start)
             left = None if end is None else end - start
             while left is None or left > 0:
-                chunk = await asyncio.to_thread(file.read, CHUNK if left is None else min(CHUNK, left))
-                if not chunk:
+                chunks = await asyncio.to_thread(_next_chunks, file, TOGETHER if left is None else min(TOGETHER, left))
+                if not chunks:
                     break
-                if left is not None:
-                    left -= len(chunk)
-                yield chunk
+                for chunk in chunks:
+                    if left is not None:
+                        left -= len(chunk)
+                    yield chunk
         finally:
             file.close()
 
@@ -215,6 +228,12 @@ class BlobFolder(BlobStore):
     def _upload_path(self, upload_id: str) -> Path:
         require_upload_name(upload_id)
         return self._uploads / upload_id
+
+
+def _next_chunks(file: BinaryIO, count: int) -> list[bytes]:
+    """The next `count` bytes, or what is left of them, in pieces that a network takes."""
+    sizes = [CHUNK] * (count // CHUNK) + [count % CHUNK]
+    return [chunk for size in sizes if (chunk := file.read(size))]
 
 
 def _length(path: Path) -> int | None:

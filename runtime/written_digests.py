@@ -14,13 +14,17 @@ from io import BufferedRandom
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from schemas.limits import MIB
+from schemas.limits import KIB, MIB
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 #: Files that are remembered: each takes some hundred bytes.
 _MOST: Final = 1000
+
+#: Bytes that are written, then digested: they are still in the processor's cache then, and the system's own cache is
+#: asked for pieces that it has ready (with 1 MiB at a time it took up to ten times as long for 128 MiB).
+_AT_ONCE: Final = 256 * KIB
 
 #: After so many bytes the system is told to begin with writing them down: a sync in the end finds little left to do.
 _WRITE_DOWN_EVERY: Final = 8 * MIB
@@ -45,10 +49,15 @@ class Writing:
     def write(self, chunk: bytes) -> None:
         """Append a chunk; for a thread."""
         with self._alone:
-            self.file.write(chunk)
-            self.position += len(chunk)
-            if self.digest is not None:
-                self.digest.update(chunk)
+            # Of a write that fails, on a full disk, some bytes may be in the file.
+            digest, self.digest = self.digest, None
+            for start in range(0, len(chunk), _AT_ONCE):
+                piece = memoryview(chunk)[start : start + _AT_ONCE]
+                self.file.write(piece)
+                self.position += len(piece)
+                if digest is not None:
+                    digest.update(piece)
+            self.digest = digest
             if self.position - self._written_down >= _WRITE_DOWN_EVERY:
                 self.file.flush()
                 # For pages that are not on the disk yet this begins to write them, and waits for nothing.

@@ -50,6 +50,10 @@ CALL_TIMEOUT = 60.0
 #: Seconds a connection may stay silent while an attachment moves; the whole may take as long as it takes.
 SILENCE_TIMEOUT = 60.0
 
+#: Bytes of an attachment that come from the network while those before them are digested and written, and once more as
+#: many: aiohttp reads up to twice this.
+_READ_AHEAD = 256 * 1024
+
 #: Bytes of JSON that an answer may have: a full mailbox batch, with a margin.
 ANSWER_LIMIT = 256 * 1024 * 1024
 
@@ -164,10 +168,11 @@ class HubClient:
         headers = {} if lease is None else {paths.LEASE_HEADER: lease}
         if start:
             headers["Range"] = f"bytes={start}-"
-        async with self._call("GET", f"{paths.BLOBS}/{digest}", headers=headers, timeout=_while_moving()) as answer:
+        options = {"headers": headers, "timeout": _while_moving(), "read_bufsize": _READ_AHEAD}
+        async with self._call("GET", f"{paths.BLOBS}/{digest}", **options) as answer:
             if start and answer.status != 206:
                 raise Unavailable("hub-failed", f"The hub answered a ranged read with status {answer.status}.")
-            yield _translated(answer.content.iter_chunked(256 * 1024))
+            yield _translated(answer.content.iter_any())
 
     async def directory(self, *, since: int) -> DirectoryAnswer:
         # A nation's directory is 31 MB, and a tenth of that as gzip.

@@ -14,7 +14,7 @@ from typing import Final
 from node.store import messages
 from node.store.states import Direction
 from node.usecases.transfers import Journey, Moving, Transfers
-from runtime.blobs import CHUNK, BlobStore
+from runtime.blobs import TOGETHER, BlobStore
 from runtime.database import Database
 from runtime.files import storage_errors
 from runtime.thread_batches import ThreadBatches
@@ -73,28 +73,20 @@ class Attachments:
         self, path: Path, limit: int, moving: Moving, progress: Callable[[int], None]
     ) -> KeptAttachment:
         upload_id = f"out{secrets.token_hex(16)}"
-        digest = hashlib.sha256()
-        size = 0
 
         async def chunks() -> AsyncIterator[bytes]:
-            nonlocal size
             # Opened here, not in a thread: a caller cancelled meanwhile would leave an open file that nobody has.
             with storage_errors(path), path.open("rb") as file:
-                while chunk := await asyncio.to_thread(file.read, CHUNK):
-                    # It is written while it is digested.
-                    digested = asyncio.get_running_loop().run_in_executor(None, digest.update, chunk)
+                while chunk := await asyncio.to_thread(file.read, TOGETHER):
                     yield chunk
-                    await digested
-                    size += len(chunk)
                     progress(len(chunk))
 
         try:
-            await self._blobs.append(upload_id, 0, moving.counted(chunks(), start=0), limit=limit)
-            await self._blobs.finish(upload_id, digest.hexdigest(), size)
+            digest, size = await self._blobs.take(upload_id, moving.counted(chunks(), start=0), limit=limit)
         except BaseException:
             await self._blobs.abandon(upload_id)
             raise
-        return KeptAttachment(digest.hexdigest(), size, None)
+        return KeptAttachment(digest, size, None)
 
     async def is_blob(self, digest: Sha256Hex) -> bool:
         """Whether the bytes are a blob."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import AsyncIterator
+from io import BufferedRandom, FileIO
 from pathlib import Path
 
 import pytest
 
 from runtime.blob_folder import BlobFolder
+from runtime.written_digests import WrittenDigests
 from schemas.errors import Rejected, Unavailable
 
 CONTENT = bytes(range(256)) * 3000
@@ -88,3 +91,31 @@ async def test_two_processes_never_write_one_upload(tmp_path: Path) -> None:
 
     await store.append("u1", 0, interrupted(), limit=len(CONTENT))
     await store.finish("u1", DIGEST, len(CONTENT))
+
+
+async def test_a_digest_that_is_found_while_a_blob_is_taken_is_the_files(tmp_path: Path, read: list[str]) -> None:
+    """Bytes whose digest nobody said beforehand are stored under their own, and not read again for it."""
+    store = BlobFolder(tmp_path)
+    assert await store.take("u1", _pieces(CONTENT), limit=len(CONTENT)) == (DIGEST, len(CONTENT))
+    assert read == []
+    assert b"".join([piece async for piece in store.stream(DIGEST)]) == CONTENT
+
+
+def test_what_a_full_disk_took_of_a_write_is_read(tmp_path: Path, read: list[str]) -> None:
+    """After a write that failed half-way the digest is that of the file, not of what was to be written."""
+
+    class Full(BufferedRandom):
+        def write(self, content: memoryview) -> int:  # type: ignore[override]  # as it is called here
+            super().write(content[:1000])
+            self.flush()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "u1").touch()
+    digests = WrittenDigests()
+    with Full(FileIO(tmp_path / "u1", "r+")) as file:
+        writing = digests.begin("u1", file)
+        with pytest.raises(OSError, match="No space"):
+            writing.write(CONTENT)
+        digests.end("u1", writing)
+        assert digests.digest("u1", file) == hashlib.sha256(CONTENT[:1000]).hexdigest()
+    assert len(read) == 1
