@@ -100,6 +100,8 @@ class ReportSettings(Settings):
 
     batch: int = Field(256, ge=1, le=1024)
     """How many go in one call at most."""
+    gather: float = Field(0.05, ge=0, le=60)
+    """How many seconds they wait for others that can go in the same call, those about express documents apart."""
     backoff: BackoffSettings = BackoffSettings(longest=60.0)
 
 

@@ -41,11 +41,7 @@ _OF_EVENT: Final = Prepared(
         receipts.c.party == bindparam("of_party"),
     )
 )
-_SIGNED: Final = (
-    select(receipts.c.receipt, receipts.c.body, proofs.c.body.label("proof_body"))
-    .join(proofs, proofs.c.digest == receipts.c.proof)
-    .where(receipts.c.receipt.in_(bindparam("numbers", expanding=True)))
-)
+_PROOF: Final = Prepared(select(proofs.c.body).where(proofs.c.digest == bindparam("of_digest")))
 
 
 def add(
@@ -56,9 +52,8 @@ def add(
     Of two that attest the same event the first stays, and is what is answered to repeats. Failed consignments are kept
     up to `_ROUNDS` from each party: a delivery that was offered anew can fail once more.
     """
-    by_digest = {hashlib.sha256(signed.proof).hexdigest(): signed.proof for _, signed in receipts_signed}
-    names = {proof: digest for digest, proof in by_digest.items()}
-    for digest, proof in by_digest.items():
+    names = {proof: hashlib.sha256(proof).hexdigest() for proof in {signed.proof for _, signed in receipts_signed}}
+    for proof, digest in names.items():
         _ADD_PROOF.run(transaction, {"digest": digest, "body": proof})
     return [_add(transaction, receipt, signed, names[signed.proof], at) for receipt, signed in receipts_signed]
 
@@ -160,9 +155,9 @@ def handed_over(transaction: Transaction, message_id: Sha256Hex, codes: Collecti
     )
 
 
-def signed_by_number(transaction: Transaction, numbers: Sequence[int]) -> dict[int, SignedReceipt]:
-    rows = transaction.execute(_SIGNED, {"numbers": list(numbers)})
-    return {row.receipt: SignedReceipt(row.body, row.proof_body) for row in rows}
+def proofs_of(transaction: Transaction, digests: Collection[Sha256Hex]) -> dict[Sha256Hex, bytes]:
+    """The proofs that have these digests; each is kept as long as a receipt that it signs."""
+    return {digest: _PROOF.scalars(transaction, {"of_digest": digest})[0] for digest in digests}
 
 
 def count_of(transaction: Transaction, message_id: Sha256Hex) -> int:

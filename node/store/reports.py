@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
 
 from node.store import receipts as receipt_store
 from node.store.metadata import Transaction
+from node.store.receipt_tables import receipts as kept_receipts
 from node.store.receipt_tables import report_receipts, reports
 from runtime.columns import Upsert
 from runtime.prepared import Prepared
@@ -37,15 +37,30 @@ _ADD_OUTCOME = Prepared(
 )
 _ADD = Prepared(insert(reports).returning(reports.c.report))
 _LINK = Prepared(insert(report_receipts))
-_FIRST = Prepared(select(reports).order_by(reports.c.lane, reports.c.report).limit(bindparam("most")))
-_LINKS = (
-    select(report_receipts.c.report, report_receipts.c.receipt)
-    .where(report_receipts.c.report.in_(bindparam("numbers", expanding=True)))
+_NUMBER_OF_RECEIPTS = (
+    select(func.count()).where(report_receipts.c.report == reports.c.report).correlate(reports).scalar_subquery()
+)
+_FIRST = Prepared(
+    select(reports, _NUMBER_OF_RECEIPTS.label("total"))
+    .order_by(reports.c.lane, reports.c.report)
+    .limit(bindparam("most"))
+)
+#: The receipts of the reports up to one.
+_RECEIPTS = Prepared(
+    select(report_receipts.c.report, kept_receipts.c.body, kept_receipts.c.proof)
+    .join(reports, reports.c.report == report_receipts.c.report)
+    .join(kept_receipts, kept_receipts.c.receipt == report_receipts.c.receipt)
+    .where(tuple_(reports.c.lane, reports.c.report) <= tuple_(bindparam("last_lane"), bindparam("last_report")))
     .order_by(report_receipts.c.report, report_receipts.c.receipt)
 )
-_LEASES = select(reports.c.report, reports.c.lease).where(reports.c.report.in_(bindparam("numbers", expanding=True)))
-_UNLINK = delete(report_receipts).where(report_receipts.c.report.in_(bindparam("numbers", expanding=True)))
-_DROP = delete(reports).where(reports.c.report.in_(bindparam("numbers", expanding=True)))
+_IS_AS_SENT = reports.c.lease.is_not_distinct_from(bindparam("sent_lease"))
+_UNLINK = Prepared(
+    delete(report_receipts).where(
+        report_receipts.c.report == bindparam("of_report"),
+        exists().where(reports.c.report == bindparam("of_report"), _IS_AS_SENT),
+    )
+)
+_DROP = Prepared(delete(reports).where(reports.c.report == bindparam("of_report"), _IS_AS_SENT))
 
 
 def add_outcome(
@@ -83,30 +98,36 @@ def add_receipts(transaction: Transaction, receipts: Sequence[int], *, lane: int
 
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
     """The most urgent reports, with at most `receipts` receipts in all (one report may have more by itself)."""
-    rows = _FIRST.all(transaction, {"most": receipts})
-    if not rows:
-        return ()
-    numbers: defaultdict[int, list[int]] = defaultdict(list)
-    for link in transaction.execute(_LINKS, {"numbers": [row.report for row in rows]}):
-        numbers[link.report].append(link.receipt)
-    taken: list[Row[tuple[Any, ...]]] = []
+    taken = []
     total = 0
-    for row in rows:
-        total += len(numbers[row.report])
+    for row in _FIRST.all(transaction, {"most": receipts}):
+        total += row.total
         if taken and total > receipts:
             break
         taken.append(row)
-    signed = receipt_store.signed_by_number(transaction, [receipt for row in taken for receipt in numbers[row.report]])
+    if not taken:
+        return ()
+    signed = _signed(transaction, last_lane=taken[-1].lane, last_report=taken[-1].report)
     return tuple(
         Report(
             number=row.report,
             entry=row.entry,
             lease=row.lease,
             outcome=row.outcome,
-            receipts=tuple(signed[receipt] for receipt in numbers[row.report]),
+            receipts=tuple(signed.get(row.report, ())),
         )
         for row in taken
     )
+
+
+def _signed(transaction: Transaction, *, last_lane: int, last_report: int) -> Mapping[int, list[SignedReceipt]]:
+    """The receipts of every report up to the one named, in order. What one proof signs shares its bytes."""
+    rows = _RECEIPTS.all(transaction, {"last_lane": last_lane, "last_report": last_report})
+    proofs = receipt_store.proofs_of(transaction, {row.proof for row in rows})
+    signed: defaultdict[int, list[SignedReceipt]] = defaultdict(list)
+    for row in rows:
+        signed[row.report].append(SignedReceipt(row.body, proofs[row.proof]))
+    return signed
 
 
 def forget_entries(transaction: Transaction) -> None:
@@ -118,12 +139,9 @@ def forget_entries(transaction: Transaction) -> None:
 
 def settle(transaction: Transaction, sent: Sequence[Report]) -> None:
     """Drop reports that the hub has answered, but for those that say something else by now."""
-    leases = {report.number: report.lease for report in sent}
-    rows = transaction.execute(_LEASES, {"numbers": list(leases)})
-    answered = [row.report for row in rows if row.lease == leases[row.report]]
-    if answered:
-        transaction.execute(_UNLINK, {"numbers": answered})
-        transaction.execute(_DROP, {"numbers": answered})
+    answered = [{"of_report": report.number, "sent_lease": report.lease} for report in sent]
+    _UNLINK.run_each(transaction, answered)
+    _DROP.run_each(transaction, answered)
 
 
 def count(transaction: Transaction) -> int:

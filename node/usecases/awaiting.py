@@ -24,10 +24,11 @@ from node.store.states import HandoverState
 from node.store.verdicts import signatures_in
 from node.usecases.guarding import with_signatures
 from node.usecases.handover import Attempt, delivery_of, recorded
-from node.usecases.handover_ending import Endings, log_attempt
+from node.usecases.handover_ending import Endings, log_attempts
+from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.naming import delivery_unknown
 from node.usecases.paging import number_in
-from node.usecases.work import Work
+from node.usecases.work import Work, wake_reporter
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
@@ -147,13 +148,14 @@ class AwaitingDeliveries:
                 return False
             if offer.state is HandoverState.PARKED:
                 awaiting.offer_again(transaction, key, at=now)
-            self._endings.enter(transaction, attempt, ended, now)
+            self._endings.enter(transaction, [attempt], ended, now)
             return True
 
         if await self._database.write(enter):
-            for work in (Work.REPORTING, Work.SENDING, Work.HANDOVER, Work.EVENTS):
+            for work in (Work.SENDING, Work.HANDOVER, Work.EVENTS):
                 self._wakeups.wake(work)
-            log_attempt(attempt)
+            wake_reporter(self._wakeups, is_express=row.lane == EXPRESS_LANE)
+            log_attempts([attempt])
 
     def _is_open(self, offer: Offer, key: DeliveryKey, outcome: Settlement, lock: str | None) -> bool:
         """Whether `outcome` says something new. Raises Rejected: `delivery-settled`, `delivery-locked`."""

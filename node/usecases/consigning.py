@@ -28,7 +28,7 @@ from node.usecases.judging import Arrived
 from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
-from node.usecases.work import Work
+from node.usecases.work import Work, wake_reporter
 from runtime.blobs import BlobStore, require_timely
 from runtime.clock import Clock
 from runtime.database import Database
@@ -129,17 +129,13 @@ class Consigning:
             envelope = arrival.message.envelope
             self._envelopes.note(envelope.message_id, envelope.value, length=len(envelope.data))
         # The agency's software first: it waits for the document, nobody for the rest.
-        for work in (Work.HANDOVER, Work.REPORTING, Work.HOLDS, Work.EVENTS):
+        for work in (Work.HANDOVER, Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)
+        wake_reporter(self._wakeups, is_express=is_express)
         if any(each.status for each in made.values()):
             self._wakeups.wake(Work.SENDING)
-        for arrival in arrivals:
-            log.info(
-                "message.arrived" if arrival.message.new else "message.repeated",
-                message=arrival.message.message_id,
-                sender=str(arrival.message.sender.code),
-                recipients=[str(code) for code in arrival.message.codes],
-            )
+        _log_arrivals("message.arrived", [arrival.message for arrival in arrivals if arrival.message.new])
+        _log_arrivals("message.repeated", [arrival.message for arrival in arrivals if not arrival.message.new])
 
     def _made(self, arrivals: Sequence[Arrival], now: datetime) -> dict[tuple[Sha256Hex, AgencyCode], _Consigned]:
         """Receipts and statuses for every agency that has not had its message yet, signed and sealed."""
@@ -201,6 +197,23 @@ class Consigning:
         before = [*((held.receipt, held.signed) for held in message.attested)]
         before.append((message.acceptance.receipt, message.acceptance.signed))
         return _Entered(message, before, fresh, added)
+
+
+def _log_arrivals(event: str, messages: Sequence[Arrived]) -> None:
+    """One line for all: a line costs as much as a dozen statements."""
+    if not messages:
+        return
+    recipients = sorted({str(code) for message in messages for code in message.codes})
+    if len(messages) == 1:
+        (message,) = messages
+        log.info(event, message=message.message_id, sender=str(message.sender.code), recipients=recipients)
+    else:
+        log.info(
+            event.replace("message.", "messages."),
+            messages=[message.message_id for message in messages],
+            count=len(messages),
+            recipients=recipients,
+        )
 
 
 def _report(transaction: Transaction, entered: _Entered, numbers: list[int]) -> None:

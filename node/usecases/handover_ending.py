@@ -79,30 +79,42 @@ class Endings:
         return own_status(occasion, StatusCode.REFUSED, self._identity, at=now, description=reason)
 
     def enter(
-        self, transaction: Transaction, attempt: Attempt, made: Mapping[ReadyHandover, Ended], now: datetime
+        self,
+        transaction: Transaction,
+        attempts: Sequence[Attempt],
+        made: Mapping[ReadyHandover, Ended],
+        now: datetime,
     ) -> None:
-        """Enter the end of a hand-over; nothing, if it had ended before."""
-        row = attempt.row
-        state, trouble = _end(attempt)
-        if state is not HandoverState.HANDED_OVER and _was_handed_over(transaction, row):
-            # This node was put back to a backup: its software had taken the message, and its sender was told so.
-            handovers.finish(transaction, row.message_id, row.code, HandoverState.HANDED_OVER, trouble=None, at=now)
-            log.error(
-                "handover.not-repeated",
-                message=row.message_id,
-                recipient=str(row.code),
-                reason=trouble.text if trouble else None,
-            )
-            return
-        verdicts = attempt.verdicts
-        if handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now, verdicts=verdicts):
-            if state is HandoverState.HANDED_OVER:
-                business.enter_handed_over(transaction, row.message_id, row.code)
-            ended = made[row]
-            numbers = receipt_store.add(transaction, [(ended.receipt, ended.signed)], at=now)
-            reports.add_receipts(transaction, numbers, lane=attempt.described.lane)
-            if ended.status is not None:
-                outbox.add(transaction, ended.status)
+        """Enter the ends of hand-overs; nothing, of one that had ended before."""
+        ended = [(attempt, made[attempt.row]) for attempt in attempts if _is_ended_now(transaction, attempt, now)]
+        # Together: what they share, the proof, is stored once.
+        numbers = receipt_store.add(transaction, [(end.receipt, end.signed) for _, end in ended], at=now)
+        for (attempt, end), number in zip(ended, numbers, strict=True):
+            reports.add_receipts(transaction, [number], lane=attempt.described.lane)
+            if end.status is not None:
+                outbox.add(transaction, end.status)
+
+
+def _is_ended_now(transaction: Transaction, attempt: Attempt, now: datetime) -> bool:
+    """Enter the state that a hand-over has come to; whether that is its end, which is still to be receipted."""
+    row = attempt.row
+    state, trouble = _end(attempt)
+    if state is not HandoverState.HANDED_OVER and _was_handed_over(transaction, row):
+        # This node was put back to a backup: its software had taken the message, and its sender was told so.
+        handovers.finish(transaction, row.message_id, row.code, HandoverState.HANDED_OVER, trouble=None, at=now)
+        log.error(
+            "handover.not-repeated",
+            message=row.message_id,
+            recipient=str(row.code),
+            reason=trouble.text if trouble else None,
+        )
+        return False
+    verdicts = attempt.verdicts
+    if not handovers.finish(transaction, row.message_id, row.code, state, trouble=trouble, at=now, verdicts=verdicts):
+        return False
+    if state is HandoverState.HANDED_OVER:
+        business.enter_handed_over(transaction, row.message_id, row.code)
+    return True
 
 
 def _end(attempt: Attempt) -> tuple[HandoverState, Trouble | None]:
@@ -140,8 +152,22 @@ def _receipt(attempt: Attempt, now: datetime) -> Receipt:
     )
 
 
-def log_attempt(attempt: Attempt) -> None:
-    """Tell the log what a hand-over came to."""
+def log_attempts(attempts: Sequence[Attempt]) -> None:
+    """Tell the log what hand-overs came to: one line for all that the software took, one for each of the others."""
+    taken = [attempt for attempt in attempts if isinstance(attempt.outcome, Accepted)]
+    if len(taken) > 1:
+        log.info(
+            "messages.handed-over",
+            messages=[attempt.row.message_id for attempt in taken],
+            count=len(taken),
+            recipients=sorted({str(attempt.row.code) for attempt in taken}),
+        )
+    for attempt in attempts:
+        if len(taken) <= 1 or not isinstance(attempt.outcome, Accepted):
+            _log_attempt(attempt)
+
+
+def _log_attempt(attempt: Attempt) -> None:
     where = {"message": attempt.row.message_id, "recipient": str(attempt.row.code)}
     match attempt.outcome:
         case Accepted():

@@ -7,7 +7,7 @@ An outcome that cannot be recorded is kept and tried again, rather than handing 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
@@ -22,10 +22,10 @@ from node.store.metadata import Transaction
 from node.store.records import Trouble
 from node.usecases.backoff import wait_after
 from node.usecases.handover import Attempt
-from node.usecases.handover_ending import Ended, Endings, log_attempt
+from node.usecases.handover_ending import Endings, log_attempts
 from node.usecases.lanes import EXPRESS_LANE
 from node.usecases.together import Together
-from node.usecases.work import Work
+from node.usecases.work import Work, wake_reporter
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.wakeups import Wakeups
@@ -76,26 +76,24 @@ class HandoverRecord:
                 log.error("handover.not-recorded", count=len(attempts), rule=error.code, reason=error.message)
                 await asyncio.sleep(wait_after(failures, self._backoff, self._chance))
         # The workers of hand-overs look again by themselves when one of them is done.
-        for work in (Work.REPORTING, Work.EVENTS):
-            self._wakeups.wake(work)
+        wake_reporter(self._wakeups, is_express=attempts[0].row.lane == EXPRESS_LANE)
+        self._wakeups.wake(Work.EVENTS)
         if any(isinstance(attempt.outcome, Refused) for attempt in attempts):
             self._wakeups.wake(Work.SENDING)
-        for attempt in attempts:
-            log_attempt(attempt)
+        log_attempts(attempts)
 
     async def _enter_all(self, attempts: Sequence[Attempt]) -> None:
         now = self._clock()
         made = await asyncio.to_thread(self._endings.made, attempts, now)
 
         def enter(transaction: Transaction) -> None:
-            for attempt in attempts:
-                self._enter(transaction, attempt, made, now)
+            ended = [attempt for attempt in attempts if not self._goes_on(transaction, attempt, now)]
+            self._endings.enter(transaction, ended, made, now)
 
         await self._database.write(enter, urgent=attempts[0].row.lane == EXPRESS_LANE)
 
-    def _enter(
-        self, transaction: Transaction, attempt: Attempt, made: Mapping[ReadyHandover, Ended], now: datetime
-    ) -> None:
+    def _goes_on(self, transaction: Transaction, attempt: Attempt, now: datetime) -> bool:
+        """Whether the hand-over has not ended with this attempt; if so, when it goes on is entered."""
         row = attempt.row
         match attempt.outcome:
             case Later(reason, seconds):
@@ -106,6 +104,7 @@ class HandoverRecord:
                 handovers.put_off(
                     transaction, row.message_id, row.code, trouble, at=now, due_at=due_at, verdicts=attempt.verdicts
                 )
+                return True
             case Awaiting():
                 awaiting.offer(
                     transaction,
@@ -114,8 +113,9 @@ class HandoverRecord:
                     at=now,
                     verdicts=attempt.verdicts,
                 )
+                return True
             case _:
-                self._endings.enter(transaction, attempt, made, now)
+                return False
 
     def _wait(self, row: ReadyHandover) -> float:
         return wait_after(row.attempts + 1, self._backoff, self._chance)

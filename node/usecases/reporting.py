@@ -57,7 +57,8 @@ class Reporting:
             )
         else:
             self._most = self._batch
-        await self._database.write(partial(reports.settle, sent=batch))
+        # Told once more after a power cut, the hub says that it knew.
+        await self._database.write(partial(reports.settle, sent=batch), durable=False)
         return True
 
     def _next(self, transaction: Transaction) -> tuple[tuple[Report, ...], HubStanding]:
@@ -69,18 +70,17 @@ def request_of(
     outcomes: Sequence[tuple[Outcome, Sequence[SignedReceipt]]], further: Sequence[SignedReceipt] = ()
 ) -> OutcomesRequest:
     """Outcomes, each with its receipts, and receipts by themselves; every proof stands once."""
-    proofs: dict[str, bytes] = {}
+    names: dict[bytes, str] = {}
+
+    def named(proof: bytes) -> str:
+        return names.get(proof) or names.setdefault(proof, hashlib.sha256(proof).hexdigest())
 
     def refs(signed: Sequence[SignedReceipt]) -> tuple[ReceiptRef, ...]:
-        named = [(each.receipt, each.proof, hashlib.sha256(each.proof).hexdigest()) for each in signed]
-        proofs.update({name: proof for _, proof, name in named})
-        return tuple(ReceiptRef(receipt=receipt, proof=name) for receipt, _, name in named)
+        return tuple(ReceiptRef(receipt=each.receipt, proof=named(each.proof)) for each in signed)
 
-    return OutcomesRequest(
-        outcomes=tuple(outcome.model_copy(update={"receipts": refs(signed)}) for outcome, signed in outcomes),
-        receipts=refs(further),
-        proofs=proofs,
-    )
+    told = tuple(outcome.model_copy(update={"receipts": refs(signed)}) for outcome, signed in outcomes)
+    alone = refs(further)
+    return OutcomesRequest(outcomes=told, receipts=alone, proofs={name: proof for proof, name in names.items()})
 
 
 def _requests(batch: Sequence[Report], most: int) -> Iterator[OutcomesRequest]:

@@ -108,7 +108,7 @@ def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact)
         "reporter": Reporter(
             Reporting(parts.database, parts.hub, parts.settings.reports),
             parts.wakeups,
-            backoff=parts.settings.reports.backoff,
+            settings=parts.settings.reports,
             spread=parts.settings.receiver.spread,
             chance=parts.chance,
         ).run,
