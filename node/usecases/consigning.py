@@ -134,8 +134,9 @@ class Consigning:
         wake_reporter(self._wakeups, is_express=is_express)
         if any(each.status for each in made.values()):
             self._wakeups.wake(Work.SENDING)
-        _log_arrivals("message.arrived", [arrival.message for arrival in arrivals if arrival.message.new])
-        _log_arrivals("message.repeated", [arrival.message for arrival in arrivals if not arrival.message.new])
+        came = [arrival.message for arrival in arrivals]
+        _log_all([each for each in came if each.new], one="message.arrived", many="messages.arrived")
+        _log_all([each for each in came if not each.new], one="message.repeated", many="messages.repeated")
 
     def _made(self, arrivals: Sequence[Arrival], now: datetime) -> dict[tuple[Sha256Hex, AgencyCode], _Consigned]:
         """Receipts and statuses for every agency that has not had its message yet, signed and sealed."""
@@ -199,17 +200,17 @@ class Consigning:
         return _Entered(message, before, fresh, added)
 
 
-def _log_arrivals(event: str, messages: Sequence[Arrived]) -> None:
+def _log_all(messages: Sequence[Arrived], *, one: str, many: str) -> None:
     """One line for all: a line costs as much as a dozen statements."""
     if not messages:
         return
     recipients = sorted({str(code) for message in messages for code in message.codes})
     if len(messages) == 1:
         (message,) = messages
-        log.info(event, message=message.message_id, sender=str(message.sender.code), recipients=recipients)
+        log.info(one, message=message.message_id, sender=str(message.sender.code), recipients=recipients)
     else:
         log.info(
-            event.replace("message.", "messages."),
+            many,
             messages=[message.message_id for message in messages],
             count=len(messages),
             recipients=recipients,
