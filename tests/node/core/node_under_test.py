@@ -59,7 +59,7 @@ SETTINGS = ExchangeSettings(
     sender=SenderSettings(backoff=QUICK),
     receiver=ReceiverSettings(wait=5.0, reserve_bytes=0, backoff=QUICK, spread=0.1),
     handover=HandoverSettings(backoff=QUICK),
-    reports=ReportSettings(backoff=QUICK),
+    reports=ReportSettings(backoff=QUICK, gather=0.0),
 )
 
 #: How long a test waits for what must come; far more than it takes, so that a slow machine fails nothing.
