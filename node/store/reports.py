@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, tuple_, update
 
@@ -98,7 +99,7 @@ def add_receipts(transaction: Transaction, receipts: Sequence[int], *, lane: int
 
 def next_batch(transaction: Transaction, *, receipts: int) -> tuple[Report, ...]:
     """The most urgent reports, with at most `receipts` receipts in all (one report may have more by itself)."""
-    taken = []
+    taken: list[Any] = []
     total = 0
     for row in _FIRST.all(transaction, {"most": receipts}):
         total += row.total
