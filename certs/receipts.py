@@ -31,6 +31,7 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
 from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
 from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, ReceiptEvent, SignedReceipt
+from schemas.xml import parse_canonical
 
 #: Proofs whose signature is remembered: those of one batch of mail, whose receipts come in any order. A proof of the
 #: most receipts that one transaction commits has 4 MiB; most have a few KiB.
@@ -183,7 +184,7 @@ def _opened_proof(data: bytes) -> _OpenedProof:
     with PROOF_FAULTS.of_place():
         root = parse_proof(data)
     signature = open_signature(root, (), PROOF_FAULTS)
-    proof = read_proof(signature.signed_xml)
+    proof = read_proof(parse_canonical(signature.content))
     return _OpenedProof(proof, frozenset(proof.digests), signature)
 
 

@@ -46,6 +46,15 @@ def signed_content(
     return content
 
 
+def is_signed(content: bytes, values: SignatureValues, key: PublicKey) -> bool:
+    """True if `content`, a canonical form, is what the signature that holds `values` signs with `key`."""
+    return (
+        _holds(values.value, values.signed_info, key)
+        and values.content == hashlib.sha256(content).digest()
+        and values.properties == hashlib.sha256(values.signed_properties).digest()
+    )
+
+
 def _holds(value: bytes, signed: bytes, key: PublicKey) -> bool:
     try:
         if isinstance(key, rsa.RSAPublicKey):

@@ -16,12 +16,12 @@ from signxml.algorithms import SignatureMethod
 
 from certs.errors import KeyRejected, SignatureFaults
 from certs.keys import PublicKey, accepted_public_key, parse_certificate
-from certs.signature_check import signed_content
+from certs.signature_check import is_signed, signed_content
 from certs.signature_form import located_signature
 from certs.signature_profile import MAXIMUM_CERTIFICATES, SIGNING_TIME_FORM, ds, xades
-from certs.signature_values import SignatureValues, signature_values
+from certs.signature_values import SignatureValues, signature_values, written_values
 from schemas.envelope import Sha256Hex
-from schemas.xml import Element, parse_canonical
+from schemas.xml import Element
 
 #: The same few signers come with thousands of messages; they are remembered with what they bring, if that is short.
 _REMEMBERED_SIGNERS: Final = 1024
@@ -32,11 +32,12 @@ _REMEMBERED_BYTES: Final = 16 * 1024
 class OpenedSignature:
     """What a signature covers and who made it, before anybody asked whether the signer is to be trusted.
 
-    `signed_xml` is parsed from the very bytes whose digest was signed; `digest` is that digest. `fingerprint` is
+    `content` is the canonical form whose digest was signed, and `digest` that digest: whatever is read of what was
+    signed is parsed from these bytes. `fingerprint` is
     the SHA-256 of the `signer`; `intermediates` are the other certificates that came along, in any order.
     """
 
-    signed_xml: Element = field(repr=False)
+    content: bytes = field(repr=False)
     digest: Sha256Hex
     signer: x509.Certificate
     fingerprint: Sha256Hex
@@ -75,23 +76,46 @@ def open_signature(root: Element, parents: tuple[str, ...], faults: SignatureFau
     signer = _signer(values, signature, faults)
     # 3. The signature over SignedInfo, then the digests of both references.
     content = signed_content(root, signature, values, signer.key, faults)
-    # 4. From here on only what was signed is read: the content from its canonical form, and of the properties, which
+    # 4. From here on only what was signed is read: the content by its canonical form, and of the properties, which
     #    the second reference covers, the one element that the form has there.
+    return _opened(content, values, signer, _signing_time(values.signing_time, signature, faults))
+
+
+def known_signature(signature: bytes, content: bytes) -> OpenedSignature | None:
+    """The same where `signature` and the `content` that it is to cover are known by their texts, canonical forms both.
+
+    None if the Signature is not to the byte as we write it, or does not hold: `open_signature` says what is wrong.
+    """
+    values = written_values(signature)
+    if values is None:
+        return None
+    try:
+        signer, signed_at = _signer_in(values), _instant(values.signing_time)
+    except (_NoSignerError, ValueError):
+        return None
+    return _opened(content, values, signer, signed_at) if is_signed(content, values, signer.key) else None
+
+
+def _opened(content: bytes, values: SignatureValues, signer: _Signer, signed_at: datetime) -> OpenedSignature:
     return OpenedSignature(
-        signed_xml=parse_canonical(content),
+        content=content,
         digest=values.content.hex(),
         signer=signer.certificate,
         fingerprint=signer.fingerprint,
         intermediates=signer.intermediates,
-        signed_at=_signing_time(values.signing_time, signature, faults),
+        signed_at=signed_at,
     )
 
 
-def _signer(values: SignatureValues, signature: Element, faults: SignatureFaults) -> _Signer:
+def _signer_in(values: SignatureValues) -> _Signer:
     is_short = sum(map(len, values.certificates)) <= _REMEMBERED_BYTES
     find = _found_signer if is_short else _found_signer.__wrapped__
+    return find(values.certificates, values.certificate, values.method)
+
+
+def _signer(values: SignatureValues, signature: Element, faults: SignatureFaults) -> _Signer:
     try:
-        return find(values.certificates, values.certificate, values.method)
+        return _signer_in(values)
     except _NoSignerError as error:
         at = next(islice(signature.iter(error.tag), error.place, None))
         raise faults(error.rule, error.message, at) from error.__cause__
@@ -144,11 +168,15 @@ def _key(signer: x509.Certificate, method: str) -> PublicKey:
 
 def _signing_time(text: str, signature: Element, faults: SignatureFaults) -> datetime:
     try:
-        # It takes many forms of ISO 8601; an instant has one spelling here.
-        instant = datetime.fromisoformat(text)
-        if instant.utcoffset() != timedelta() or instant.strftime(SIGNING_TIME_FORM) != text:
-            raise ValueError("it is not written like 2026-11-21T08:30:00Z")
+        return _instant(text)
     except ValueError as error:
         element = next(signature.iter(xades("SigningTime")))
         raise faults("form", f"SigningTime {text!r} is no UTC instant like 2026-11-21T08:30:00Z.", element) from error
+
+
+def _instant(text: str) -> datetime:
+    # It takes many forms of ISO 8601; an instant has one spelling here.
+    instant = datetime.fromisoformat(text)
+    if instant.utcoffset() != timedelta() or instant.strftime(SIGNING_TIME_FORM) != text:
+        raise ValueError("it is not written like 2026-11-21T08:30:00Z")
     return instant

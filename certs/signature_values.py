@@ -40,9 +40,13 @@ class SignatureValues:
 
 def signature_values(signature: Element, faults: SignatureFaults) -> SignatureValues:
     """The values in `signature`, if it holds what the profile has and nothing else; raises as `check_form` does."""
-    written = SignatureText.read(canonical(signature))
-    known = None if written is None else _values_in(written)
-    return known or _walked(signature, faults)
+    return written_values(canonical(signature)) or _walked(signature, faults)
+
+
+def written_values(canonical_form: bytes) -> SignatureValues | None:
+    """The values in a Signature whose canonical form is, to the byte, as we write it; None says nothing against it."""
+    written = SignatureText.read(canonical_form)
+    return None if written is None else _values_in(written)
 
 
 def _values_in(written: SignatureText) -> SignatureValues | None:

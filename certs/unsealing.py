@@ -16,7 +16,7 @@ from certs.errors import SEAL_FAULTS
 from certs.sealing import SEAL_PARENTS
 from certs.signature_form import decoded
 from certs.signature_profile import ds
-from certs.signature_reader import OpenedSignature, open_signature
+from certs.signature_reader import OpenedSignature, known_signature, open_signature
 from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
@@ -27,9 +27,16 @@ from schemas.limits import DEFAULT_LIMITS, Limits
 from schemas.message import Document
 from schemas.namespaces import QCVN
 from schemas.travel import parse_envelope, read_envelope
-from schemas.xml import parse
+from schemas.travel_text import envelope_in
+from schemas.xml import parse, parse_canonical
 
 _DIGEST_BYTES: Final = 32
+
+#: The seal as it stands in bytes that we write: what it begins and ends with, and what is before and behind it.
+_SEAL_BEGINS: Final = b"<ds:Signature "
+_SEAL_ENDS: Final = b"</ds:Signature>"
+_BEFORE: Final = b"</cv:Extension>"
+_BEHIND: Final = b"</edXML:edXMLHeader>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +91,32 @@ def open_seal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> OpenedSeal:
         SealRejected: the seal is not there, not of the profile, or does not verify.
         LimitExceeded, MalformedMessage, MalformedCode: the envelope is not of the form that travels.
     """
+    known = _known(data, limits)
+    if known is not None:
+        return known
     with SEAL_FAULTS.of_place():
         root = parse_envelope(data, limits)
     signature = open_signature(root, SEAL_PARENTS, SEAL_FAULTS)
-    envelope = read_envelope(signature.signed_xml)
+    return _opened(data, read_envelope(parse_canonical(signature.content)), signature)
+
+
+def _known(data: bytes, limits: Limits) -> OpenedSeal | None:
+    """What `open_seal` gives, if envelope and Signature are to the byte as we write them, in a fifth of the time.
+
+    None if they are not, or anything is wrong: the parser judges then, and says what.
+    """
+    before, begin, sealed = data.partition(_SEAL_BEGINS)
+    within, end, after = sealed.partition(_SEAL_ENDS)
+    # In what is written this stands once: last in edXMLHeader, as `SEAL_PARENTS` says.
+    if not (before.endswith(_BEFORE) and end and after.startswith(_BEHIND)):
+        return None
+    content = before + after
+    envelope = envelope_in(content, limits, sealed_bytes=len(data))
+    signature = known_signature(begin + within + end, content) if envelope is not None else None
+    return _opened(data, envelope, signature) if envelope is not None and signature is not None else None
+
+
+def _opened(data: bytes, envelope: Envelope, signature: OpenedSignature) -> OpenedSeal:
     return OpenedSeal(
         sender=envelope.sender,
         message_id=signature.digest,
