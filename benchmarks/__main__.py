@@ -65,8 +65,7 @@ def bench(
         err.print(
             f"[yellow]The machine is busy (load average {load:.1f}): the figures will be worse than its own.[/yellow]"
         )
-    # Whoever ends a run early, by `timeout` too, leaves no program behind: it is undone as by Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    _end_in_order()
     watch = Watch.begin()
     with tempfile.TemporaryDirectory(prefix="run-", dir=_WORK) as folder:
         run = Run(Path(folder), _WORK, quick, names, tell=lambda text: err.print(f"[dim]{text}[/dim]"))
@@ -85,6 +84,14 @@ def bench(
             f"Not measured: {', '.join(done.failed)}. What was measured is in {RESULTS}.",
             mend="Measure them again: --row NAME.",
         )
+
+
+def _end_in_order() -> None:
+    """Whoever ends a run early, by `timeout` too or by closing the terminal, leaves no program behind."""
+    # A shell starts with SIGINT ignored what it is told to run by `&` in a script, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _chosen(names: frozenset[str]) -> list[Measurement]:

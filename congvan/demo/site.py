@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class Site:
         """Make the hub and start it, admit the members, enrol their nodes (which are not started).
 
         What `congvan hub init`, `hub agency add` and `node init` do is done in this process: each command would spend
-        a second on imports.
+        a second on imports. Who is cut short here leaves nothing running.
         """
         self.port = free_port(self.host)
         self.programs["hub"] = self._program("hub", self.hub_folder, HUB_ENVIRONMENT)
@@ -93,12 +94,13 @@ class Site:
             database=self._database(self.hub_folder),
         )
         await initialise_hub(hub, new, clock=utc_now)
-        await self.hub.start()
-        tokens = await self._admit_all(hub)
-        await listening(self.host, self.port)
-        # One after the other: Alembic, which makes their databases, keeps its context in a global.
-        for code, token in tokens.items():
-            await self._enrol(code, token)
+        async with self._hub_stopped_if_cut_short():
+            await self.hub.start()
+            tokens = await self._admit_all(hub)
+            await listening(self.host, self.port)
+            # One after the other: Alembic, which makes their databases, keeps its context in a global.
+            for code, token in tokens.items():
+                await self._enrol(code, token)
 
     async def _admit_all(self, folder: HubFolder) -> dict[str, EnrolmentToken]:
         tokens = {}
@@ -121,8 +123,9 @@ class Site:
         return self.databases.get(folder.name, DatabaseSettings())
 
     async def start_hub(self) -> None:
-        await self.hub.start()
-        await listening(self.host, self.port)
+        async with self._hub_stopped_if_cut_short():
+            await self.hub.start()
+            await listening(self.host, self.port)
 
     async def start_nodes(self) -> None:
         await asyncio.gather(*(node.start() for node in self.nodes.values()))
@@ -130,6 +133,15 @@ class Site:
     async def stop(self) -> None:
         """Stop what runs."""
         await asyncio.gather(*(program.stop() for program in self.programs.values() if program.is_running))
+
+    @contextlib.asynccontextmanager
+    async def _hub_stopped_if_cut_short(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            if self.hub.is_running:
+                await self.hub.stop()
+            raise
 
     def _program(self, kind: str, folder: Path, environment: dict[str, str]) -> Program:
         return Program(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,3 +54,45 @@ def test_a_row_that_fails_takes_no_others_with_it(tmp_path: Path, monkeypatch: p
     assert [(row["row"], row["value"]) for row in latest] == [("first", 1.0), ("third", 3.0)]
     [run] = [json.loads(path.read_text()) for path in (tmp_path / "results").iterdir() if path.name != LATEST]
     assert list(run["seconds"]) == ["first", "third"]
+
+
+#: A run of one row, whose measurement starts a server and says its number; started as a script does by `&`.
+_RUN = """
+import asyncio, signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+import benchmarks.__main__ as program
+from benchmarks.rows import Row
+from runtime.terminal import run_program
+
+class Serving:
+    rows = (Row("serving", "serving", "s", "nothing"),)
+
+    async def measure(self, run):
+        server = await asyncio.create_subprocess_exec("sleep", "600")
+        try:
+            print(server.pid, flush=True)
+            await server.wait()
+        finally:
+            server.kill()
+            await server.wait()
+
+program.MEASUREMENTS = (Serving(),)
+program._WORK = Path(sys.argv.pop())
+run_program(program.app)
+"""
+
+
+def test_a_run_that_is_ended_leaves_no_program_behind(tmp_path: Path) -> None:
+    """Ended by a signal, also where a shell has it ignore Ctrl-C, it stops its servers and does not end well."""
+    work = tmp_path / "work"
+    with subprocess.Popen([sys.executable, "-c", _RUN, str(work)], stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout is not None
+            server = int(run.stdout.readline())
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(60) == 130
+        finally:
+            run.kill()
+    assert not Path(f"/proc/{server}").exists()
+    assert list(work.iterdir()) == []
