@@ -24,7 +24,7 @@ from schemas.directory import EntryStatus
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS, Limits
-from schemas.message import Document
+from schemas.message import BusinessType, Document
 from schemas.namespaces import QCVN
 from schemas.travel import parse_envelope, read_envelope
 from schemas.travel_text import envelope_in
@@ -55,11 +55,16 @@ class OpenedSeal:
 
     @property
     def recipients(self) -> int | None:
-        """How many agencies it names; None if a rule says who they are. Good for telling how much work it will be."""
+        """How many agencies it names; None if a rule, or what it changes, says who they are.
+
+        Good for telling how much work it will be, and nothing else: nobody has said whose word it is.
+        """
         message = self._envelope.message
-        if self._envelope.extension.selectors:
+        if not isinstance(message, Document):
+            return 1
+        if self._envelope.extension.selectors or message.business_type is not BusinessType.NEW:
             return None
-        return len(message.recipients) if isinstance(message, Document) else 1
+        return len(message.recipients)
 
     def bind(self, anchors: Sequence[TrustAnchor], binding: SignerBinding | None, at: datetime) -> Verified[Envelope]:
         """The envelope, if at the time `at` its signer may speak for the agency in From.

@@ -21,7 +21,7 @@ from hub.settings import SETTINGS_FILE, HubFolder, HubSettings
 from runtime.addresses import Address
 from runtime.clock import utc_now
 from runtime.database_options import DatabaseCaFile, DatabasePasswordFile, DatabaseTls, DatabaseUrl, database_settings
-from runtime.lifecycle import spare_what_stays, stop_on_signals
+from runtime.lifecycle import spare_what_stays, stop_on_signals, take_short_turns
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
@@ -117,6 +117,7 @@ def _serve_alone(place: HubFolder) -> None:
                 await serve_hub(place, stop, announce=_announcing(notice))
 
     spare_what_stays()
+    take_short_turns()
     uvloop.run(run())
 
 
@@ -133,6 +134,7 @@ def _serve_as(worker: Worker, place: HubFolder) -> None:
             await serve_hub(place, stop, announce=lambda *_: worker.serves(), worker=worker)
 
     spare_what_stays()
+    take_short_turns()
     uvloop.run(run())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -147,6 +148,10 @@ class Acceptances:
         )
         # 4. Whoever waits for it is woken; what was uploaded in vain is dropped.
         self._tell([(each.new, done.step) for each, done in zip(entering, committed, strict=True) if done.step])
+        # A poll that waits for one of them goes first: in one turn of the event loop it asks for its lease, in the next
+        # that is under way; then the answers are written.
+        for _ in range(2):
+            await asyncio.sleep(0)
         for done in committed:
             for file in done.files:
                 await self._blobs.abandon(file)

@@ -127,7 +127,8 @@ class Mailbox:
 
     async def _waits(self, connection: str, last_lane: int) -> bool:
         furthest = self._settings.furthest
-        return await self._database.glance(
+        # No glance: what is leased, or put off, is passed over row by row.
+        return await self._database.read(
             partial(mailboxes.waits, connection=connection, at=self._clock(), furthest=furthest, last_lane=last_lane)
         )
 

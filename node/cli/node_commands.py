@@ -19,7 +19,7 @@ from node.settings import SETTINGS_FILE, NodeFolder
 from node.usecases.enrolment import KeyType
 from runtime.clock import utc_now
 from runtime.database_options import DatabaseCaFile, DatabasePasswordFile, DatabaseTls, DatabaseUrl, database_settings
-from runtime.lifecycle import spare_what_stays, stop_on_signals
+from runtime.lifecycle import spare_what_stays, stop_on_signals, take_short_turns
 from runtime.logs import configure_logs
 from runtime.sd_notify import ServiceNotice, watched
 from runtime.terminal import say, show_json
@@ -102,6 +102,7 @@ def serve(folder: Dir = Path()) -> None:
                 await serve_node(place, stop, announce=lambda name: notice.ready(f"The node of {name} is ready"))
 
     spare_what_stays()
+    take_short_turns()
     asyncio.run(run())
 
 

@@ -52,9 +52,8 @@ _ADD = Prepared(
     )
 )
 _LATEST_HOLD = Prepared(select(func.max(handovers.c.due_at)).where(handovers.c.state == HandoverState.HELD))
-_NEXT_DUE = Prepared(
-    select(func.min(handovers.c.due_at)).where(handovers.c.state.in_(_TIMED)).group_by(handovers.c.state)
-)
+# One for each state: the least of each is the first entry of its range, where of several all would be gone through.
+_NEXT_DUE = [Prepared(select(func.min(handovers.c.due_at)).where(handovers.c.state == state)) for state in _TIMED]
 _BULK = is_bulk(handovers.c.message_id)
 _READY = (
     select(handovers.c.message_id, handovers.c.code, handovers.c.lane, handovers.c.attempts, _BULK.label("is_bulk"))
@@ -148,7 +147,7 @@ def next_due(transaction: Transaction, now: datetime, *, hold: timedelta) -> dat
     latest = _LATEST_HOLD.scalar(transaction, {})
     if latest is not None and latest > now + hold:
         return now
-    due_times = _NEXT_DUE.scalars(transaction, {})
+    due_times = [earliest.scalar(transaction, {}) for earliest in _NEXT_DUE]
     return min((due_at for due_at in due_times if due_at is not None), default=None)
 
 

@@ -128,8 +128,12 @@ class Consigning:
         for arrival in arrivals:
             envelope = arrival.message.envelope
             self._envelopes.note(envelope.message_id, envelope.value, length=len(envelope.data))
-        # The agency's software first: it waits for the document, nobody for the rest.
-        for work in (Work.HANDOVER, Work.HOLDS, Work.EVENTS):
+        # The agency's software first: it waits for the document, nobody for the rest. In one turn of the event loop
+        # the queue is looked at, in the next its worker calls the software, and then the others have theirs.
+        self._wakeups.wake(Work.HANDOVER)
+        for _ in range(2):
+            await asyncio.sleep(0)
+        for work in (Work.HOLDS, Work.EVENTS):
             self._wakeups.wake(work)
         wake_reporter(self._wakeups, is_express=is_express)
         if any(each.status for each in made.values()):

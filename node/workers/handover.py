@@ -107,10 +107,12 @@ class InboxQueue:
             runs = runs_of((row for row in rows if key_of(row) not in busy), self._paces)
             return Found(runs, handovers.next_due(transaction, now, hold=self._hold)), is_all
 
-        # On an idle system a document waits for this look, and a few rows are found in passing.
-        few, is_all = await self._database.glance(partial(seen, most=_FEW))
-        if is_all:
-            return few
+        # On an idle system a document waits for this look, and a few rows are found in passing; past those that have no
+        # place it goes row by row.
+        if has_bulk_room and not hanging and not any(full.values()):
+            few, is_all = await self._database.glance(partial(seen, most=_FEW))
+            if is_all:
+                return few
         most = len(busy) + (limit - len(running)) * self._paces.longest
         many, _ = await self._database.read(partial(seen, most=most))
         return many

@@ -60,7 +60,8 @@ class OutboxQueue:
             rows = sending_queue.ready(transaction, limit=limit, bulk_bytes=self._bulk_bytes, with_bulk=with_bulk)
             return Found(rows, sending_queue.next_due(transaction))
 
-        return await self._database.glance(seen)
+        # Past bulk the look goes row by row.
+        return await (self._database.glance if with_bulk else self._database.read)(seen)
 
     async def wake_due(self) -> None:
         await self._database.write(partial(sending_queue.wake_rested, now=self._clock(), longest=self.longest_rest))

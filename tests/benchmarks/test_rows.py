@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measures import MEASUREMENTS
+from benchmarks.measures.express import longer
 from benchmarks.report import LATEST, Report, cells, figure
 from benchmarks.rows import Pair, Reach, Result, Row, at_least, at_most, percentile
+from schemas.errors import Unavailable
 
 ROW = Row("speed", "documents a second", "documents/s", "another program", at_least(2))
 PAIRS = (Pair(30, 10), Pair(10, 10), Pair(80, 20))
@@ -90,6 +92,15 @@ def test_a_row_of_the_table_says_whether_it_holds() -> None:
 def test_figures_have_three_digits(value: float, text: str) -> None:
     """No figure pretends to more than was measured."""
     assert figure(value) == text
+
+
+def test_a_backlog_that_is_gone_too_soon_is_doubled_up_to_a_length() -> None:
+    """A fast machine gets a longer backlog rather than no figure; one that works off any length is told so."""
+    assert longer(500, 2_000) == 1_000
+    assert longer(1_000, 2_000) == 2_000
+    with pytest.raises(Unavailable) as refused:
+        longer(2_000, 2_000)
+    assert refused.value.code == "backlog-gone"
 
 
 def test_rows_have_names_of_their_own() -> None:

@@ -6,10 +6,11 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 
 import pytest
 
-from runtime.lifecycle import run_services, sleep_unless, spare_what_stays, stop_on_signals
+from runtime.lifecycle import run_services, sleep_unless, spare_what_stays, stop_on_signals, take_short_turns
 from schemas.errors import Unavailable
 
 
@@ -82,3 +83,13 @@ def test_what_is_loaded_is_not_walked_again_by_each_collection() -> None:
         assert len(gc.get_objects()) < before / 10
     finally:
         gc.unfreeze()
+
+
+def test_a_thread_that_computes_gives_way_soon() -> None:
+    """After it, whoever waits for the interpreter's lock asks for it ten times as often as Python has it."""
+    before = sys.getswitchinterval()
+    try:
+        take_short_turns()
+        assert sys.getswitchinterval() <= before / 10
+    finally:
+        sys.setswitchinterval(before)

@@ -13,6 +13,7 @@ from adapters.sdk import Accepted, Delivery, Later, Never, Outcome, Refused
 from node.settings_exchange import BackoffSettings
 from node.store import handovers
 from node.store.states import HandoverState
+from node.usecases.work import Work
 from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
 from schemas.limits import MIB
@@ -22,6 +23,7 @@ from tests.node.core.asking import arrives, events, handed, statuses_sent, verif
 from tests.node.core.hub_simulator import HubSimulator
 from tests.node.core.node_under_test import SETTINGS, Node, eventually
 from tests.node.core.world import G22, H23, World, document, envelope, recall, status
+from tests.services.columns import ON_SQLITE
 from transport.wire import OutcomeKind
 
 
@@ -36,6 +38,19 @@ def answering(*outcomes: Outcome | Exception) -> Callable[[Delivery], Awaitable[
         return outcome
 
     return answer
+
+
+@ON_SQLITE
+async def test_the_software_has_a_document_before_anyone_is_told_of_it(
+    node: Node, hub: HubSimulator, world: World
+) -> None:
+    """On an idle node what has just come in is handed over first; then the hub is told of it."""
+    sealed = world.sealed(envelope(document(G22, H23)))
+    async with node.running():
+        with node.wakeups.listen(Work.REPORTING) as reporting:
+            hub.deliver(sealed.data, [H23])
+            await reporting.wait()
+            assert [key.message_id for key in node.adapter.keys] == [sealed.message_id]
 
 
 async def test_what_the_software_refuses_goes_back_as_status_02(node: Node, hub: HubSimulator, world: World) -> None:
