@@ -22,11 +22,15 @@ from hub.usecases.policy import require_admissible
 from hub.usecases.routing import Route, route
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.short_work import at_once_if
 from schemas.envelope import Envelope
 from schemas.errors import CongvanError, LimitExceeded, Rejected, Unavailable
-from schemas.limits import Limits
+from schemas.limits import KIB, Limits
 
 _SENDER: Final = "MessageHeader/From/OrganId"
+
+#: Envelopes of so many bytes in all are opened in passing: one that is short.
+_SHORT: Final = 16 * KIB
 
 #: For so many recipients in all the directory is asked in passing.
 _FEW: Final = 4
@@ -113,7 +117,7 @@ class Judge:
     async def judge_all(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
         """The same of several envelopes that came together, in their order; what `judge` would raise stands instead.
 
-        One hop to a thread, and one snapshot, for all of them. Raises Unavailable if the store cannot be asked.
+        One hop to a thread at most, and one snapshot, for all of them. Raises Unavailable if the store cannot be asked.
         """
         try:
             return await self._judged_together(connection, envelopes)
@@ -129,7 +133,8 @@ class Judge:
             return error
 
     async def _judged_together(self, connection: str, envelopes: Sequence[bytes]) -> list[Verdict | Exception]:
-        opened = await asyncio.to_thread(lambda: [self._opened(data) for data in envelopes])
+        is_short = sum(map(len, envelopes)) <= _SHORT
+        opened = await at_once_if(is_short, lambda: [self._opened(data) for data in envelopes])
         ask = self._database.glance if _is_light(opened) else self._database.read
         found = await ask(partial(self._verdicts, connection, opened))
         verdicts: list[Verdict | Exception] = []

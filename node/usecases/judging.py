@@ -6,10 +6,9 @@ yet, a full disk) puts it off.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, TypeAlias
 
 from cryptography import x509
@@ -27,11 +26,12 @@ from node.usecases.own_receipts import own_receipts
 from node.usecases.receipt_keeping import HeldReceipt
 from node.usecases.receipts import ReceiptVerifier
 from runtime.database import Database
+from runtime.short_work import at_once_if
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from schemas.envelope import Envelope, Sha256Hex
 from schemas.errors import MalformedCode, Rejected, Unavailable
-from schemas.limits import Limits
+from schemas.limits import KIB, Limits
 from schemas.message import Document
 from schemas.receipts import Receipt, ReceiptEvent, SignedReceipt
 from transport.wire import EnvelopeEntry
@@ -44,6 +44,9 @@ _TRUST_RULES: Final = frozenset({
 
 #: Certificates whose subjects are remembered: a node has mail from some agencies again and again.
 _REMEMBERED_SUBJECTS: Final = 256
+
+#: An envelope of so many bytes is judged in passing if it comes alone.
+_SHORT: Final = 16 * KIB
 
 #: For so many recipients in all the directory is asked in passing.
 _FEW: Final = 4
@@ -122,9 +125,10 @@ class Judge:
         """What is to become of leased messages, in their order; Unavailable, with `retry_after`, where it cannot be
         said now.
 
-        A batch is judged together: each step is one hop to a thread for all of it. Raises Unavailable (`database-…`).
+        A batch is judged together, in one hop to a thread and one snapshot. Raises Unavailable (`database-…`).
         """
-        candidates = await asyncio.to_thread(self._candidates, entries, proofs)
+        is_short = len(entries) == 1 and len(entries[0].envelope) <= _SHORT
+        candidates = await at_once_if(is_short, partial(self._candidates, entries, proofs))
         taken = [candidate for candidate in candidates if isinstance(candidate, _Candidate)]
         if not taken:
             return [candidate for candidate in candidates if not isinstance(candidate, _Candidate)]
@@ -142,7 +146,7 @@ class Judge:
     def _candidates(
         self, entries: Sequence[EnvelopeEntry], proofs: Mapping[str, bytes]
     ) -> list[_Candidate | Unavailable]:
-        """Work for a thread, all of it in one hop: to verify takes a millisecond, to open a seal another."""
+        """Work for a thread, unless it is one that is short: all of it in one hop."""
         signed = [SignedReceipt(entry.acceptance.receipt, proofs.get(entry.acceptance.proof, b"")) for entry in entries]
         found: list[_Candidate | Unavailable] = []
         for entry, proof, acceptance in zip(entries, signed, self._verifier.verified_hubs(signed), strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from node.store.metadata import Transaction
 from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.identity import NodeIdentity
 from runtime.database import Database
+from runtime.short_work import at_once_if
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
@@ -24,6 +24,9 @@ from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, 
 
 #: A DocumentId longer than this is left out of receipts: it is a text of the sender's, of any length.
 _DOCUMENT_ID_CHARACTERS: Final = 255
+
+#: So many receipts are verified in passing.
+_FEW: Final = 2
 
 
 class ReceiptVerifier:
@@ -49,18 +52,21 @@ class ReceiptVerifier:
 
         The directory is asked once for all of them, and not at all for those of hubs.
         """
-        found = await asyncio.to_thread(lambda: [self._opened(each) for each in signed])
+        is_short = len(signed) <= _FEW
+        found = await at_once_if(is_short, lambda: [self._opened(each) for each in signed])
         opened = [each for each in found if isinstance(each, OpenedReceipt)]
         if not opened:
             return [each for each in found if not isinstance(each, OpenedReceipt)]
         asked = dict.fromkeys((each.receipt.issuer.name, each.receipt.occurred_at) for each in opened)
-        trusts = await self._database.read(
+        ask = self._database.glance if is_short else self._database.read
+        trusts = await ask(
             lambda transaction: {
                 (name, at): self._agency_trust(transaction, AgencyCode.parse(name), at) for name, at in asked
             }
         )
-        return await asyncio.to_thread(
-            lambda: [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found]
+        return await at_once_if(
+            is_short,
+            lambda: [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found],
         )
 
     def verified_hubs(self, signed: Sequence[SignedReceipt]) -> list[Verified[Receipt] | Rejected]:
