@@ -41,14 +41,21 @@ class Seen:
     question: str
     last: int = 0
     count: int = 0
+    _connection: sqlite3.Connection | None = None
 
     def look(self) -> int:
         """How many there are by now."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
-            count, last = connection.execute(self.question, (self.last,)).fetchone()
+        if self._connection is None:
+            # One for all looks: each new one reads the schema, on the processors that are measured.
+            self._connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)
+        count, last = self._connection.execute(self.question, (self.last,)).fetchone()
         self.count += count
         self.last = max(self.last, last or 0)
         return self.count
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 @dataclass(slots=True)
@@ -74,6 +81,10 @@ class Exchange:
             database,
             "SELECT count(*) FILTER (WHERE status = '01'), max(sequence) FROM messages WHERE sequence > ?",
         )
+
+    @property
+    def seen(self) -> tuple[Seen, ...]:
+        return self.accepted, self.receipts, self.handed_over, self.statuses
 
     async def prepare(self, documents: int, *, size: int = SIZE, priority: int = 0) -> None:
         """Have documents ready in the sender's software."""
@@ -134,8 +145,8 @@ async def running(
         await exchange.submit()
         await exchange.until(exchange.receipts.look, exchange.sent, "receipts")
         yield exchange
-        for orders in exchange.orders.values():
-            orders.close()
+        for open_one in (*exchange.orders.values(), *exchange.seen):
+            open_one.close()
     finally:
         await site.stop()
 

@@ -34,7 +34,7 @@ class Distributed:
     rows: ClassVar[tuple[Row, ...]] = (RATE,)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        documents = run.of(quick=100, full=1000)
+        documents = run.of(quick=200, full=1000)
         folder = run.folder / "distributed-services"
         folder.mkdir()
         pairs = []

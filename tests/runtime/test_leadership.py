@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runtime import database_postgres
 from runtime.database import open_database
@@ -100,6 +102,30 @@ async def test_a_leader_that_says_nothing_is_followed(place: PostgresAddress, mo
                     if taken is not None:
                         break
                 await asyncio.sleep(0.1)
+
+
+async def test_who_waits_for_a_duty_makes_no_connection_for_it(
+    place: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another leads, a process that asks again and again makes no connection; when that one ends, it leads."""
+    made: list[object] = []
+    engine_for = database_postgres._engine
+
+    def counted(*settings: Any) -> AsyncEngine:
+        made.append(settings)
+        return engine_for(*settings)
+
+    async with open_database(place) as leading, open_database(place) as waiting:
+        monkeypatch.setattr(database_postgres, "_engine", counted)
+        async with leading.hold("sweeping"):
+            made.clear()
+            for _ in range(3):
+                async with waiting.hold("sweeping") as taken:
+                    assert taken is None
+            assert not made
+        async with waiting.hold("sweeping") as taken:
+            assert taken is not None
+        assert len(made) == 1
 
 
 async def test_different_duties_are_had_side_by_side(place: PostgresAddress) -> None:
