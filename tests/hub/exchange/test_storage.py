@@ -10,19 +10,18 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
-from hub.store import directory_tables, exchange_tables, mark_tables, space_tables
+from hub.store import directory_tables, exchange_tables, mark_tables, space_tables, unit_tables
 from hub.store.metadata import metadata
 from runtime.blob_folder import BlobFolder
-from schemas.envelope import Selector, SelectorKind
 from schemas.errors import Unavailable
-from schemas.message import BusinessType, Priority, StatusCode
 from tests.hub.exchange.conftest import Running, World
-from tests.hub.exchange.documents import digest_of, document, status
+from tests.hub.exchange.documents import digest_of, document
 from tests.hub.exchange.nodes import Node, rejection
+from tests.hub.exchange.whole_way import statements, the_whole_way
 from tests.services.columns import ON_SQLITE
-from transport.wire import OutcomeKind, SubmissionState
+from transport.wire import SubmissionState
 
 LONG = bytes(range(256)) * 1200
 
@@ -45,87 +44,20 @@ async def test_the_migrations_make_the_tables_that_the_stores_work_on(world: Wor
         exchange_tables.messages,
         mark_tables.connection_marks,
         space_tables.space_reservations,
+        unit_tables.unit_requests,
     } <= set(metadata.tables.values())
     assert await world.database.read(differences) == []
-
-
-@contextmanager
-def _statements(world: World) -> Iterator[list[tuple[str, Any]]]:
-    """Every statement that is run meanwhile, with the parameters of one of its runs."""
-    seen: set[str] = set()
-    run: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if statement not in seen and re.match(r"SELECT|UPDATE|DELETE", statement):
-            seen.add(statement)
-            run.append((statement, parameters[0] if many else parameters))
-
-    engines = (world.database._reader, world.database._writer, world.database._glancing)
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield run
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
-
-
-async def _everything(world: World, g22: Node, h23: Node) -> None:
-    """The whole way of several documents: every statement of the requests and of the services beside them."""
-    await g22.send(document("G22", "H23", "H23.12", attachments=[LONG, b"short"]), LONG, b"short")
-    waiting = g22.seal(document("G22", selectors=(Selector(SelectorKind.PREFIX, "H23"),), attachments=[LONG[::-1]]))
-    (needed,) = (await g22.client.submit(waiting.data, {})).uploads
-    await g22.client.upload_offset(needed.location)
-
-    async def content():
-        yield LONG[::-1]
-
-    await g22.client.upload(needed.location, 0, content())
-    about = (await g22.client.submit(waiting.data, {})).message_id
-    await g22.client.submit(waiting.data, {})
-    await g22.send(document("G22", "H23", business=BusinessType.RECALL, about=(about,), priority=Priority.EXPRESS))
-    await h23.send(status("H23", StatusCode.ACCEPTED, about))
-    await g22.send(status("G22", StatusCode.TAKEN_BACK, about))
-    await world.exchange.fanout.step()
-    recall, first, second, third = await h23.envelopes()
-    async with h23.client.blob(digest_of(LONG), start=5, lease=f"{first.entry}:{first.lease}") as chunks:
-        assert [chunk async for chunk in chunks]
-    async with h23.client.blob(digest_of(LONG), start=0, lease="1:0") as chunks:
-        assert [chunk async for chunk in chunks]
-    await h23.report(recall, "G22")
-    await h23.report(first, "G22", codes=("H23",))
-    await h23.report(second, "G22", OutcomeKind.REFUSED)
-    await h23.hand_over(recall.message_id, "G22", "H23")
-    await g22.client.message(about)
-    await h23.client.message(about)
-    for entry in await g22.receipts():
-        await g22.received(entry)
-    await g22.client.submit(g22.seal(document("G22", "H23", attachments=[LONG])).data, {})
-    world.clock.advance(days=31)
-    await world.exchange.expiry.run()
-    await world.exchange.leavings.drop_submissions()
-    await world.exchange.leavings.drop_files()
-    world.clock.advance(days=31)
-    while await world.exchange.retention.step():
-        pass
-    await rejection(_read_all(h23, digest_of(LONG)))
-    assert third.entry
-
-
-async def _read_all(node: Node, digest: str) -> None:
-    async with node.client.blob(digest, start=0, lease="0:0") as chunks:
-        assert [chunk async for chunk in chunks]
 
 
 @ON_SQLITE
 async def test_every_question_of_the_exchange_is_answered_by_an_index(world: World, g22: Node, h23: Node) -> None:
     """No statement of a document's way reads a whole table that grows, nor sorts a mailbox."""
-    with _statements(world) as run:
-        await _everything(world, g22, h23)
+    with statements() as run:
+        await the_whole_way(world, g22, h23)
     assert len(run) > 40
     scans, sorts = [], []
     with world.database._reader.connect() as connection:
-        for statement, parameters in run:
+        for statement, parameters in run.items():
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             scans += [
                 (row.detail, statement)
