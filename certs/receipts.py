@@ -21,15 +21,16 @@ from certs.certification_path import REMEMBERED_PATHS
 from certs.errors import PROOF_FAULTS
 from certs.names import hub_named
 from certs.sealing_key import SealingKey
-from certs.signature_reader import OpenedSignature, open_signature
-from certs.signature_writer import sign_enveloped
+from certs.signature_reader import OpenedSignature, known_signature, open_signature
+from certs.signature_text import taken_apart
+from certs.signature_writer import sign_canonical, sign_enveloped
 from certs.trust import Trust
 from certs.usage import RECEIPTS
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Unavailable
-from schemas.receipt_codec import parse_proof, read_proof, read_receipt, write_proof, write_receipt
+from schemas.receipt_codec import known_proof, parse_proof, read_proof, read_receipt, write_proof, write_receipt
 from schemas.receipts import Issuer, IssuerKind, Proof, Receipt, ReceiptEvent, SignedReceipt
 from schemas.xml import parse_canonical
 
@@ -43,6 +44,9 @@ _AT_RECIPIENT: Final = frozenset({
     ReceiptEvent.CONTENT_HANDOVER,
     ReceiptEvent.CONTENT_HANDOVER_FAILURE,
 })  # fmt: skip
+
+#: In bytes that we write.
+_BEHIND_SIGNATURE: Final = b"</Proof>"
 
 _new_salt: Final[Callable[[], str]] = partial(secrets.token_hex, 16)
 
@@ -77,7 +81,10 @@ def sign_receipts(
     (issuer,) = issuers
     written = [write_receipt(receipt, salts()) for receipt in receipts]
     unsigned = write_proof([_digest(data) for data in written], issuer=issuer, issued_at=issued_at)
-    proof, _ = sign_enveloped(unsigned, parse_proof(unsigned), key, issued_at)
+    if known_proof(unsigned, signed_bytes=len(unsigned)) is not None:
+        proof, _ = sign_canonical(unsigned, _BEHIND_SIGNATURE, key, issued_at)
+    else:
+        proof, _ = sign_enveloped(unsigned, parse_proof(unsigned), key, issued_at)
     return tuple(SignedReceipt(data, proof) for data in written)
 
 
@@ -181,10 +188,26 @@ def require_witness(receipt: Receipt) -> None:
 @lru_cache(maxsize=_REMEMBERED_PROOFS)
 def _opened_proof(data: bytes) -> _OpenedProof:
     """Neither time nor trust goes in here: what is remembered stays true."""
+    known = _known_proof(data)
+    if known is not None:
+        return known
     with PROOF_FAULTS.of_place():
         root = parse_proof(data)
     signature = open_signature(root, (), PROOF_FAULTS)
     proof = read_proof(parse_canonical(signature.content))
+    return _OpenedProof(proof, frozenset(proof.digests), signature)
+
+
+def _known_proof(data: bytes) -> _OpenedProof | None:
+    """The proof, if it and its Signature are to the byte as we write them; None if not, or if anything is wrong."""
+    parts = taken_apart(data)
+    if parts is None or parts[2] != _BEHIND_SIGNATURE:
+        return None
+    content = parts[0] + parts[2]
+    proof = known_proof(content, signed_bytes=len(data))
+    signature = known_signature(parts[1], content) if proof is not None else None
+    if proof is None or signature is None:
+        return None
     return _OpenedProof(proof, frozenset(proof.digests), signature)
 
 

@@ -27,6 +27,9 @@ from certs.signature_profile import (
 )
 from schemas.namespaces import DS
 
+_BEGINS: Final = b"<ds:Signature "
+_ENDS: Final = b"</ds:Signature>"
+
 _DS: Final = f' xmlns:ds="{DS}"'
 _XADES: Final = f' xmlns:xades="{XADES}"'
 
@@ -69,6 +72,16 @@ class SignatureText:
             f"{_signed_properties(self.signing_time, self.certificate)}"
             "</xades:QualifyingProperties></ds:Object></ds:Signature>"
         )
+
+
+def taken_apart(data: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """What stands before the first Signature in `data`, the Signature, and what stands behind it; None without one.
+
+    Found by our prefix, in bytes of which the caller has yet to know the form.
+    """
+    before, begins, rest = data.partition(_BEGINS)
+    within, ends, behind = rest.partition(_ENDS)
+    return (before, begins + within + ends, behind) if ends else None
 
 
 def signed_info(method: str, content: str, properties: str) -> str:

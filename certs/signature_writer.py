@@ -41,13 +41,23 @@ def sign_enveloped(
     `parent` is an element of the tree that `unsigned` was parsed into; its end tag stands in the bytes once. Every byte
     outside the signature stays as it was. ValueError for a naive `signing_time`.
     """
+    digest = hashlib.sha256(canonical(parent.getroottree().getroot())).digest()
+    return _signed_before(_end_tag(parent), unsigned, digest, key, signing_time)
+
+
+def sign_canonical(unsigned: bytes, end_tag: bytes, key: SealingKey, signing_time: datetime) -> tuple[bytes, Sha256Hex]:
+    """The same where `unsigned` is its own canonical form; the signature goes before `end_tag`, which stands once."""
+    return _signed_before(end_tag, unsigned, hashlib.sha256(unsigned).digest(), key, signing_time)
+
+
+def _signed_before(
+    end_tag: bytes, unsigned: bytes, digest: bytes, key: SealingKey, signing_time: datetime
+) -> tuple[bytes, Sha256Hex]:
     if signing_time.tzinfo is None:
         raise ValueError("a naive signing time names no instant: give it a time zone")
-    end_tag = _end_tag(parent)
     head, found, tail = unsigned.rpartition(end_tag)
     if not found or end_tag in head:
         raise ValueError(f"the bytes to sign hold {end_tag!r} more or less than once")
-    digest = hashlib.sha256(canonical(parent.getroottree().getroot())).digest()
     written = _signature(digest, key, signing_time.astimezone(UTC).strftime(SIGNING_TIME_FORM))
     return b"".join((head, written.encode(), end_tag, tail)), digest.hex()
 

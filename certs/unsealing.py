@@ -17,6 +17,7 @@ from certs.sealing import SEAL_PARENTS
 from certs.signature_form import decoded
 from certs.signature_profile import ds
 from certs.signature_reader import OpenedSignature, known_signature, open_signature
+from certs.signature_text import taken_apart
 from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.verified import Verified, verified
 from schemas.codes import AgencyCode
@@ -32,9 +33,7 @@ from schemas.xml import parse, parse_canonical
 
 _DIGEST_BYTES: Final = 32
 
-#: The seal as it stands in bytes that we write: what it begins and ends with, and what is before and behind it.
-_SEAL_BEGINS: Final = b"<ds:Signature "
-_SEAL_ENDS: Final = b"</ds:Signature>"
+#: What stands before and behind the seal in bytes that we write.
 _BEFORE: Final = b"</cv:Extension>"
 _BEHIND: Final = b"</edXML:edXMLHeader>"
 
@@ -110,14 +109,16 @@ def _known(data: bytes, limits: Limits) -> OpenedSeal | None:
 
     None if they are not, or anything is wrong: the parser judges then, and says what.
     """
-    before, begin, sealed = data.partition(_SEAL_BEGINS)
-    within, end, after = sealed.partition(_SEAL_ENDS)
-    # In what is written this stands once: last in edXMLHeader, as `SEAL_PARENTS` says.
-    if not (before.endswith(_BEFORE) and end and after.startswith(_BEHIND)):
+    parts = taken_apart(data)
+    if parts is None:
         return None
-    content = before + after
+    before, seal, behind = parts
+    # In what is written this stands once: last in edXMLHeader, as `SEAL_PARENTS` says.
+    if not (before.endswith(_BEFORE) and behind.startswith(_BEHIND)):
+        return None
+    content = before + behind
     envelope = envelope_in(content, limits, sealed_bytes=len(data))
-    signature = known_signature(begin + within + end, content) if envelope is not None else None
+    signature = known_signature(seal, content) if envelope is not None else None
     return _opened(data, envelope, signature) if envelope is not None and signature is not None else None
 
 

@@ -17,7 +17,7 @@ from schemas.instants import instant_text, parse_instant
 from schemas.limits import KIB, MIB, Limits
 from schemas.markup import encoded, escaped
 from schemas.namespaces import RECEIPT
-from schemas.receipt_text import receipt_in
+from schemas.receipt_text import proof_in, receipt_in
 from schemas.receipts import Issuer, IssuerKind, Proof, Reason, Receipt, ReceiptEvent
 from schemas.signature_place import require_signature_last
 from schemas.validation import Grammar
@@ -165,6 +165,18 @@ def read_proof(root: Element) -> Proof:
         fault.line = line_of(root)
         raise fault
     return proof
+
+
+def known_proof(content: bytes, *, signed_bytes: int) -> Proof | None:
+    """The proof in `content`, without its Signature, if that is to the byte as we write it; else `parse_proof` judges.
+
+    It is then its own canonical form. With its Signature it has `signed_bytes`.
+    """
+    # No text is longer than the whole, and an element has four bytes at least.
+    if signed_bytes > PROOF_LIMITS.text_bytes:
+        return None
+    proof = proof_in(content)
+    return None if proof is None or next(_proof_faults(proof.digests, proof.issuer), None) else proof
 
 
 def _receipt_faults(receipt: Receipt) -> Iterator[Rejected]:

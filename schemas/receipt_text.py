@@ -1,4 +1,4 @@
-"""A receipt as text: the form in which we write it, by which we know our own again.
+"""Receipts and proofs as text: the form in which we write them, by which we know our own again.
 
 Receipts are written as text that is C14N already (`schemas.receipt_codec`), so one regular expression says whether
 bytes are exactly that, and finds the values. It admits less than receipt.xsd does: what it does not know, the parser
@@ -14,7 +14,7 @@ from schemas.codes import AgencyCode
 from schemas.errors import MalformedCode
 from schemas.instants import parse_instant
 from schemas.namespaces import RECEIPT
-from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent
+from schemas.receipts import Issuer, IssuerKind, Proof, Reason, Receipt, ReceiptEvent
 
 #: Neither markup, nor what would have to be escaped, nor what XML does not carry or might change: no control characters
 #: and no line breaks.
@@ -52,6 +52,15 @@ _WRITTEN: Final = re.compile(
 )
 
 
+_DIGESTS_BETWEEN: Final = "</Digest><Digest>"
+_PROOF: Final = re.compile(
+    f'<Proof xmlns="{re.escape(RECEIPT)}">'
+    f'<Issuer kind="(?P<kind>{"|".join(_KINDS)})">(?P<Issuer>{_PLAIN}{{1,255}})</Issuer>'
+    f"{_element('IssuedAt', _INSTANT)}"
+    f"<Digest>(?P<digests>{_SHA256}(?:{_DIGESTS_BETWEEN}{_SHA256})*+)</Digest></Proof>"
+)
+
+
 def receipt_in(data: bytes) -> Receipt | None:
     """The receipt, if `data` is one to the byte as we write it; None says nothing against it.
 
@@ -81,3 +90,22 @@ def _receipt(found: re.Match[str]) -> Receipt:
         recipients_count=None if count is None else int(count),
         directory_version=None if version is None else int(version),
     )
+
+
+def proof_in(data: bytes) -> Proof | None:
+    """The proof, if `data` is one to the byte as we write it, without its Signature; None says nothing against it.
+
+    Whether a digest stands twice, the caller asks.
+    """
+    try:
+        found = _PROOF.fullmatch(data.decode())
+        if found is None:
+            return None
+        return Proof(
+            issuer=Issuer(_KINDS[found["kind"]], found["Issuer"]),
+            issued_at=parse_instant(found["IssuedAt"]),
+            digests=tuple(found["digests"].split(_DIGESTS_BETWEEN)),
+        )
+    except ValueError:
+        # The parser tells where; bytes that are not UTF-8 are such an error too.
+        return None

@@ -1,19 +1,25 @@
-"""A seal known by its text: it opens as it does with the parser, and what does not hold is the parser's to refuse."""
+"""Seals and proofs known by their text open as with the parser; what does not hold is the parser's to refuse."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from certs import unsealing
+from certs import receipts, unsealing
+from certs.keys import new_rsa_key
+from certs.receipts import open_receipt, sign_receipts
 from certs.sealing import seal
 from certs.unsealing import OpenedSeal, open_seal
 from schemas.envelope import Envelope
 from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS, Limits
-from tests.vectors.workshop import AT, G22, Workshop, envelope_from
+from schemas.receipts import SignedReceipt
+from schemas.travel import write_envelope
+from tests.schemas.test_receipts import CONSIGNMENT
+from tests.vectors.workshop import AT, G22, H23, Workshop, envelope_from
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +90,50 @@ def test_the_seal_counts_for_the_limits(good: bytes) -> None:
     limits = Limits(envelope_bytes=len(good) - 1)
     assert _outcome(good, limits)[0] == "message-too-large"
     assert _outcome(good, Limits(envelope_bytes=len(good))) == _outcome(good)
+
+
+def test_what_is_known_by_its_text_is_sealed_as_with_the_parser(workshop: Workshop) -> None:
+    """To the byte the same seal, whose algorithm leaves nothing to chance; a line break behind asks the parser."""
+    unsigned, key = write_envelope(envelope_from()), workshop.key_of(G22, workshop.national, key=new_rsa_key())
+    known, parsed = seal(unsigned, key, AT), seal(unsigned + b"\n", key, AT)
+    assert (known.data + b"\n", known.message_id) == (parsed.data, parsed.message_id)
+
+
+@pytest.fixture(scope="module")
+def signed(workshop: Workshop) -> SignedReceipt:
+    """Of two receipts under one proof the first."""
+    other = replace(CONSIGNMENT, receipt_id="another")
+    return sign_receipts([CONSIGNMENT, other], workshop.key_of(H23, workshop.national), issued_at=AT)[0]
+
+
+def _opened(signed: SignedReceipt, behind: bytes = b"") -> tuple[object, ...]:
+    try:
+        opened = open_receipt(SignedReceipt(signed.receipt, signed.proof + behind))
+    except Rejected as error:
+        return error.code, error.element
+    proof = opened._opened
+    return opened.receipt, proof.proof, proof.signature.fingerprint, proof.signature.digest, proof.signature.signed_at
+
+
+def test_a_proof_as_hubs_and_nodes_make_it_opens_without_the_parser(
+    signed: SignedReceipt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lists and who signed it is what the parser finds."""
+    found = _opened(signed, b"\n")
+    receipts._opened_proof.cache_clear()
+    monkeypatch.delattr(receipts, "parse_proof")
+    assert _opened(signed) == found
+    assert found[0] == CONSIGNMENT
+
+
+def test_a_changed_byte_of_a_proof_means_the_same_to_both(signed: SignedReceipt) -> None:
+    """Anywhere in list or signature: what is refused is refused by the same code at the same place."""
+    chance = random.Random(7)
+    refused = set()
+    for place in chance.sample(range(len(signed.proof)), 100):
+        changed = signed.proof[:place] + bytes([signed.proof[place] ^ (1 << chance.randrange(7))])
+        broken = SignedReceipt(signed.receipt, changed + signed.proof[place + 1 :])
+        outcome = _opened(broken)
+        assert outcome == _opened(broken, b"\n"), place
+        refused.add(outcome[0])
+    assert {"proof-digest", "proof-signature"} <= refused
