@@ -129,15 +129,24 @@ def _checked(outcome: Outcome, receipts: _Receipts) -> CheckedOutcome | Rejected
 
 
 def _log(request: OutcomesRequest, answer: OutcomesAnswer) -> None:
+    """One line for all of which the same is to be said: a line costs as much as entering what it says."""
+    entered: dict[tuple[OutcomeKind, OutcomeResult, str | None, str | None], list[int]] = {}
     for outcome, result in zip(request.outcomes, answer.outcomes, strict=True):
+        told = (outcome.outcome, result.result, result.code, outcome.reason)
+        entered.setdefault(told, []).append(outcome.entry)
+    for (kind, became, rule, reason), entries in entered.items():
         # That a node has its receipts is what happens five times for every document: not what anyone looks for.
-        is_routine = outcome.outcome is OutcomeKind.RECEIVED and result.result is OutcomeResult.RECORDED
+        is_routine = kind is OutcomeKind.RECEIVED and became is OutcomeResult.RECORDED
         say = log.debug if is_routine else log.info
-        say(
-            "outcome.entered",
-            entry=outcome.entry,
-            outcome=outcome.outcome,
-            result=result.result,
-            rule=result.code,
-            reason=outcome.reason,
-        )
+        if len(entries) == 1:
+            say("outcome.entered", entry=entries[0], outcome=kind, result=became, rule=rule, reason=reason)
+        else:
+            say(
+                "outcomes.entered",
+                entries=entries,
+                count=len(entries),
+                outcome=kind,
+                result=became,
+                rule=rule,
+                reason=reason,
+            )

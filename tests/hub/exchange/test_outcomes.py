@@ -301,6 +301,24 @@ async def test_a_long_reason_is_cut_before_it_is_logged_and_kept(world: World, g
     assert await world.count("mailbox_entries WHERE length(last_error) = 1000") == 1
 
 
+async def test_a_report_is_logged_in_one_line_for_all_that_became_the_same(g22: Node, h23: Node) -> None:
+    """Entries handed back for one reason stand in one line, which names them; what became otherwise has its own."""
+    for _ in range(3):
+        await g22.send(document("G22", "H23"))
+    entries = await h23.envelopes()
+    released = [
+        Outcome(entry=entry.entry, lease=entry.lease, outcome=OutcomeKind.RELEASED, reason="busy") for entry in entries
+    ]
+    strange = Outcome(entry=2**40, outcome=OutcomeKind.RELEASED, reason="busy")
+    with capture_logs() as logs:
+        await h23.client.report(OutcomesRequest(outcomes=(*released, strange)))
+    together, alone = [line for line in logs if line["event"].startswith("outcome")]
+    assert (together["event"], alone["event"]) == ("outcomes.entered", "outcome.entered")
+    assert (together["entries"], together["count"]) == ([entry.entry for entry in entries], 3)
+    assert (together["result"], together["reason"]) == (OutcomeResult.RECORDED, "busy")
+    assert (alone["entry"], alone["result"]) == (2**40, OutcomeResult.UNKNOWN)
+
+
 @pytest.mark.parametrize(
     "request_of",
     [
