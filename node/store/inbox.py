@@ -58,6 +58,14 @@ class StoredMessage:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """For which `codes` a message had not come before, and whether it had not come at all."""
+
+    codes: tuple[AgencyCode, ...]
+    is_first: bool
+
+
 # What each message needs is built once: to build a statement costs four times what it costs to run it.
 _ADD = Prepared(Upsert(inbox, lambda adding: adding.on_conflict_do_nothing(index_elements=[inbox.c.message_id])))
 _KEEP_AGAIN = Prepared(
@@ -78,10 +86,10 @@ _STORED = Prepared(
 )
 
 
-def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> tuple[AgencyCode, ...]:
-    """Record the message and its hand-overs; gives the codes for which it had not come before."""
+def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: datetime) -> Added:
+    """Record the message and its hand-overs."""
     sequence = message_store.add(transaction, received.message)
-    is_new = _ADD.run(
+    is_first = _ADD.run(
         transaction,
         {
             "message_id": received.message.message_id,
@@ -103,7 +111,7 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
     )
     if added:
         message_store.restore_payload(transaction, received.message)
-    if added and not is_new:
+    if added and not is_first:
         kept = {"of_message": received.message.message_id, "since": received.received_at}
         _KEEP_AGAIN.run(transaction, kept)
     business.enter_received(transaction, received.message, added, at=received.received_at)
@@ -114,7 +122,22 @@ def add(transaction: Transaction, received: ReceivedMessage, *, hold_until: date
             name, text = EventName.DOCUMENT_ARRIVED, None
     for code in added:
         events.tell(transaction, name, received.message.message_id, at=received.received_at, code=code, text=text)
-    return added
+    return Added(added, is_first=bool(is_first))
+
+
+def kept_of(received: ReceivedMessage) -> tuple[DescribedMessage, StoredMessage]:
+    """What `described` and `stored` say of a message that `add` has just recorded for the first time."""
+    message = received.message
+    described = DescribedMessage(message.sender, message_store.document_id_of(message.envelope), message.lane)
+    return described, StoredMessage(
+        sealed=message.data,
+        about=tuple(dict.fromkeys(message.envelope.extension.about)),
+        attachments=message_store.attachment_rows(message.envelope),
+        signer=received.signer,
+        signed_at=received.signed_at,
+        accepted_at=received.accepted_at,
+        received_at=received.received_at,
+    )
 
 
 def codes_known(transaction: Transaction, message_id: Sha256Hex) -> frozenset[AgencyCode]:

@@ -100,7 +100,7 @@ def _values(message: RecordedMessage) -> dict[str, object]:
     if isinstance(content, Document):
         return values | {
             "kind": MessageKind.DOCUMENT,
-            "document_id": content.document_id,
+            "document_id": document_id_of(message.envelope),
             "subject": content.subject,
             "business": content.business_type,
             "due_date": content.due_date.text if content.due_date else None,
@@ -110,29 +110,49 @@ def _values(message: RecordedMessage) -> dict[str, object]:
         }
     return values | {
         "kind": MessageKind.STATUS,
-        "document_id": content.response_for.document_id,
+        "document_id": document_id_of(message.envelope),
         "status": content.status_code,
         "description": content.description,
     }
 
 
+def document_id_of(envelope: Envelope) -> str | None:
+    """The DocumentId under which `envelope` is found: of a status, that of its document."""
+    content = envelope.message
+    return content.document_id if isinstance(content, Document) else content.response_for.document_id
+
+
 def _attachment_values(message: RecordedMessage) -> list[dict[str, object]]:
-    content = message.envelope.message
-    if not isinstance(content, Document):
-        return []
-    sizes = {size.digest: size.size for size in message.envelope.extension.attachment_sizes}
     return [
         {
             "message_id": message.message_id,
             "position": position,
-            "digest": (digest := reference.content_id.removeprefix(CONTENT_ID_PREFIX)),
-            "size": sizes[digest],
-            "name": reference.attachment_name,
-            "content_type": reference.content_type,
-            "description": reference.description,
+            "digest": row.digest,
+            "size": row.size,
+            "name": row.name,
+            "content_type": row.content_type,
+            "description": row.description,
         }
-        for position, reference in enumerate(content.references)
+        for position, row in enumerate(attachment_rows(message.envelope))
     ]
+
+
+def attachment_rows(envelope: Envelope) -> tuple[AttachmentRow, ...]:
+    """The attachments that `envelope` names, in the order of the manifest."""
+    content = envelope.message
+    if not isinstance(content, Document):
+        return ()
+    sizes = {size.digest: size.size for size in envelope.extension.attachment_sizes}
+    return tuple(
+        AttachmentRow(
+            name=reference.attachment_name,
+            content_type=reference.content_type,
+            description=reference.description,
+            digest=(digest := reference.content_id.removeprefix(CONTENT_ID_PREFIX)),
+            size=sizes[digest],
+        )
+        for reference in content.references
+    )
 
 
 def add_small_blobs(transaction: Transaction, contents: Mapping[Sha256Hex, bytes]) -> None:

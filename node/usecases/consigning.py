@@ -22,10 +22,10 @@ from node.store.messages import RecordedMessage
 from node.store.metadata import Transaction
 from node.store.outbox import OutboxEntry
 from node.usecases.addressing import codes_of
-from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.identity import NodeIdentity
 from node.usecases.judging import Arrived
 from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.messages_read import MessagesRead, ReadMessage
 from node.usecases.own_statuses import Occasion, own_status
 from node.usecases.receipts import receipt_of, signed_together
 from node.usecases.work import Work, wake_reporter
@@ -65,6 +65,8 @@ class _Entered:
     """A message that is on record now, `added` for these agencies, with receipts that are still to be kept."""
 
     message: Arrived
+    received: ReceivedMessage
+    is_first: bool
     before: Sequence[tuple[Receipt, SignedReceipt]]
     fresh: Sequence[_Consigned]
     added: Collection[AgencyCode]
@@ -86,7 +88,7 @@ class Consigning:
         database: Database,
         blobs: BlobStore,
         identity: NodeIdentity,
-        envelopes: EnvelopesRead,
+        read: MessagesRead,
         wakeups: Wakeups,
         *,
         clock: Clock,
@@ -96,7 +98,7 @@ class Consigning:
         self._database = database
         self._blobs = blobs
         self._identity = identity
-        self._envelopes = envelopes
+        self._read = read
         self._wakeups = wakeups
         self._clock = clock
         self._hold = hold
@@ -112,7 +114,7 @@ class Consigning:
             await self._blobs.touch(digest)
         made = await asyncio.to_thread(self._made, arrivals, now)
 
-        def enter(transaction: Transaction) -> None:
+        def enter(transaction: Transaction) -> list[_Entered]:
             # A sweep may take for leavings what was touched too long ago.
             require_timely(now, self._clock())
             standing.raise_mark(transaction)
@@ -122,12 +124,14 @@ class Consigning:
             numbers = iter(kept)
             for each in entered:
                 _report(transaction, each, [next(numbers) for _ in each.receipts])
+            return entered
 
         is_express = all(arrival.message.lane == EXPRESS_LANE for arrival in arrivals)
-        await self._database.write(enter, urgent=is_express)
-        for arrival in arrivals:
-            envelope = arrival.message.envelope
-            self._envelopes.note(envelope.message_id, envelope.value, length=len(envelope.data))
+        for each in await self._database.write(enter, urgent=is_express):
+            # Of what had come before the record knows more.
+            if each.is_first:
+                message = ReadMessage(each.message.envelope.value, *inbox.kept_of(each.received))
+                self._read.note(each.message.message_id, message)
         # The agency's software first: it waits for the document, nobody for the rest. In one turn of the event loop
         # the queue is looked at, in the next its worker calls the software, and then the others have theirs.
         self._wakeups.wake(Work.HANDOVER)
@@ -191,17 +195,17 @@ class Consigning:
         )
         added = inbox.add(transaction, received, hold_until=now + self._hold)
         message_store.add_small_blobs(transaction, arrival.short)
-        fresh = [made[message.message_id, code] for code in added]
+        fresh = [made[message.message_id, code] for code in added.codes]
         for each in fresh:
             if each.status is not None:
                 outbox.add(transaction, each.status)
-        if added and isinstance(message.envelope.value.message, StatusMessage):
+        if added.codes and isinstance(message.envelope.value.message, StatusMessage):
             _note_status(transaction, message, message.envelope.value.message, now)
         # What was attested before this node was put back to a backup comes first, and so answers for its event. Then
         # the hub's word for the message, which every later look at it rests on.
         before = [*((held.receipt, held.signed) for held in message.attested)]
         before.append((message.acceptance.receipt, message.acceptance.signed))
-        return _Entered(message, before, fresh, added)
+        return _Entered(message, received, added.is_first, before, fresh, added.codes)
 
 
 def _log_all(messages: Sequence[Arrived], *, one: str, many: str) -> None:

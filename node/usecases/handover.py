@@ -15,8 +15,8 @@ from node.store.inbox import DescribedMessage, StoredMessage
 from node.store.metadata import Transaction
 from node.store.verdicts import GuardVerdict
 from node.usecases.adapter_calls import AdapterCalls, Connected
-from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.guarding import Guards, outcome_of
+from node.usecases.messages_read import MessagesRead
 from runtime.database import Database
 from schemas.codes import AgencyCode
 from schemas.envelope import Envelope, Sha256Hex
@@ -101,7 +101,7 @@ class HandingOver:
     def __init__(
         self,
         database: Database,
-        envelopes: EnvelopesRead,
+        messages: MessagesRead,
         route: AdapterRoute,
         guards: Guards,
         calls: AdapterCalls,
@@ -109,7 +109,7 @@ class HandingOver:
         timeout: float,
     ) -> None:
         self._database = database
-        self._envelopes = envelopes
+        self._messages = messages
         self._route = route
         self._guards = guards
         self._calls = calls
@@ -120,17 +120,31 @@ class HandingOver:
 
         Raises Unavailable if the record cannot be read, and Rejected `message-unknown` if it knows no such message.
         """
+        if (remembered := self._remembered(rows)) is not None:
+            return self._opened(remembered)
         ask = self._database.glance if len(rows) <= _FEW else self._database.read
         found = await ask(partial(_recorded_together, rows=rows))
-        if all(self._envelopes.of(row.message_id) for row in found):
+        if all(self._messages.of(row.message_id) for row in found):
             return self._opened(found)
         return await asyncio.to_thread(self._opened, found)
+
+    def _remembered(self, rows: Sequence[ReadyHandover]) -> Mapping[ReadyHandover, _Recorded] | None:
+        """What the record would give; None if it has to be asked of any of `rows`."""
+        found: dict[ReadyHandover, _Recorded] = {}
+        for row in rows:
+            message = self._messages.of(row.message_id)
+            # Whether what it speaks of has come may have changed since.
+            if message is None or message.stored.about:
+                return None
+            found[row] = (message.described, message.stored, ())
+        return found
 
     def _opened(self, found: Mapping[ReadyHandover, _Recorded]) -> dict[ReadyHandover, Opened]:
         """Work for a thread, where envelopes are to be read again."""
         opened: dict[ReadyHandover, Opened] = {}
         for row, (described, stored, missing) in found.items():
-            known = self._envelopes.of(row.message_id)
+            message = self._messages.of(row.message_id)
+            known = message.envelope if message else None
             delivery = None if stored is None else delivery_of(stored, missing, row, known=known)
             opened[row] = Opened(described, delivery)
         return opened

@@ -18,7 +18,6 @@ from node.usecases.continuity import Continuity
 from node.usecases.deadlines import Deadlines
 from node.usecases.directory import DirectoryCopy
 from node.usecases.downloads import Downloads
-from node.usecases.envelopes_read import EnvelopesRead
 from node.usecases.guarding import Guards
 from node.usecases.handover import AdapterRoute, HandingOver
 from node.usecases.handover_ending import Endings
@@ -29,6 +28,7 @@ from node.usecases.identity import NodeIdentity
 from node.usecases.intake import Intake
 from node.usecases.judging import Judge
 from node.usecases.leavings import Leavings
+from node.usecases.messages_read import MessagesRead
 from node.usecases.own_messages import OwnMessages
 from node.usecases.push_contact import PushContact
 from node.usecases.receipt_intake import ReceiptIntake
@@ -82,7 +82,7 @@ class ExchangeParts:
     settings: ExchangeSettings
     clock: Clock
     chance: Random
-    envelopes: EnvelopesRead = field(default_factory=EnvelopesRead)
+    read: MessagesRead = field(default_factory=MessagesRead)
 
 
 def exchange_services(parts: ExchangeParts, intake: Intake, pushes: PushContact) -> Mapping[str, Service]:
@@ -191,7 +191,7 @@ def intake_of(parts: ExchangeParts) -> Intake:
             parts.database,
             parts.blobs,
             parts.identity,
-            parts.envelopes,
+            parts.read,
             parts.wakeups,
             clock=parts.clock,
             hold=timedelta(seconds=parts.settings.handover.hold),
@@ -237,7 +237,7 @@ def _handover(parts: ExchangeParts) -> Pool[Run]:
     settings = parts.settings.handover
     queue = InboxQueue(
         parts.database,
-        HandingOver(parts.database, parts.envelopes, parts.route, parts.guards, parts.calls, timeout=settings.timeout),
+        HandingOver(parts.database, parts.read, parts.route, parts.guards, parts.calls, timeout=settings.timeout),
         HandoverRecord(
             parts.database,
             Endings(parts.identity),

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 from adapters.sdk import Accepted, Delivery, Later, Outcome
 from node.store import inbox
 from node.store.handovers import ReadyHandover
+from node.store.inbox import StoredMessage
 from node.store.metadata import Transaction
 from node.store.states import HandoverState
 from node.usecases.handover import Attempt, HandingOver, Opened
@@ -199,3 +200,32 @@ def test_software_that_is_not_known_to_be_fast_gets_messages_one_by_one() -> Non
     assert paces.of(H23) == 4
     paces.note(H23, [RUN_SECONDS * 2])
     assert paces.of(H23) == 1
+
+
+async def test_what_just_arrived_is_handed_over_without_being_read_again(
+    node: Node, hub: HubSimulator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The software gets the same from memory as from the record, which is asked once the node has forgotten."""
+    asked: list[Sha256Hex] = []
+    stored = inbox.stored
+
+    def noted(transaction: Transaction, message_id: Sha256Hex) -> StoredMessage | None:
+        asked.append(message_id)
+        return stored(transaction, message_id)
+
+    async def later(_delivery: Delivery) -> Outcome:
+        return Later("Not yet.", seconds=0.0)
+
+    monkeypatch.setattr(inbox, "stored", noted)
+    node.adapter.answer = later
+    sealed = world.sealed(envelope(document(G22, H23), b"content"))
+    hub.deliver(sealed.data, [H23], [b"content"])
+    async with node.running("receiver", "handover"):
+        await eventually(lambda: bool(node.adapter.deliveries))
+    assert asked == []
+    node.adapter.answer = None
+    async with node.running("handover"):
+        await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
+    assert set(asked) == {sealed.message_id}
+    assert node.adapter.deliveries[0] == node.adapter.deliveries[-1]
+    assert node.adapter.deliveries[0].attachments[0].size == len(b"content")
