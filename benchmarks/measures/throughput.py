@@ -44,7 +44,7 @@ class Throughput:
     rows: ClassVar[tuple[Row, ...]] = (EMBEDDED, WITH_STATUS)
 
     async def measure(self, run: Run) -> Sequence[Result]:
-        ours, theirs = run.of(quick=300, full=1000), run.of(quick=40, full=300)
+        ours, theirs = run.of(quick=400, full=1000), run.of(quick=40, full=300)
         run.tell("exchange: installing django-pyas2, if it is not there")
         python = await as2.installed(run.cache)
         pairs: dict[Row, list[Pair]] = {row: [] for row in self.rows}
