@@ -57,7 +57,7 @@ _PROOF: Final = re.compile(
     f'<Proof xmlns="{re.escape(RECEIPT)}">'
     f'<Issuer kind="(?P<kind>{"|".join(_KINDS)})">(?P<Issuer>{_PLAIN}{{1,255}})</Issuer>'
     f"{_element('IssuedAt', _INSTANT)}"
-    f"<Digest>(?P<digests>{_SHA256}(?:{_DIGESTS_BETWEEN}{_SHA256})*+)</Digest></Proof>"
+    f"<Digest>(?P<digests>{_SHA256}(?:{_DIGESTS_BETWEEN}{_SHA256})*)</Digest></Proof>"
 )
 
 

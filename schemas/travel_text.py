@@ -16,7 +16,7 @@ from schemas.codes import AgencyCode
 from schemas.envelope import AttachmentSize, Envelope, Extension, Override, SecrecyLevel, Selector, SelectorKind
 from schemas.errors import Rejected
 from schemas.instants import parse_instant
-from schemas.limits import KIB, MIB, Limits
+from schemas.limits import KIB, Limits
 from schemas.message import (
     Business,
     BusinessType,
@@ -50,6 +50,7 @@ from schemas.travel_pattern import (
     STATUS,
     STATUS_STAFF,
     TRACE,
+    UNWRITTEN,
 )
 from schemas.travel_rules import check_envelope
 
@@ -60,8 +61,8 @@ _PRIORITIES: Final = {str(priority.value): priority for priority in Priority}
 
 #: Deeper than a sealed envelope is; where less is allowed, the parser counts.
 _DEPTH: Final = 16
-#: In bytes: the parser has limits of its own, far above.
-_LONGEST: Final = MIB
+#: In bytes, some 2,000 recipients: a match of long lists takes twenty times their memory, a tree less.
+_LONGEST: Final = 256 * KIB
 
 #: Organs and other parts that many messages share are remembered as they are written, if they are short.
 _REMEMBERED: Final = 1024
@@ -79,6 +80,8 @@ def envelope_in(content: bytes, limits: Limits, *, sealed_bytes: int) -> Envelop
         return None
     try:
         text = content.decode()
+        if UNWRITTEN.search(text):
+            return None
         if (found := DOCUMENT.fullmatch(text)) is not None:
             envelope = _envelope(found, _document)
         elif (found := STATUS.fullmatch(text)) is not None:
