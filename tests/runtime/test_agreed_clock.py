@@ -50,7 +50,7 @@ async def file(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_a_clock_that_is_days_off_the_servers_serves_nobody(server: Database, days: int) -> None:
     """A clock that is wrong by days is in doubt, whichever way, and so wrong that nobody is answered by it."""
     agreed = AgreedClock(server, Machine(ahead=timedelta(days=days)).by_the_server)
-    with pytest.raises(ClockDiffers, match=f"{abs(days)} days.*{'ahead' if days > 0 else 'behind'}") as raised:
+    with pytest.raises(ClockDiffers, match=f"day.*{'ahead' if days > 0 else 'behind'}") as raised:
         await agreed.now()
     assert raised.value.mend
     assert abs(agreed.ahead - 86400 * days) < 600
