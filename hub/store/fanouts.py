@@ -15,24 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    FromClause,
-    cast,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import bindparam, func, insert, select, update
 
 from hub.store.deliveries import DeliveryState, Target
-from hub.store.exchange_tables import deliveries, fanout_batches, mailbox_entries, messages
+from hub.store.exchange_tables import deliveries, fanout_batches, mailbox_entries
+from hub.store.fanout_writing import write_noted
 from hub.store.metadata import Transaction
-from runtime.columns import Instant
 from runtime.prepared import Prepared
 
 _batches = fanout_batches.c
@@ -71,6 +59,15 @@ class _Batch:
 # Written for every message: built once.
 _ADD = Prepared(insert(deliveries))
 _ADD_ENTRY = Prepared(insert(mailbox_entries))
+_NEXT_MESSAGE = Prepared(
+    select(_batches.message)
+    .where(_batches.message.not_in(bindparam("but", expanding=True)))
+    .order_by(_batches.lane, _batches.message)
+    .limit(1)
+)
+_NEXT_BATCH = Prepared(
+    select(_batches.batch).where(_batches.message == bindparam("of_message")).order_by(_batches.batch).limit(1)
+)
 
 
 def begin(
@@ -88,7 +85,7 @@ def begin(
             steps.append(FanoutStep(tuple(connection for connection, _ in first.entries), finished=True))
         else:
             _note(transaction, consignment.message, consignment.lane, batches)
-            connections = _write_noted(transaction, consignment.message, 0, at=at)
+            connections = write_noted(transaction, consignment.message, 0, at=at)
             steps.append(FanoutStep(connections, finished=not rest))
     _ADD.run_each(transaction, rows)
     _ADD_ENTRY.run_each(transaction, entries)
@@ -118,9 +115,7 @@ def is_under_way(transaction: Transaction) -> bool:
 
 def next_message(transaction: Transaction, *, but: Collection[int]) -> int | None:
     """The most urgent message that has deliveries left to write, those in `but` left out; None if none has."""
-    message: int | None = transaction.scalar(
-        select(_batches.message).where(_batches.message.not_in(but)).order_by(_batches.lane, _batches.message).limit(1)
-    )
+    message: int | None = _NEXT_MESSAGE.scalar(transaction, {"but": list(but)})
     return message
 
 
@@ -138,10 +133,8 @@ def go_on_with(transaction: Transaction, message: int, *, at: datetime) -> tuple
 
     Gives the connections that have something new.
     """
-    batch = transaction.scalar(
-        select(_batches.batch).where(_batches.message == message).order_by(_batches.batch).limit(1)
-    )
-    return None if batch is None else _write_noted(transaction, message, batch, at=at)
+    batch = _NEXT_BATCH.scalar(transaction, {"of_message": message})
+    return None if batch is None else write_noted(transaction, message, batch, at=at)
 
 
 def awaiting(transaction: Transaction, recipient: str) -> list[int]:
@@ -233,56 +226,3 @@ def _entry_rows(consignment: Consignment, batch: _Batch, at: datetime) -> list[d
         }
         for connection, codes in batch.entries
     ]
-
-
-def _write_noted(transaction: Transaction, message: int, batch: int, *, at: datetime) -> tuple[str, ...]:
-    """Write what is noted as one batch, without a row passing through here; gives the connections of its entries."""
-    here = (_batches.message == message, _batches.batch == batch)
-    pair, connection, code = _pairs(transaction, _batches.targets)
-    queued = literal(DeliveryState.QUEUED.value)
-    transaction.execute(
-        insert(deliveries).from_select(
-            ["message", "recipient", "connection", "state", "updated_at"],
-            select(_batches.message, code, connection, queued, literal(at, Instant))
-            .select_from(fanout_batches)
-            .join(pair, true())
-            .where(*here),
-        )
-    )
-    pair, connection, codes = _pairs(transaction, _batches.entries)
-    values = {
-        "connection": connection,
-        "lane": _batches.lane,
-        "message": _batches.message,
-        "codes": codes,
-        "weight": messages.c.weight,
-        "open": true(),
-        "available_at": literal(at, Instant),
-        "lapses": literal(0),
-        "attempts": literal(0),
-        "expires_at": messages.c.expires_at,
-    }
-    transaction.execute(
-        insert(mailbox_entries).from_select(
-            list(values),
-            select(*values.values())
-            .select_from(fanout_batches)
-            .join(messages, messages.c.message == _batches.message)
-            .join(pair, true())
-            .where(*here),
-        )
-    )
-    entries = transaction.execute(select(_batches.entries).where(*here)).scalar_one()
-    transaction.execute(delete(fanout_batches).where(*here))
-    return tuple(connection for connection, _ in json.loads(entries))
-
-
-def _pairs(
-    transaction: Transaction, noted: ColumnElement[str]
-) -> tuple[FromClause, ColumnElement[str], ColumnElement[str]]:
-    """What is noted in a column as rows to join, and the two members of each pair."""
-    if transaction.dialect.name == "sqlite":
-        pairs = func.json_each(noted).table_valued("value", name="pairs")
-        return pairs, func.json_extract(pairs.c.value, "$[0]"), func.json_extract(pairs.c.value, "$[1]")
-    pairs = func.json_array_elements(cast(noted, JSON)).table_valued("value", name="pairs")
-    return pairs, pairs.c.value.op("->>")(0), pairs.c.value.op("->>")(1)
