@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
-from sqlalchemy import ColumnElement, String, Table, bindparam, func, or_, select, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, Integer, String, Table, bindparam, func, or_, select, type_coerce
 
 from certs.signed_directory import AppliedVersion
 from node.store import contact
@@ -66,12 +68,11 @@ def agency(transaction: Transaction, code: AgencyCode, version: int | None = Non
 
 
 def _agency(transaction: Transaction, code: AgencyCode, version: int | None) -> AgencyEntry | None:
-    # As of now is asked for every receipt and every message: those two questions are built once.
-    entry, older = (_ENTRY_NOW, _OLDER_CODES_NOW) if version is None else (_entry(version), _older_codes(version))
-    row = entry.first(transaction, {"of_code": code})
+    questions, as_of = _asked(version)
+    row = questions.entry.first(transaction, {"of_code": code, **as_of})
     if row is None:
         return None
-    older_codes = older.scalars(transaction, {"of_code": code})
+    older_codes = questions.older_codes.scalars(transaction, {"of_code": code, **as_of})
     return AgencyEntry(
         code=row.code,
         name=row.name,
@@ -86,9 +87,9 @@ def standing(transaction: Transaction, code: AgencyCode, version: int | None = N
     entry = agency(transaction, code, version)
     if entry is None:
         return None
-    status, known = (_STATUS_NOW, _CERTIFICATES_NOW) if version is None else (_status(version), _certificates(version))
-    connection_status = status.scalar(transaction, {"of_connection": entry.connection})
-    certificates = known.all(transaction, {"of_connection": entry.connection})
+    questions, as_of = _asked(version)
+    connection_status = questions.status.scalar(transaction, {"of_connection": entry.connection, **as_of})
+    certificates = questions.certificates.all(transaction, {"of_connection": entry.connection, **as_of})
     # Whose connection is suspended or unknown can neither send nor receive, whatever its own entry says.
     served = entry.status is not EntryStatus.ACTIVE or connection_status == EntryStatus.ACTIVE
     return Standing(
@@ -169,49 +170,59 @@ def state(transaction: Transaction) -> DirectoryState:
     )
 
 
-def holds(table: Table, version: int | None) -> ColumnElement[bool]:
+def holds(table: Table, version: int | BindParameter[int] | None) -> ColumnElement[bool]:
     """The rows of `table` that hold as of `version`; the newest if it is None."""
     if version is None:
         return table.c.until.is_(None)
     return (table.c.since <= version) & or_(table.c.until.is_(None), table.c.until > version)
 
 
-def _entry(version: int | None) -> Prepared:
-    return Prepared(
-        select(directory_agencies).where(
-            directory_agencies.c.code == bindparam("of_code"), holds(directory_agencies, version)
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """What is asked of an agency and of its connection for every message and receipt: built once."""
+
+    entry: Prepared
+    older_codes: Prepared
+    status: Prepared
+    certificates: Prepared
+
+    @classmethod
+    def about(cls, version: BindParameter[int] | None) -> Self:
+        agencies, older = directory_agencies.c, directory_older_codes.c
+        connections, certificates = directory_connections.c, directory_certificates.c
+        return cls(
+            entry=Prepared(
+                select(directory_agencies).where(
+                    agencies.code == bindparam("of_code"), holds(directory_agencies, version)
+                )
+            ),
+            older_codes=Prepared(
+                select(older.older_code)
+                .where(older.code == bindparam("of_code"), holds(directory_older_codes, version))
+                .order_by(older.older_code)
+            ),
+            status=Prepared(
+                select(connections.status).where(
+                    connections.connection == bindparam("of_connection"), holds(directory_connections, version)
+                )
+            ),
+            certificates=Prepared(
+                select(certificates.fingerprint, certificates.certificate).where(
+                    certificates.connection == bindparam("of_connection"), holds(directory_certificates, version)
+                )
+            ),
         )
-    )
 
 
-def _older_codes(version: int | None) -> Prepared:
-    return Prepared(
-        select(directory_older_codes.c.older_code)
-        .where(directory_older_codes.c.code == bindparam("of_code"), holds(directory_older_codes, version))
-        .order_by(directory_older_codes.c.older_code)
-    )
+_NOW = _Questions.about(None)
+_AS_OF = _Questions.about(bindparam("as_of", type_=Integer))
 
 
-def _status(version: int | None) -> Prepared:
-    return Prepared(
-        select(directory_connections.c.status).where(
-            directory_connections.c.connection == bindparam("of_connection"), holds(directory_connections, version)
-        )
-    )
+def _asked(version: int | None) -> tuple[_Questions, Mapping[str, int]]:
+    """The questions, and their value that says as of which version."""
+    return (_NOW, {}) if version is None else (_AS_OF, {"as_of": version})
 
 
-def _certificates(version: int | None) -> Prepared:
-    return Prepared(
-        select(directory_certificates.c.fingerprint, directory_certificates.c.certificate).where(
-            directory_certificates.c.connection == bindparam("of_connection"), holds(directory_certificates, version)
-        )
-    )
-
-
-_ENTRY_NOW = _entry(None)
-_OLDER_CODES_NOW = _older_codes(None)
-_STATUS_NOW = _status(None)
-_CERTIFICATES_NOW = _certificates(None)
 _VERSION_AT = Prepared(
     select(directory_versions.c.number)
     .where(directory_versions.c.issued_at <= bindparam("at"))

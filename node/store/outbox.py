@@ -6,7 +6,7 @@ message of the same agency about the same document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,6 +82,11 @@ _KNOWN_KEY = Prepared(
     )
 )
 _STANDING = Prepared(select(outbox.c.sender, outbox.c.state).where(outbox.c.message_id == bindparam("of_message")))
+_STANDINGS = Prepared(
+    select(outbox.c.message_id, outbox.c.sender, outbox.c.state).where(
+        outbox.c.message_id.in_(bindparam("of_messages", expanding=True))
+    )
+)
 _ADD = Prepared(insert(outbox))
 _ADD_RECIPIENT = Prepared(insert(outbox_recipients))
 _ACCEPT = Prepared(
@@ -122,6 +127,12 @@ def standing_of(transaction: Transaction, message_id: Sha256Hex) -> OwnMessage |
     """None if the message is not one of ours."""
     row = _STANDING.first(transaction, {"of_message": message_id})
     return None if row is None else OwnMessage(row.sender, OutboxState(row.state))
+
+
+def standings_of(transaction: Transaction, message_ids: Collection[Sha256Hex]) -> dict[Sha256Hex, OwnMessage]:
+    """Those of `message_ids` that are ours."""
+    rows = _STANDINGS.all(transaction, {"of_messages": list(message_ids)})
+    return {row.message_id: OwnMessage(row.sender, OutboxState(row.state)) for row in rows}
 
 
 def recipients_of(transaction: Transaction, message_id: Sha256Hex) -> tuple[Recipient, ...]:

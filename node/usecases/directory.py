@@ -90,8 +90,8 @@ class DirectoryCopy:
 
         Raises Rejected (`sender-not-served`). Before the first version has come, ask `require_version`.
         """
-        entry = directory_store.agency(transaction, code)
-        if entry is None or entry.code not in self._served:
+        standing = self.standing_now(transaction, code)
+        if standing is None or standing.agency.code not in self._served:
             served = ", ".join(str(own) for own in self._served[:20]) or "no agency"
             raise Rejected(
                 "sender-not-served",
@@ -99,7 +99,7 @@ class DirectoryCopy:
                 element="MessageHeader/From/OrganId",
                 mend=f"Send from an agency that it serves: {served}.",
             )
-        return entry
+        return standing.agency
 
     async def near(self, code: AgencyCode) -> AgencyCode | None:
         """A code of the directory that looks like `code`; None if none does."""
@@ -144,6 +144,10 @@ class DirectoryCopy:
         self._standings[code, version] = found
         return found
 
+    def standing_now(self, transaction: Transaction, code: AgencyCode) -> Standing | None:
+        """What the newest version here says of a code."""
+        return self.standing(transaction, code, self._version)
+
     # Synchronisation
 
     async def sync(self, hub: HubClient) -> int:
@@ -178,6 +182,7 @@ class DirectoryCopy:
             if shared < head.number:
                 log.error("directory.rewound", version=head.number, shared=shared, epoch=epoch)
                 await self._database.write(partial(directory_changes.rewind, to=shared))
+                self._version = shared
                 self._anchors.clear()
                 self._standings.clear()
         await self._database.write(partial(standing.agree_on_directory, epoch=epoch))

@@ -21,7 +21,7 @@ from node.usecases.about import spoken_of, status_recipients
 from node.usecases.content import as_document, changes_content, current_content, recall_of
 from node.usecases.identity import OWN_ADAPTER
 from node.usecases.lanes import LANES, lane_of
-from node.usecases.recipients import resolved, resolved_recipients
+from node.usecases.recipients import AskStanding, resolved, resolved_recipients
 from node.usecases.selection import selected_recipients
 from node.usecases.submission_ids import submission_id_of
 from schemas.codes import AgencyCode
@@ -62,12 +62,13 @@ class Part:
 
 
 def parts_of(
-    transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode, *, most: int
+    transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode, *, ask: AskStanding, most: int
 ) -> tuple[Part, ...]:
-    """The parts of a submission of `sender` (today's code), as record and directory stand now; one at least.
+    """The parts of a submission of `sender` (today's code), as the record and the directory, by `ask`, stand now.
 
-    A new document goes to `most` agencies at most. Raises Rejected: what `spoken_of`, `resolved_recipients` and
-    `selected_recipients` raise; `receiver-present`, `receiver-unknown`, `receivers-unclear`, `payload-purged`.
+    There is one at least. A new document goes to `most` agencies at most. Raises Rejected: what `spoken_of`,
+    `resolved_recipients` and `selected_recipients` raise; `receiver-present`, `receiver-unknown`, `receivers-unclear`,
+    `payload-purged`.
     """
     message = submission.message
     about = spoken_of(transaction, message, sender, submission.about)
@@ -77,15 +78,15 @@ def parts_of(
         recipients = status_recipients(transaction, message, about[0])
         return (maker.part(message, about, recipients, lane=LANES - 1 if lane is None else lane),)
     if message.business_type is BusinessType.NEW:
-        recipients = resolved_recipients(transaction, message)
+        recipients = resolved_recipients(ask, message)
         selectors = tuple(submission.selectors)
         if selectors:
             recipients = selected_recipients(transaction, selectors, sender=sender, besides=recipients, most=most)
         return (replace(maker.part(message, about, recipients), selectors=selectors),)
     if _changes_receivers(message):
-        _update_receivers(transaction, maker, message, about, brings_files=bool(submission.attachments))
+        _update_receivers(transaction, maker, message, about, ask=ask, brings_files=bool(submission.attachments))
     else:
-        _say(transaction, maker, message, about, resolved_recipients(transaction, message))
+        _say(transaction, maker, message, about, resolved_recipients(ask, message))
     return tuple(maker.parts)
 
 
@@ -175,7 +176,13 @@ def _say(
 
 
 def _update_receivers(
-    transaction: Transaction, maker: _Maker, message: Document, about: Sequence[Sha256Hex], *, brings_files: bool
+    transaction: Transaction,
+    maker: _Maker,
+    message: Document,
+    about: Sequence[Sha256Hex],
+    *,
+    ask: AskStanding,
+    brings_files: bool,
 ) -> None:
     """An update to those who stay, the document to those added, a recall to those removed.
 
@@ -193,9 +200,9 @@ def _update_receivers(
         recipient.code: (message_id, recipient)
         for message_id, recipient in companions.holders(transaction, root, with_former=False)
     }
-    added, removed = _receivers(transaction, message, current, companions.never_got(transaction, root))
+    added, removed = _receivers(transaction, ask, message, current, companions.never_got(transaction, root))
     touched = {recipient.code for recipient in added} | set(removed)
-    staying = [one for one in resolved_recipients(transaction, message) if one.code not in touched]
+    staying = [one for one in resolved_recipients(ask, message) if one.code not in touched]
     if not staying:
         staying = [recipient for code, (_, recipient) in current.items() if code not in removed]
     if staying:
@@ -221,6 +228,7 @@ def _update_receivers(
 
 def _receivers(
     transaction: Transaction,
+    ask: AskStanding,
     message: Document,
     current: Mapping[AgencyCode, tuple[Sha256Hex, Recipient]],
     never_got: Mapping[AgencyCode, DeliveryState],
@@ -232,7 +240,7 @@ def _receivers(
     for place, receiver in enumerate(info.receivers if info else ()):
         element = nth(_RECEIVERS, place) + "/OrganId"
         if receiver.receiver_type is ReceiverType.ADDED:
-            recipient = resolved(transaction, receiver.organ_id, element)
+            recipient = resolved(ask, receiver.organ_id, element)
             if recipient.code in current:
                 raise Rejected(
                     "receiver-present",

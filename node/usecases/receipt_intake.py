@@ -12,6 +12,7 @@ from certs.receipts import require_witness
 from certs.verified import Verified
 from node.store import outbox, reports, selection, standing
 from node.store.metadata import Transaction
+from node.store.states import OutboxState
 from node.usecases.lanes import LANES
 from node.usecases.own_messages import OwnMessages
 from node.usecases.receipt_keeping import HeldReceipt, keep_receipts
@@ -63,39 +64,48 @@ class ReceiptIntake:
         if not entries:
             return ()
         verified = await self._verified(entries, proofs)
-        undecided = await self._undecided({each.receipt.message_id for each in _held(verified)}, epoch)
+        keep = partial(self._keep, entries=entries, verified=verified)
+        later, unknown = await self._database.write(partial(keep, with_unknown=False))
+        if unknown:
+            # What the record lacks is fetched back first: whoever gets receipts has sent something.
+            for message_id in unknown:
+                await self._own.recover(message_id, epoch=epoch)
+            later, _ = await self._database.write(partial(keep, with_unknown=True))
+        if len(later) < len(entries):
+            self._wakeups.wake(Work.REPORTING)
+            self._wakeups.wake(Work.EVENTS)
+        return later
+
+    def _keep(
+        self,
+        transaction: Transaction,
+        entries: Sequence[ReceiptEntry],
+        verified: Sequence[HeldReceipt | Rejected | Unavailable],
+        *,
+        with_unknown: bool,
+    ) -> tuple[tuple[tuple[ReceiptEntry, Unavailable], ...], Collection[Sha256Hex]]:
+        """Keep what holds; gives the entries of which that cannot be said yet, and the messages that are not on record.
+
+        If there are such messages, nothing is written unless `with_unknown`.
+        """
+        unknown, undecided = _unknown_and_undecided(transaction, {each.receipt.message_id for each in _held(verified)})
+        if unknown and not with_unknown:
+            return (), unknown
         settled = [
             (entry, _not_yet() if isinstance(each, HeldReceipt) and each.receipt.message_id in undecided else each)
             for entry, each in zip(entries, verified, strict=True)
         ]
-        later = [(entry, held) for entry, held in settled if isinstance(held, Unavailable)]
-
-        def keep(transaction: Transaction) -> None:
+        later = tuple((entry, held) for entry, held in settled if isinstance(held, Unavailable))
+        if len(later) < len(settled):
             standing.raise_mark(transaction)
             keep_receipts(transaction, _held(each for _, each in settled), at=self._clock())
-            for entry, held in settled:
-                if not isinstance(held, Unavailable):
-                    # Nobody waits for it but the mailbox.
-                    reports.add_outcome(
-                        transaction, entry.entry, entry.lease, OutcomeKind.RECEIVED, lane=LANES - 1, receipts=()
-                    )
-
-        if len(later) < len(settled):
-            await self._database.write(keep)
-            self._wakeups.wake(Work.REPORTING)
-            self._wakeups.wake(Work.EVENTS)
-        return tuple(later)
-
-    async def _undecided(self, message_ids: Collection[Sha256Hex], epoch: str) -> Collection[Sha256Hex]:
-        """Those whose recipients the record cannot tell yet. Those that it lacks are fetched back first: whoever gets
-        receipts has sent something."""
-        ask = partial(_unknown_and_undecided, message_ids=message_ids)
-        unknown, undecided = await self._database.read(ask)
-        for message_id in unknown:
-            await self._own.recover(message_id, epoch=epoch)
-        if unknown:
-            _, undecided = await self._database.read(ask)
-        return undecided
+        for entry, held in settled:
+            if not isinstance(held, Unavailable):
+                # Nobody waits for it but the mailbox.
+                reports.add_outcome(
+                    transaction, entry.entry, entry.lease, OutcomeKind.RECEIVED, lane=LANES - 1, receipts=()
+                )
+        return later, unknown
 
     async def _verified(
         self, entries: Sequence[ReceiptEntry], proofs: Mapping[str, bytes]
@@ -149,5 +159,8 @@ def _unknown_and_undecided(
 ) -> tuple[list[Sha256Hex], Collection[Sha256Hex]]:
     """Messages that are not on record; and those of which the acceptance is not noted yet that tells whom selectors
     stand for: who is a receipt of theirs from?"""
-    unknown = [message_id for message_id in message_ids if outbox.standing_of(transaction, message_id) is None]
-    return unknown, selection.undecided(transaction, message_ids)
+    known = outbox.standings_of(transaction, message_ids)
+    waiting = [name for name, own in known.items() if own.state is not OutboxState.ACCEPTED]
+    # Seldom does a receipt overtake the acceptance.
+    undecided = selection.undecided(transaction, waiting) if waiting else ()
+    return [name for name in message_ids if name not in known], undecided

@@ -51,8 +51,10 @@ def keep_receipts(transaction: Transaction, held: Sequence[HeldReceipt], *, at: 
     kept: list[tuple[HeldReceipt, AgencyCode | None]] = []
     for each in held:
         receipt, row = each.receipt, None
-        is_ours = outbox.standing_of(transaction, receipt.message_id) is not None
-        if is_ours and receipt.recipient is not None:
+        if receipt.recipient is None:
+            is_ours = outbox.standing_of(transaction, receipt.message_id) is not None
+        else:
+            # Only messages of ours have recipients.
             row = recipients.recipient_among(transaction, receipt.message_id, codes(receipt.recipient))
             is_ours = row is not None
         if is_ours:

@@ -58,16 +58,13 @@ class ReceiptVerifier:
         if not opened:
             return [each for each in found if not isinstance(each, OpenedReceipt)]
         asked = dict.fromkeys((each.receipt.issuer.name, each.receipt.occurred_at) for each in opened)
-        ask = self._database.glance if is_short else self._database.read
-        trusts = await ask(
-            lambda transaction: {
-                (name, at): self._agency_trust(transaction, AgencyCode.parse(name), at) for name, at in asked
-            }
-        )
-        return await at_once_if(
-            is_short,
-            lambda: [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found],
-        )
+
+        def bound(transaction: Transaction) -> list[Verified[Receipt] | Rejected]:
+            trusts = {(name, at): self._agency_trust(transaction, AgencyCode.parse(name), at) for name, at in asked}
+            return [self._bound(each, trusts) if isinstance(each, OpenedReceipt) else each for each in found]
+
+        # Where the directory is asked: paths are remembered, and one more hop would cost more.
+        return await (self._database.glance if is_short else self._database.read)(bound)
 
     def verified_hubs(self, signed: Sequence[SignedReceipt]) -> list[Verified[Receipt] | Rejected]:
         """Each receipt verified, if it is a hub's, or why it does not hold: the directory is not asked.

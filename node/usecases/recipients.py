@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from node.store import directory as directory_store
-from node.store.metadata import Transaction
+from collections.abc import Callable
+from typing import TypeAlias
+
+from node.store.directory import Standing
 from node.store.outbox import Recipient
 from schemas.codes import AgencyCode
 from schemas.directory import EntryStatus
@@ -11,22 +13,25 @@ from schemas.errors import Rejected
 from schemas.markup import nth
 from schemas.message import Document
 
+#: What the directory says of a code.
+AskStanding: TypeAlias = Callable[[AgencyCode], Standing | None]
 
-def resolved_recipients(transaction: Transaction, document: Document) -> tuple[Recipient, ...]:
+
+def resolved_recipients(ask: AskStanding, document: Document) -> tuple[Recipient, ...]:
     """The agencies in To, each once, by their codes of today.
 
     Raises Rejected: `recipient-unknown`, `recipient-suspended`, `recipient-retired`.
     """
     found: dict[AgencyCode, Recipient] = {}
     for place, organ in enumerate(document.recipients):
-        recipient = resolved(transaction, organ.organ_id, nth("MessageHeader/To", place) + "/OrganId")
+        recipient = resolved(ask, organ.organ_id, nth("MessageHeader/To", place) + "/OrganId")
         found.setdefault(recipient.code, recipient)
     return tuple(found.values())
 
 
-def resolved(transaction: Transaction, written: AgencyCode, element: str) -> Recipient:
+def resolved(ask: AskStanding, written: AgencyCode, element: str) -> Recipient:
     """The agency that `element` of a message names by any of its codes; raises as `resolved_recipients` does."""
-    standing = directory_store.standing(transaction, written)
+    standing = ask(written)
     if standing is None:
         raise Rejected(
             "recipient-unknown",

@@ -87,8 +87,8 @@ def follow_acceptance(transaction: Transaction, accepted: Receipt, *, at: dateti
     Called before the acceptance is noted; again when a restored hub has accepted the message anew.
     """
     selectors = selection.selectors_of(transaction, accepted.message_id)
-    known = outbox.standing_of(transaction, accepted.message_id)
-    if not selectors or known is None:
+    known = outbox.standing_of(transaction, accepted.message_id) if selectors else None
+    if known is None:
         return
     before = outbox.recipients_of(transaction, accepted.message_id)
     resolved: dict[AgencyCode, str] = {}

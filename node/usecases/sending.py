@@ -33,6 +33,7 @@ from node.usecases.backoff import wait_after
 from node.usecases.directory import DirectoryCopy
 from node.usecases.hub_watch import is_the_hubs
 from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.message_log import MessageLog
 from node.usecases.receipts import ReceiptVerifier
 from node.usecases.selection import follow_acceptance
 from node.usecases.shipping import Outgoing, Shipping
@@ -103,6 +104,7 @@ class Sending:
         self._settings = settings
         self._places = asyncio.Semaphore(settings.parallel)
         self._ordinary_places = asyncio.Semaphore(max(1, settings.parallel - settings.express_reserve))
+        self._accepted = MessageLog(one="message.accepted", many="messages.accepted")
         self._window = window
         self._clock = clock
         self._chance = chance
@@ -119,7 +121,7 @@ class Sending:
             return
         await self._database.write(lambda transaction: _accept(transaction, brought, self._clock))
         self._wakeups.wake(Work.EVENTS)
-        log.info("message.accepted", message=message.message_id, attempts=message.attempts + 1)
+        self._accepted.tell(message.message_id, attempts=message.attempts + 1)
 
     async def bring(self, message: ReadyMessage) -> Brought:
         """Bring a message to the hub, with all that goes along. Raises whatever keeps it from being accepted."""

@@ -30,6 +30,7 @@ from node.usecases.directory import DirectoryCopy
 from node.usecases.guarding import Guards
 from node.usecases.identity import NodeIdentity
 from node.usecases.lanes import EXPRESS_LANE
+from node.usecases.message_log import MessageLog
 from node.usecases.parts import Part, parts_of
 from node.usecases.retention import sealed_bytes
 from node.usecases.selection import require_selectable
@@ -100,6 +101,7 @@ class Submitter:
         self._limits = limits
         self._clock = clock
         self._wakeups = wakeups
+        self._submitted = MessageLog(one="message.submitted", many="messages.submitted")
         # A thread at a time: signing holds the interpreter's lock.
         self._sealing: ThreadBatches[_Sealing, list[OutboxEntry]] = ThreadBatches(_each)
 
@@ -166,7 +168,8 @@ class Submitter:
     def _planned(
         self, transaction: Transaction, adapter: str, submission: Submission, sender: AgencyCode
     ) -> tuple[Part, ...]:
-        return parts_of(transaction, adapter, submission, sender, most=self._limits.recipients)
+        ask = partial(self._directory.standing_now, transaction)
+        return parts_of(transaction, adapter, submission, sender, ask=ask, most=self._limits.recipients)
 
     async def known(self, adapter: str, key: str, fingerprint: Sha256Hex, sender: AgencyCode) -> Submitted | None:
         """What `key` stands for already, of `adapter` and `sender` (today's code); None if it is new.
@@ -262,12 +265,8 @@ class Submitter:
             return _repeated(known, submission.key, submission.fingerprint)
         self._wakeups.wake(Work.SENDING)
         for entry in entries:
-            log.info(
-                "message.submitted",
-                message=entry.message.message_id,
-                sender=str(entry.message.sender),
-                adapter=entry.adapter,
-            )
+            sender = entry.message.sender.value
+            self._submitted.tell(entry.message.message_id, sender=sender, adapter=entry.adapter)
         if submission.override is not None:
             log.warning(
                 "guard.overridden",

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from certs.unsealing import open_seal
+from node.store import directory as directory_store
 from node.store.metadata import Transaction
 from node.store.states import OutboxState
 from schemas.codes import AgencyCode
@@ -90,6 +91,23 @@ async def test_a_submission_asks_the_record_once(node: Node, tmp_path: Path, mon
         monkeypatch.setattr(node.database, name, noted)
     await node.submit(document(), path)
     assert asked == ["glance"]
+
+
+async def test_the_directory_is_asked_of_an_agency_once_a_version(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sender and recipient of many messages are looked up for the first; what a version says of them never changes."""
+    asked: list[AgencyCode] = []
+    ask = directory_store.standing
+
+    def noted(
+        transaction: Transaction, code: AgencyCode, version: int | None = None
+    ) -> directory_store.Standing | None:
+        asked.append(code)
+        return ask(transaction, code, version)
+
+    monkeypatch.setattr(directory_store, "standing", noted)
+    for number in range(3):
+        await node.submit(document(H23, G22), key=f"{number}")
+    assert sorted(asked) == [G22, H23]
 
 
 async def test_two_files_with_equal_bytes_keep_their_names(node: Node, tmp_path: Path) -> None:
