@@ -1,4 +1,4 @@
-"""Short work for a thread, done a batch at a time: what is handed in while one batch is worked on makes the next.
+"""Short work for a thread, done a batch at a time: what is handed in at once, or while one batch is worked on.
 
 A hop to a thread and back costs as much processor time as a dozen statements (docs/performance.md): two wake-ups, a
 system call, and the interpreter's lock changing hands. Work that many ask for at once shares it.
@@ -43,13 +43,18 @@ class ThreadBatches(Generic[T, R]):
             self._waiting.append((item, outcome))
             begins, self._busy = not self._busy, True
         if begins:
-            try:
-                loop.run_in_executor(self._executor, self._work_off, loop)
-            except RuntimeError:
-                # The executor takes nothing any more: the program is ending.
-                self._waiting, self._busy = [], False
-                raise
+            # Those who ask in the same turn of the event loop go along.
+            loop.call_soon(self._begin, loop)
         return await outcome
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_in_executor(self._executor, self._work_off, loop)
+        except RuntimeError as error:
+            # The executor takes nothing any more: the program is ending.
+            with self._lock:
+                waiting, self._waiting, self._busy = self._waiting, [], False
+            _tell([outcome for _, outcome in waiting], [error] * len(waiting))
 
     def _work_off(self, loop: asyncio.AbstractEventLoop) -> None:
         while batch := self._taken():

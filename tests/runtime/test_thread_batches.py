@@ -36,6 +36,15 @@ async def begun(halver: Halver, halves: ThreadBatches[int, int]) -> asyncio.Task
     return first
 
 
+async def test_what_is_handed_in_at_once_goes_together() -> None:
+    """Those who ask in the same turn of the event loop share a hop, the first of them too."""
+    halver = Halver()
+    halver.let_go.set()
+    halves = ThreadBatches[int, int](halver)
+    assert await asyncio.gather(*map(halves, (2, 4, 6))) == [1, 2, 3]
+    assert halver.batches == [[2, 4, 6]]
+
+
 async def test_what_waits_makes_the_next_batch() -> None:
     """What is handed in while a batch is worked on goes together, in its order, and each gets its own outcome."""
     halver = Halver()
