@@ -153,6 +153,14 @@ def expiry(transaction: Transaction) -> datetime | None:
     return expires_at
 
 
+def newest_since(transaction: Transaction) -> datetime | None:
+    """Since when the newest version is the newest; None before the first."""
+    issued_at: datetime | None = transaction.scalar(
+        select(directory_versions.c.issued_at).order_by(directory_versions.c.number.desc()).limit(1)
+    )
+    return issued_at
+
+
 def state(transaction: Transaction) -> DirectoryState:
     """How the copy stands. It counts every agency: for people, not for the way of a document."""
     row = transaction.execute(

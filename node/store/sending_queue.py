@@ -39,7 +39,7 @@ class ReadyMessage:
 _BULK = is_bulk(outbox.c.message_id)
 _ALL_READY = (
     select(outbox.c.message_id, outbox.c.lane, outbox.c.attempts, attached_bytes(outbox.c.message_id).label("size"))
-    .where(outbox.c.state == OutboxState.READY)
+    .where(outbox.c.state == OutboxState.READY, outbox.c.message_id.not_in(bindparam("of_others", expanding=True)))
     .order_by(outbox.c.lane, outbox.c.sequence)
     .limit(bindparam("most"))
 )
@@ -48,13 +48,22 @@ _READY_WITHOUT_BULK = Prepared(_ALL_READY.where((outbox.c.lane == _EXPRESS) | ~_
 _NEXT_DUE = Prepared(select(func.min(outbox.c.due_at)).where(outbox.c.state == OutboxState.RESTING))
 
 
-def ready(transaction: Transaction, *, limit: int, bulk_bytes: int, with_bulk: bool = True) -> tuple[ReadyMessage, ...]:
-    """What may be sent now: the most urgent lane first, in it the oldest first.
+def ready(
+    transaction: Transaction,
+    *,
+    limit: int,
+    bulk_bytes: int,
+    with_bulk: bool = True,
+    besides: Collection[Sha256Hex] = (),
+) -> tuple[ReadyMessage, ...]:
+    """What may be sent now, `besides` others: the most urgent lane first, in it the oldest first.
 
     Bulk has attachments of `bulk_bytes` in all or more; ordinary bulk may be left out.
     """
     statement = _READY if with_bulk else _READY_WITHOUT_BULK
-    asked = {"most": limit} if with_bulk else {"most": limit, BULK_BYTES: bulk_bytes}
+    asked: dict[str, object] = {"most": limit, "of_others": list(besides)}
+    if not with_bulk:
+        asked[BULK_BYTES] = bulk_bytes
     return tuple(
         ReadyMessage(row.message_id, row.lane, row.attempts, row.size >= bulk_bytes, int(row.size))
         for row in statement.all(transaction, asked)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import difflib
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -46,6 +47,8 @@ class DirectoryCopy:
         self._clock = clock
         self._served: Sequence[AgencyCode] = identity.enrolled_codes
         self._version = 0
+        #: The newest version, and since when it is that. Threads read both at once.
+        self._newest: tuple[int, datetime | None] = (0, None)
         self._epoch: str | None = None
         self._anchors: dict[int, tuple[TrustAnchor, ...]] = {}
         self._standings: dict[tuple[AgencyCode, int], Standing | None] = {}
@@ -54,12 +57,16 @@ class DirectoryCopy:
     async def load(self) -> None:
         """Take what the database holds as the present state."""
 
-        def present(transaction: Transaction) -> tuple[int, str | None, tuple[AgencyCode, ...]]:
+        def present(
+            transaction: Transaction,
+        ) -> tuple[tuple[int, datetime | None], str | None, tuple[AgencyCode, ...]]:
             head = directory_store.head(transaction)
+            newest = (head.number if head else 0, directory_store.newest_since(transaction))
             served = directory_store.served_codes(transaction, self._identity.connection)
-            return head.number if head else 0, standing.of_hub(transaction).directory_epoch, served
+            return newest, standing.of_hub(transaction).directory_epoch, served
 
-        self._version, self._epoch, served = await self._database.read(present)
+        self._newest, self._epoch, served = await self._database.read(present)
+        self._version = self._newest[0]
         self._served = served if self._version else self._identity.enrolled_codes
 
     @property
@@ -148,6 +155,20 @@ class DirectoryCopy:
         """What the newest version here says of a code."""
         return self.standing(transaction, code, self._version)
 
+    def remembered(self, code: AgencyCode, at: datetime) -> tuple[Standing | None, tuple[TrustAnchor, ...]] | None:
+        """What the newest version says of a code, and its anchors, if it was the newest at the time `at` already.
+
+        None if it was not, or nobody has asked that yet: then the database knows.
+        """
+        version, since = self._newest
+        anchors = self._anchors.get(version)
+        if since is None or at < since or anchors is None:
+            return None
+        try:
+            return self._standings[code, version], anchors
+        except KeyError:
+            return None
+
     # Synchronisation
 
     async def sync(self, hub: HubClient) -> int:
@@ -182,7 +203,7 @@ class DirectoryCopy:
             if shared < head.number:
                 log.error("directory.rewound", version=head.number, shared=shared, epoch=epoch)
                 await self._database.write(partial(directory_changes.rewind, to=shared))
-                self._version = shared
+                self._version, self._newest = shared, (shared, None)
                 self._anchors.clear()
                 self._standings.clear()
         await self._database.write(partial(standing.agree_on_directory, epoch=epoch))

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from certs.receipts import OpenedReceipt, ReceiptTrust, open_receipt, sign_receipts
-from certs.trust import SignerBinding, Trust
+from certs.trust import SignerBinding, Trust, TrustAnchor
 from certs.verified import Verified
 from node.store import directory as directory_store
+from node.store.directory import Standing
 from node.store.metadata import Transaction
 from node.usecases.directory import DirectoryCopy, binding_of
 from node.usecases.identity import NodeIdentity
@@ -50,10 +51,11 @@ class ReceiptVerifier:
     async def verify_all(self, signed: Sequence[SignedReceipt]) -> list[Verified[Receipt] | Rejected]:
         """Each receipt verified as by `verify`, or why it does not hold, in the order given.
 
-        The directory is asked once for all of them, and not at all for those of hubs.
+        The directory is asked once for all of them, and not at all for those of hubs and of agencies that it was asked
+        about before.
         """
         is_short = len(signed) <= _FEW
-        found = await at_once_if(is_short, lambda: [self._opened(each) for each in signed])
+        found = await at_once_if(is_short, lambda: [self._bound_if_remembered(self._opened(each)) for each in signed])
         opened = [each for each in found if isinstance(each, OpenedReceipt)]
         if not opened:
             return [each for each in found if not isinstance(each, OpenedReceipt)]
@@ -85,6 +87,20 @@ class ReceiptVerifier:
             return opened.bind(trust, opened.receipt.occurred_at)
         except Rejected as error:
             return error
+
+    def _bound_if_remembered(
+        self, found: OpenedReceipt | Verified[Receipt] | Rejected
+    ) -> OpenedReceipt | Verified[Receipt] | Rejected:
+        """An agency's receipt is bound as well, if what the directory says of the agency was asked before."""
+        if not isinstance(found, OpenedReceipt):
+            return found
+        issuer, at = found.receipt.issuer.name, found.receipt.occurred_at
+        code = AgencyCode.parse(issuer)
+        remembered = self._directory.remembered(code, at)
+        if remembered is None:
+            return found
+        standing, anchors = remembered
+        return self._bound(found, {(issuer, at): _trust_in(code, [standing], anchors)})
 
     def _bound(
         self, opened: OpenedReceipt, trusts: Mapping[tuple[str, datetime], Trust]
@@ -133,14 +149,18 @@ class ReceiptVerifier:
         newest = self._directory.version
         versions = {newest, directory_store.version_at(transaction, at) or newest}
         standings = [self._directory.standing(transaction, code, version) for version in versions]
-        known = [binding_of(standing) for standing in standings if standing is not None]
-        if not known:
-            return Trust((), _nobody)
-        fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
-        anchors = dict.fromkeys(
-            anchor for version in versions for anchor in self._directory.anchors(transaction, version)
-        )
-        return Trust(tuple(anchors), {code: SignerBinding(known[0].code, known[0].status, fingerprints)}.get)
+        anchors = [anchor for version in versions for anchor in self._directory.anchors(transaction, version)]
+        return _trust_in(code, standings, anchors)
+
+
+def _trust_in(code: AgencyCode, standings: Sequence[Standing | None], anchors: Sequence[TrustAnchor]) -> Trust:
+    """Whoever may sign for an agency by any of its `standings`."""
+    known = [binding_of(standing) for standing in standings if standing is not None]
+    if not known:
+        return Trust((), _nobody)
+    fingerprints = frozenset[Sha256Hex]().union(*(binding.fingerprints for binding in known))
+    binding = SignerBinding(known[0].code, known[0].status, fingerprints)
+    return Trust(tuple(dict.fromkeys(anchors)), {code: binding}.get)
 
 
 def _not_a_hubs(receipt: Receipt) -> Rejected:

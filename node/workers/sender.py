@@ -55,10 +55,16 @@ class OutboxQueue:
 
     async def look(self, limit: int, running: Collection[ReadyMessage]) -> Found[ReadyMessage]:
         with_bulk = self._has_bulk_room(running)
+        ready = partial(
+            sending_queue.ready,
+            limit=max(0, limit - len(running)),
+            bulk_bytes=self._bulk_bytes,
+            with_bulk=with_bulk,
+            besides=[row.message_id for row in running],
+        )
 
         def seen(transaction: Transaction) -> Found[ReadyMessage]:
-            rows = sending_queue.ready(transaction, limit=limit, bulk_bytes=self._bulk_bytes, with_bulk=with_bulk)
-            return Found(rows, sending_queue.next_due(transaction))
+            return Found(ready(transaction), sending_queue.next_due(transaction))
 
         # Past bulk the look goes row by row.
         return await (self._database.glance if with_bulk else self._database.read)(seen)

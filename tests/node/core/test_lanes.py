@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -116,6 +118,19 @@ async def test_an_idle_node_asks_with_one_poll(node: Node, hub: HubSimulator, wo
     async with node.running():
         await handed(node, sealed.message_id, HandoverState.HANDED_OVER)
     assert hub.express_polls == 0
+
+
+async def test_a_look_brings_what_is_not_worked_on_yet(node: Node) -> None:
+    """What is being sent is not read again: the first of those besides it are found, whatever their number."""
+    submitted = [await node.submit(document(), key=f"{number}") for number in range(5)]
+
+    def besides(*others: str) -> Awaitable[list[str]]:
+        ready = partial(sending_queue.ready, limit=2, bulk_bytes=1000, besides=others)
+        return node.database.read(lambda transaction: [row.message_id for row in ready(transaction)])
+
+    assert await besides() == submitted[:2]
+    assert await besides(*submitted[:3]) == submitted[3:]
+    assert await besides(*submitted) == []
 
 
 @ON_SQLITE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -12,10 +12,13 @@ from sqlalchemy import Connection
 
 from certs.receipts import sign_receipts
 from certs.sealing import SealingKey
+from node.store import directory as directory_store
 from node.store import reports
 from node.store.records import RecipientRow
 from node.store.states import DeliveryState, OutboxState
+from node.usecases.receipts import ReceiptVerifier
 from schemas.codes import AgencyCode
+from schemas.directory import ConnectionEntry
 from schemas.errors import Rejected, Unavailable
 from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 from tests.node.core.asking import becomes, outbox_row
@@ -120,6 +123,38 @@ async def test_a_receipt_by_another_key_is_put_off_and_moves_nothing(
     assert [receipt.event for receipt in story.receipts] == [ReceiptEvent.SUBMISSION_ACCEPTANCE]
     assert story.outbox is not None
     assert story.outbox.recipients[0].delivery is DeliveryState.ACCEPTED
+
+
+async def test_an_agency_is_looked_up_once_a_version_and_as_it_stood_at_the_time(
+    node: Node, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many receipts of an agency the first asks the database; the next version is asked anew, and a key that it
+    withdraws attests nothing from then on, but what it attested before stays."""
+    verifier = ReceiptVerifier(node.database, node.directory, node.identity)
+    asked: list[datetime] = []
+    ask = directory_store.version_at
+
+    def noted(transaction: Connection, at: datetime) -> int | None:
+        asked.append(at)
+        return ask(transaction, at)
+
+    monkeypatch.setattr(directory_store, "version_at", noted)
+    before = [receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, "3a" * 32) for _ in range(3)]
+    forged = receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, "3a" * 32, key=world.keys["h31"])
+    for each in before:
+        assert (await verifier.verify(each)).value.recipient == G22
+    with pytest.raises(Rejected):
+        await verifier.verify(forged)
+    assert len(asked) == 1
+    monkeypatch.setattr(world, "now", world.now + timedelta(minutes=1))
+    world.publish(connections=[ConnectionEntry(connection="g22", name="g22", seal_certificates=())])
+    await node.directory.sync(node.hub)
+    after = receipt_of(world, ReceiptEvent.CONTENT_HANDOVER, "3a" * 32)
+    for _ in range(2):
+        with pytest.raises(Rejected) as caught:
+            await verifier.verify(after)
+        assert caught.value.code == "signer-not-bound"
+    assert (await verifier.verify(before[0])).value.recipient == G22
 
 
 async def test_a_receipt_of_what_happened_elsewhere_moves_nothing(node: Node, hub: HubSimulator, world: World) -> None:
