@@ -152,8 +152,8 @@ class DirectoryCopy:
         return found
 
     def standing_now(self, transaction: Transaction, code: AgencyCode) -> Standing | None:
-        """What the newest version here says of a code."""
-        return self.standing(transaction, code, self._version)
+        """What the newest version here says of a code; one that it does not know may be in one that came just now."""
+        return self.standing(transaction, code, self._version) or directory_store.standing(transaction, code)
 
     def remembered(self, code: AgencyCode, at: datetime) -> tuple[Standing | None, tuple[TrustAnchor, ...]] | None:
         """What the newest version says of a code, and its anchors, if it was the newest at the time `at` already.
