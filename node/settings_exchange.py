@@ -60,7 +60,7 @@ class SenderSettings(Settings):
 class ReceiverSettings(Settings):
     """How messages come from the hub."""
 
-    batch: int = Field(128, ge=1, le=256)
+    batch: int = Field(64, ge=1, le=256)
     """How many entries of the mailbox one fetch takes at most: envelopes, and receipts of what was sent."""
     wait: float = Field(50.0, ge=0, le=300)
     """How many seconds a fetch waits for a first entry."""
