@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -44,19 +45,33 @@ def load_settings(model: type[SettingsT], path: Path, *, environment_prefix: str
         raise Rejected("settings-syntax", f"{path} is not UTF-8: {error}.", mend="Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise Rejected("settings-syntax", f"{path}: {error}.", mend="Correct the TOML at that place.") from error
+    variables: dict[str, str] = {}
     for name, value in os.environ.items():
         if name.startswith(environment_prefix + "__"):
-            _override(values, name.removeprefix(environment_prefix + "__").lower().split("__"), value)
-    return settings_of(model, values, source=str(path))
+            keys = name.removeprefix(environment_prefix + "__").lower().split("__")
+            _override(values, keys, value)
+            variables[".".join(keys)] = name
+    return settings_of(model, values, source=str(path), variables=variables)
 
 
-def settings_of(model: type[SettingsT], values: Mapping[str, object], *, source: str) -> SettingsT:
-    """Read a table that is in memory; raises `settings-invalid`, naming `source` and each wrong key."""
+def settings_of(
+    model: type[SettingsT],
+    values: Mapping[str, object],
+    *,
+    source: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> SettingsT:
+    """Read a table that is in memory; raises `settings-invalid`, naming `source` and each wrong key.
+
+    `variables`: keys that are not of the source, but of variables of the environment.
+    """
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise Rejected(
-            "settings-invalid", f"{source}: {_sentence(error)}", mend="config.example.toml explains every key."
+            "settings-invalid",
+            f"{source}: {_sentence(error, variables)}",
+            mend="config.example.toml explains every key.",
         ) from error
 
 
@@ -70,10 +85,12 @@ def _override(values: dict[str, Any], keys: list[str], value: str) -> None:
     values[key] = value
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, variables: Mapping[str, str]) -> str:
     complaints = []
     for detail in error.errors(include_url=False, include_input=False):
         key = ".".join(str(part) for part in detail["loc"])
+        if key in variables:
+            key = f"{key} (here by the environment's {variables[key]})"
         if detail["type"] == "extra_forbidden":
             complaints.append(f"{key} is no setting (misspelt?)")
         elif detail["type"] == "missing":

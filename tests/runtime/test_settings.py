@@ -36,6 +36,13 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     assert load(tmp_path, 'name = "x"').limits.size == 7
 
 
+def test_an_error_of_the_environment_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks in the file for what a variable says."""
+    monkeypatch.setenv("EXAMPLE__LIMITS__SIZE", "big")
+    with pytest.raises(Rejected, match=r"limits\.size \(here by the environment's EXAMPLE__LIMITS__SIZE\): "):
+        load(tmp_path, 'name = "x"')
+
+
 @pytest.mark.parametrize(
     ("text", "code", "names"),
     [
