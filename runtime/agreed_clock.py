@@ -45,7 +45,8 @@ class AgreedClock:
         self._clock = clock
         self._passed = passed
         self._believed = (clock(), passed())
-        self._doubted_since: float | None = None
+        #: Since when the clock is in doubt, in seconds passed, and how far it was ahead then.
+        self._doubted: tuple[float, float] | None = None
         self._is_shared = False
         #: Seconds by which the clock was ahead (behind: negative) when it was last compared.
         self.ahead = 0.0
@@ -71,8 +72,8 @@ class AgreedClock:
         if abs(self.ahead) > TOLERANCE.total_seconds() and not self._has_settled():
             raise self._doubt()
         self._believed = (now, self._passed())
-        if self._doubted_since is not None:
-            self._doubted_since = None
+        if self._doubted is not None:
+            self._doubted = None
             log.info("clock.agrees", ahead_seconds=round(self.ahead, 3))
         return now
 
@@ -90,13 +91,18 @@ class AgreedClock:
 
     def _has_settled(self) -> bool:
         """Whether a clock that jumped has stood since; one that differs from the server's never does."""
-        since = self._doubted_since
-        return not self._is_shared and since is not None and self._passed() - since >= SETTLED.total_seconds()
+        if self._is_shared or self._doubted is None or self._jumped_again():
+            return False
+        return self._passed() - self._doubted[0] >= SETTLED.total_seconds()
+
+    def _jumped_again(self) -> bool:
+        """Whether a clock that was in doubt already is now elsewhere."""
+        return self._doubted is not None and abs(self.ahead - self._doubted[1]) > TOLERANCE.total_seconds()
 
     def _doubt(self) -> ClockDiffers:
         difference = self._difference()
-        if self._doubted_since is None:
-            self._doubted_since = self._passed()
+        if self._doubted is None or (not self._is_shared and self._jumped_again()):
+            self._doubted = (self._passed(), self.ahead)
             log.error(
                 "clock.differs",
                 ahead_seconds=round(self.ahead, 3),

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 HUB_TROUBLES: Final = frozenset({
     "hub-unreachable", "hub-certificate", "hub-failed", "hub-answer", "not-a-hub", "internal", "storage-full",
     "unauthenticated", "forbidden", "connection-suspended", "not-found", "method-not-allowed",
+    "hub-stopping", "clock-differs", "database-unreachable", "database-outcome-unknown", "database-connections",
+    "database-read-only",
 })  # fmt: skip
 
 #: How often an unbroken contact is written down.

@@ -198,9 +198,13 @@ class Pool(Generic[RowT]):
             self._fail(unavailable)
 
     def _fail(self, error: Unavailable) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._paused_until:
+            # It was begun before the pause: one request that fails takes dozens of messages along.
+            return
         self._failures += 1
         seconds = wait_after(self._failures, self._backoff, self._chance, asked=error.retry_after)
-        self._paused_until = asyncio.get_running_loop().time() + seconds
+        self._paused_until = now + seconds
         log.warning(
             f"{self._queue.name}.paused",
             seconds=round(seconds, 1),

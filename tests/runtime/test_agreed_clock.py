@@ -117,3 +117,18 @@ async def test_a_lone_clock_that_was_set_is_believed_after_an_hour(file: Databas
     machine.passed += timedelta(minutes=2)
     assert [await agreed.agrees() for _ in range(2)] == [True, True]
     assert agreed.ahead == 0.0
+
+
+async def test_a_lone_clock_that_jumps_again_has_not_stood(file: Database) -> None:
+    """The hour begins anew when a clock that is in doubt is set once more: the last jump may be the mistake."""
+    machine = Machine()
+    agreed = AgreedClock(file, machine.clock, passed=machine.seconds)
+    machine.ahead = timedelta(hours=7)
+    assert not await agreed.agrees()
+    machine.passed += timedelta(minutes=59)
+    machine.ahead = timedelta(days=800)
+    assert not await agreed.agrees()
+    machine.passed += timedelta(minutes=2)
+    assert not await agreed.agrees()
+    machine.passed += timedelta(minutes=59)
+    assert await agreed.agrees()

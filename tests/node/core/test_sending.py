@@ -10,6 +10,7 @@ import pytest
 from node.settings_exchange import BackoffSettings, ExchangeSettings
 from node.store.states import DeliveryState, OutboxState
 from node.usecases.shipping import LIGHT
+from node.usecases.work import Work
 from schemas.errors import CongvanError, Rejected, Unavailable
 from schemas.message import Priority
 from schemas.receipts import Reason, ReceiptEvent
@@ -125,6 +126,36 @@ async def test_while_the_hub_is_away_messages_wait_and_say_why(node: Node, hub: 
         assert row.tried_at is not None
         hub.faults.down = False
         await becomes(node, message_id, OutboxState.ACCEPTED)
+
+
+@pytest.mark.parametrize("code", ["database-unreachable", "clock-differs"])
+async def test_what_rested_for_the_hub_goes_when_it_is_back(node: Node, hub: HubSimulator, code: str) -> None:
+    """A message put off because the hub could serve nobody does not rest out its time once the hub is back."""
+    resting = SETTINGS.sender.model_copy(update={"backoff": BackoffSettings(first=1000.0, longest=1000.0)})
+    node.settings = SETTINGS.model_copy(update={"sender": resting})
+    hub.faults.refuse = lambda _id: Unavailable(code, "Down.")
+    async with node.running("sender"):
+        message_id = await node.submit(document())
+        await becomes(node, message_id, OutboxState.RESTING)
+        hub.faults.refuse = lambda _id: None
+
+        async def went_when_woken() -> bool:
+            # The failure may still be on its way to the worker that is woken.
+            node.wakeups.wake(Work.RECOVERY)
+            return (await outbox_row(node, message_id)).state is OutboxState.ACCEPTED
+
+        await eventually(went_when_woken)
+
+
+async def test_a_request_that_fails_with_many_messages_is_one_failure(node: Node, hub: HubSimulator) -> None:
+    """After a failure that took many messages along the sender waits as after one: a request is soon tried again."""
+    patient = SETTINGS.sender.model_copy(update={"backoff": BackoffSettings(first=0.05)})
+    node.settings = SETTINGS.model_copy(update={"sender": patient})
+    hub.faults.refuse = lambda name: Unavailable("hub-failed", "Down.") if hub.tries.count(name) == 1 else None
+    waiting = [await node.submit(document(), key=str(number)) for number in range(16)]
+    async with node.running("sender"):
+        for message_id in waiting:
+            await becomes(node, message_id, OutboxState.ACCEPTED)
 
 
 async def test_the_wait_that_a_hub_asks_for_is_kept(node: Node, hub: HubSimulator) -> None:
