@@ -48,9 +48,7 @@ def head(transaction: Transaction) -> AppliedVersion | None:
 
 def applied(transaction: Transaction, number: int) -> AppliedVersion | None:
     """The version `number`, if it is here."""
-    digest: Sha256Hex | None = transaction.scalar(
-        select(directory_versions.c.digest).where(directory_versions.c.number == number)
-    )
+    digest: Sha256Hex | None = _APPLIED.scalar(transaction, {"of_number": number})
     return None if digest is None else AppliedVersion(number, digest)
 
 
@@ -231,6 +229,7 @@ def _asked(version: int | None) -> tuple[_Questions, Mapping[str, int]]:
     return (_NOW, {}) if version is None else (_AS_OF, {"as_of": version})
 
 
+_APPLIED = Prepared(select(directory_versions.c.digest).where(directory_versions.c.number == bindparam("of_number")))
 _VERSION_AT = Prepared(
     select(directory_versions.c.number)
     .where(directory_versions.c.issued_at <= bindparam("at"))

@@ -47,6 +47,7 @@ class DirectoryCopy:
         self._clock = clock
         self._served: Sequence[AgencyCode] = identity.enrolled_codes
         self._version = 0
+        self._head: AppliedVersion | None = None
         #: The newest version, and since when it is that. Threads read both at once.
         self._newest: tuple[int, datetime | None] = (0, None)
         self._epoch: str | None = None
@@ -59,14 +60,19 @@ class DirectoryCopy:
 
         def present(
             transaction: Transaction,
-        ) -> tuple[tuple[int, datetime | None], str | None, tuple[AgencyCode, ...]]:
-            head = directory_store.head(transaction)
-            newest = (head.number if head else 0, directory_store.newest_since(transaction))
+        ) -> tuple[AppliedVersion | None, datetime | None, str | None, tuple[AgencyCode, ...]]:
+            head, since = directory_store.head(transaction), directory_store.newest_since(transaction)
             served = directory_store.served_codes(transaction, self._identity.connection)
-            return newest, standing.of_hub(transaction).directory_epoch, served
+            return head, since, standing.of_hub(transaction).directory_epoch, served
 
-        self._newest, self._epoch, served = await self._database.read(present)
-        self._version = self._newest[0]
+        head, since, epoch, served = await self._database.read(present)
+        # First what memory is held to, then the memory, then the number by which it is asked: threads look on.
+        self._head = head
+        if epoch != self._epoch:
+            # Another process may have gone back to another history, where the same numbers are of other versions.
+            self._forget()
+        self._epoch, self._version = epoch, head.number if head else 0
+        self._newest = (self._version, since)
         self._served = served if self._version else self._identity.enrolled_codes
 
     @property
@@ -132,24 +138,42 @@ class DirectoryCopy:
 
     def anchors(self, transaction: Transaction, version: int) -> tuple[TrustAnchor, ...]:
         """The trust anchors as of `version`."""
-        found = self._anchors.get(version)
+        remembered = self._anchors
+        found = remembered.get(version)
         if found is None:
             found = tuple(
                 TrustAnchor(x509.load_der_x509_certificate(entry.certificate), entry.prefixes)
                 for entry in directory_store.anchors(transaction, version)
             )
-            _forget_one(self._anchors, _REMEMBERED_VERSIONS)
-            self._anchors[version] = found
+            if self._is_known_to(transaction, version):
+                _forget_one(remembered, _REMEMBERED_VERSIONS)
+                remembered[version] = found
         return found
 
     def standing(self, transaction: Transaction, code: AgencyCode, version: int) -> Standing | None:
         """What the directory says of a code as of `version`; what a version says never changes, so it is remembered."""
-        if (code, version) in self._standings:
-            return self._standings[code, version]
-        found = directory_store.standing(transaction, code, version)
-        _forget_one(self._standings, _REMEMBERED_AGENCIES)
-        self._standings[code, version] = found
+        remembered = self._standings
+        try:
+            return remembered[code, version]
+        except KeyError:
+            found = directory_store.standing(transaction, code, version)
+        if self._is_known_to(transaction, version):
+            _forget_one(remembered, _REMEMBERED_AGENCIES)
+            remembered[code, version] = found
         return found
+
+    def _is_known_to(self, transaction: Transaction, version: int) -> bool:
+        """Whether `transaction` sees `version`, in the history that is held here: what it says may be remembered.
+
+        A snapshot that began before the newest version was applied sees what was before, whatever it is asked for; one
+        that began before the copy went back sees versions that are void.
+        """
+        head = self._head
+        return head is not None and version <= head.number and directory_store.applied(transaction, head.number) == head
+
+    def _forget(self) -> None:
+        # New ones: whoever looks something up in a thread at this moment adds it to the old ones.
+        self._anchors, self._standings = {}, {}
 
     def standing_now(self, transaction: Transaction, code: AgencyCode) -> Standing | None:
         """What the newest version here says of a code; one that it does not know may be in one that came just now."""
@@ -203,9 +227,8 @@ class DirectoryCopy:
             if shared < head.number:
                 log.error("directory.rewound", version=head.number, shared=shared, epoch=epoch)
                 await self._database.write(partial(directory_changes.rewind, to=shared))
-                self._version, self._newest = shared, (shared, None)
-                self._anchors.clear()
-                self._standings.clear()
+                self._head, self._version, self._newest = None, shared, (shared, None)
+                self._forget()
         await self._database.write(partial(standing.agree_on_directory, epoch=epoch))
         return True
 

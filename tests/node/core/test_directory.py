@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from certs.errors import DirectoryRejected
@@ -16,9 +19,9 @@ from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry, AnchorEntry, EntryStatus
 from schemas.errors import Unavailable
 from tests.node.core.hub_simulator import HubSimulator
-from tests.node.core.node_under_test import Node, open_node
+from tests.node.core.node_under_test import PATIENCE, Node, open_node
 from tests.node.core.world import G22, H23, H23_12, H31, OLDER_H31, OWN, World, suspended
-from tests.services.columns import DatabaseColumn
+from tests.services.columns import ON_SQLITE, DatabaseColumn
 
 
 async def standing(node: Node, code: AgencyCode, version: int | None = None) -> directory_store.Standing | None:
@@ -163,6 +166,28 @@ async def test_two_openings_of_one_copy_apply_a_version_once(
         ).all()
     )
     assert sorted(tuple(row) for row in rows) == [(1, 2), (2, None)]
+
+
+@ON_SQLITE
+async def test_a_snapshot_from_before_a_version_is_not_its_word(node: Node, world: World) -> None:
+    """Who looks while a version comes sees what was before; that is not remembered as what the new version says."""
+    began, applied = threading.Event(), threading.Event()
+
+    def look(transaction: Connection) -> directory_store.Standing | None:
+        directory_store.head(transaction)
+        began.set()
+        assert applied.wait(PATIENCE)
+        return node.directory.standing(transaction, G22, node.directory.version)
+
+    looking = asyncio.create_task(node.database.read(look))
+    await asyncio.to_thread(began.wait, PATIENCE)
+    world.publish(agencies=[suspended(G22, "g22")])
+    assert await node.directory.sync(node.hub) == 2
+    applied.set()
+    await looking
+    found = await node.database.read(partial(node.directory.standing_now, code=G22))
+    assert found is not None
+    assert found.status is EntryStatus.SUSPENDED
 
 
 @pytest.mark.parametrize(("mistyped", "meant"), [("H32", "H31"), ("H23.21", "H23.12"), ("K99", None)])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from certs.errors import DirectoryRejected
+from node.usecases.directory import DirectoryCopy
 from schemas.codes import AgencyCode
 from schemas.directory import AgencyEntry
 from tests.node.core.hub_simulator import HubSimulator
@@ -51,6 +52,26 @@ async def test_in_a_new_epoch_a_node_goes_back_to_the_newest_shared_version(
         assert ahead.directory.agrees_with("epoch-2")
         world.publish(agencies=[agency("H23.10")])
         assert await ahead.directory.sync(ahead.hub) == 4
+
+
+async def test_what_another_process_took_back_is_forgotten_here_too(
+    ahead: Node, hub: HubSimulator, world: World
+) -> None:
+    """In another history the same number is of another version: what the void one said is remembered by none."""
+    beside = DirectoryCopy(ahead.database, ahead.identity, ahead.clock)
+    await beside.load()
+
+    async def known(code: str) -> bool:
+        found = await ahead.database.read(lambda transaction: beside.standing(transaction, AgencyCode(code), 4))
+        return found is not None
+
+    assert [await known(code) for code in ("H23.4", "H23.10")] == [True, False]
+    with restored_to(hub, world, 2):
+        for code in ("H23.9", "H23.10"):
+            world.publish(agencies=[agency(code)])
+        assert await ahead.directory.sync(ahead.hub) == 4
+    await beside.load()
+    assert [await known(code) for code in ("H23.4", "H23.10")] == [False, True]
 
 
 async def test_within_one_epoch_another_history_stays_refused(ahead: Node, hub: HubSimulator, world: World) -> None:
