@@ -53,6 +53,7 @@ from schemas.travel_pattern import (
     UNWRITTEN,
 )
 from schemas.travel_rules import check_envelope
+from schemas.xml import NAMESPACE_DECLARATIONS
 
 #: The groups of a match by name.
 _Values: TypeAlias = dict[str, Any]
@@ -63,6 +64,8 @@ _PRIORITIES: Final = {str(priority.value): priority for priority in Priority}
 _DEPTH: Final = 16
 #: In bytes, some 2,000 recipients: a match of long lists takes twenty times their memory, a tree less.
 _LONGEST: Final = 256 * KIB
+#: What looks like one in a text is counted too, as the parser does; a seal has some besides.
+_DECLARATIONS: Final = NAMESPACE_DECLARATIONS // 2
 
 #: Organs and other parts that many messages share are remembered as they are written, if they are short.
 _REMEMBERED: Final = 1024
@@ -80,7 +83,7 @@ def envelope_in(content: bytes, limits: Limits, *, sealed_bytes: int) -> Envelop
         return None
     try:
         text = content.decode()
-        if UNWRITTEN.search(text):
+        if UNWRITTEN.search(text) or text.count("xmlns") > _DECLARATIONS:
             return None
         if (found := DOCUMENT.fullmatch(text)) is not None:
             envelope = _envelope(found, _document)

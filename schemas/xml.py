@@ -25,7 +25,7 @@ Element: TypeAlias = _Element
 #: More attributes than any element of ours, or of a seal, carries. Canonicalisation sorts them in quadratic time.
 _ATTRIBUTES_OF_AN_ELEMENT = 32
 #: Namespace declarations in one message; a sealed envelope has about ten. Looking a prefix up walks them all.
-_NAMESPACE_DECLARATIONS = 1000
+NAMESPACE_DECLARATIONS = 1000
 
 #: Elements that only wrap: a path is read more easily without them.
 WRAPPERS = frozenset({"edXML", "edXMLEnvelope", "edXMLHeader", "edXMLBody", "Receipt", "Proof"})
@@ -207,12 +207,12 @@ def _require_few(data: bytes, declarations: int, limits: Limits) -> None:
                 "too-many-elements", f"The message has {elements} elements; {limits.elements} are allowed."
             )
     # The quick count takes in texts that speak of xmlns; only beyond it are they told apart.
-    if data.count(b"xmlns") > _NAMESPACE_DECLARATIONS:
+    if data.count(b"xmlns") > NAMESPACE_DECLARATIONS:
         declared = len(_NAMESPACE_DECLARATION.findall(data))
-        if declared > _NAMESPACE_DECLARATIONS:
+        if declared > NAMESPACE_DECLARATIONS:
             raise LimitExceeded(
                 "too-many-namespaces",
-                f"The message declares namespaces {declared} times; {_NAMESPACE_DECLARATIONS} are allowed.",
+                f"The message declares namespaces {declared} times; {NAMESPACE_DECLARATIONS} are allowed.",
                 mend="Declare each namespace once, where it is first needed.",
             )
 

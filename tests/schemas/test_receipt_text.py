@@ -93,3 +93,10 @@ def test_a_receipt_whose_event_lacks_what_it_needs_is_refused_with_its_line() ->
     with pytest.raises(Rejected) as caught:
         read_receipt(GOOD.replace(b"<Recipient>H23</Recipient>", b""))
     assert (caught.value.code, caught.value.line) == ("recipient-missing", 1)
+
+
+def test_a_text_that_looks_like_namespaces_is_the_parsers_to_judge() -> None:
+    """Above its limit the parser counts what looks like a declaration in texts as well: nothing is let past it."""
+    written = write_receipt(replace(FAILURE, reason=Reason("not-ours", " xmlns=" * 1001)), SALT)
+    assert receipt_in(written) is None
+    assert outcome(written) == "too-many-namespaces"

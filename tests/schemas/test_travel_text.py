@@ -132,3 +132,10 @@ def test_a_long_list_takes_time_by_its_length_alone() -> None:
     written = write_envelope(DOCUMENT_ENVELOPE)
     begin, end = written.index(b"<edXML:To>"), written.index(b"<edXML:DocumentId>")
     assert known(written[:begin] + to * 2000 + written[end:-1]) is None
+
+
+def test_a_text_that_looks_like_namespaces_is_the_parsers_to_judge() -> None:
+    """Above its limit the parser counts what looks like a declaration in texts as well: nothing is let past it."""
+    written = write_envelope(replace(DOCUMENT_ENVELOPE, message=replace(DOCUMENT, subject=" xmlns=" * 1001)))
+    assert known(written) is None
+    assert by_the_parser(written) == "too-many-namespaces"
