@@ -45,7 +45,7 @@ _TRUST_RULES: Final = frozenset({
 #: Certificates whose subjects are remembered: a node has mail from some agencies again and again.
 _REMEMBERED_SUBJECTS: Final = 256
 
-#: An envelope of so many bytes is judged in passing if it comes alone.
+#: An envelope that comes alone is judged in passing, if with the proofs beside it it has so many bytes.
 _SHORT: Final = 16 * KIB
 
 #: For so many recipients in all the directory is asked in passing.
@@ -127,7 +127,7 @@ class Judge:
 
         A batch is judged together, in one hop to a thread and one snapshot. Raises Unavailable (`database-…`).
         """
-        is_short = len(entries) == 1 and len(entries[0].envelope) <= _SHORT
+        is_short = len(entries) == 1 and len(entries[0].envelope) + sum(map(len, proofs.values())) <= _SHORT
         candidates = await at_once_if(is_short, partial(self._candidates, entries, proofs))
         taken = [candidate for candidate in candidates if isinstance(candidate, _Candidate)]
         if not taken:

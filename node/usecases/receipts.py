@@ -21,13 +21,15 @@ from runtime.short_work import at_once_if
 from schemas.codes import AgencyCode
 from schemas.envelope import Sha256Hex
 from schemas.errors import Rejected
+from schemas.limits import KIB
 from schemas.receipts import Issuer, IssuerKind, Reason, Receipt, ReceiptEvent, SignedReceipt
 
 #: A DocumentId longer than this is left out of receipts: it is a text of the sender's, of any length.
 _DOCUMENT_ID_CHARACTERS: Final = 255
 
-#: So many receipts are verified in passing.
+#: So many receipts are verified in passing, if with their proofs they have so many bytes: a proof may list 40,000.
 _FEW: Final = 2
+_SHORT: Final = 32 * KIB
 
 
 class ReceiptVerifier:
@@ -54,7 +56,7 @@ class ReceiptVerifier:
         The directory is asked once for all of them, and not at all for those of hubs and of agencies that it was asked
         about before.
         """
-        is_short = len(signed) <= _FEW
+        is_short = len(signed) <= _FEW and sum(len(each.receipt) + len(each.proof) for each in signed) <= _SHORT
         found = await at_once_if(is_short, lambda: [self._bound_if_remembered(self._opened(each)) for each in signed])
         opened = [each for each in found if isinstance(each, OpenedReceipt)]
         if not opened:
@@ -100,7 +102,9 @@ class ReceiptVerifier:
         if remembered is None:
             return found
         standing, anchors = remembered
-        return self._bound(found, {(issuer, at): _trust_in(code, [standing], anchors)})
+        bound = self._bound(found, {(issuer, at): _trust_in(code, [standing], anchors)})
+        # Another process of this node may have applied a newer version: only the database says that nothing holds.
+        return found if isinstance(bound, Rejected) else bound
 
     def _bound(
         self, opened: OpenedReceipt, trusts: Mapping[tuple[str, datetime], Trust]

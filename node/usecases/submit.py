@@ -48,7 +48,7 @@ from schemas.envelope import Sha256Hex
 from schemas.errors import LimitExceeded, Rejected
 from schemas.instants import instant_text
 from schemas.limits import Limits
-from schemas.message import BusinessType, Document, Message, StatusMessage
+from schemas.message import BusinessType, Document, Message, StatusCode, StatusMessage
 
 log = structlog.get_logger()
 
@@ -328,7 +328,8 @@ def _is_light(submission: Submission) -> bool:
     """Whether a look at it takes a few statements: neither a circular, nor what changes who has a document."""
     message = submission.message
     if isinstance(message, StatusMessage):
-        return True
+        # What is taken back is so for everybody to whom the document went.
+        return message.status_code is not StatusCode.TAKEN_BACK
     return message.business_type is BusinessType.NEW and not submission.selectors and len(message.recipients) <= _FEW
 
 

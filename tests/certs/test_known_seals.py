@@ -16,8 +16,10 @@ from certs.unsealing import OpenedSeal, open_seal
 from schemas.envelope import Envelope
 from schemas.errors import Rejected
 from schemas.limits import DEFAULT_LIMITS, Limits
+from schemas.message import Document, StatusCode
 from schemas.receipts import SignedReceipt
 from schemas.travel import write_envelope
+from tests.schemas.samples import DOCUMENT_ENVELOPE, STATUS, STATUS_ENVELOPE
 from tests.schemas.test_receipts import CONSIGNMENT
 from tests.vectors.workshop import AT, G22, H23, Workshop, envelope_from
 
@@ -137,3 +139,17 @@ def test_a_changed_byte_of_a_proof_means_the_same_to_both(signed: SignedReceipt)
         assert outcome == _opened(broken, b"\n"), place
         refused.add(outcome[0])
     assert {"proof-digest", "proof-signature"} <= refused
+
+
+def test_how_much_there_is_to_look_up_is_told_by_what_a_message_names(workshop: Workshop) -> None:
+    """Agencies and messages are counted; where the record or a rule says whom it is for, nobody can tell."""
+    key = workshop.key_of(G22, workshop.national)
+    taken_back = replace(STATUS_ENVELOPE, message=replace(STATUS, status_code=StatusCode.TAKEN_BACK))
+    answering = replace(DOCUMENT_ENVELOPE, extension=replace(DOCUMENT_ENVELOPE.extension, about=("3a" * 32,)))
+    assert isinstance(DOCUMENT_ENVELOPE.message, Document)
+    recipients = len(DOCUMENT_ENVELOPE.message.recipients)
+    named = [
+        open_seal(seal(envelope, key, AT).data).named
+        for envelope in (DOCUMENT_ENVELOPE, answering, STATUS_ENVELOPE, taken_back)
+    ]
+    assert named == [recipients, recipients + 1, 2, None]

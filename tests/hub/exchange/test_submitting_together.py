@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -79,12 +80,36 @@ async def test_a_fault_of_ours_over_one_is_told_of_that_one(
             raise RuntimeError("a fault of ours")
         return open_seal(data, limits)
 
-    monkeypatch.setattr(judgement, "open_seal", failing)
+    for name in ("known_seal", "open_seal"):
+        monkeypatch.setattr(judgement, name, failing)
     first, second, third = await g22.client.submit_all([BroughtSubmission(each) for each in sealed])
     assert _acknowledged(first) != _acknowledged(third)
     assert isinstance(second, Unavailable)
     assert second.code == "internal"
     assert await world.count("messages") == 2
+
+
+async def test_what_needs_the_parser_is_opened_in_a_thread(
+    world: World, g22: Node, h23: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop takes what is written as we write it; what else anybody sends, however short, holds up none."""
+    opened: list[int] = []
+
+    def noted(data: bytes, limits: Limits) -> OpenedSeal:
+        opened.append(threading.get_ident())
+        return open_seal(data, limits)
+
+    monkeypatch.setattr(judgement, "open_seal", noted)
+    good = g22.seal(document("G22", "H23")).data
+    (answer,) = await g22.client.submit_all([BroughtSubmission(good)])
+    _acknowledged(answer)
+    assert opened == []
+    spoilt = good.replace(b"</edXML:SteeringType>", b"9</edXML:SteeringType>")
+    again, refused = await g22.client.submit_all([BroughtSubmission(good + b"\n"), BroughtSubmission(spoilt)])
+    assert _acknowledged(again) == _acknowledged(answer)
+    assert _refused(refused) == "schema-violation"
+    assert opened
+    assert threading.get_ident() not in opened
 
 
 async def test_one_that_was_accepted_before_is_answered_as_before(world: World, g22: Node, h23: Node) -> None:

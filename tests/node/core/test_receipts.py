@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
 from sqlalchemy import Connection
 
-from certs.receipts import sign_receipts
+from certs.receipts import OpenedReceipt, open_receipt, sign_receipts
 from certs.sealing import SealingKey
 from node.store import directory as directory_store
 from node.store import reports
 from node.store.records import RecipientRow
 from node.store.states import DeliveryState, OutboxState
+from node.usecases import receipts
+from node.usecases.directory import DirectoryCopy
 from node.usecases.receipts import ReceiptVerifier
 from schemas.codes import AgencyCode
 from schemas.directory import ConnectionEntry
@@ -143,9 +147,9 @@ async def test_an_agency_is_looked_up_once_a_version_and_as_it_stood_at_the_time
     forged = receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, "3a" * 32, key=world.keys["h31"])
     for each in before:
         assert (await verifier.verify(each)).value.recipient == G22
+    assert len(asked) == 1
     with pytest.raises(Rejected):
         await verifier.verify(forged)
-    assert len(asked) == 1
     monkeypatch.setattr(world, "now", world.now + timedelta(minutes=1))
     world.publish(connections=[ConnectionEntry(connection="g22", name="g22", seal_certificates=())])
     await node.directory.sync(node.hub)
@@ -155,6 +159,39 @@ async def test_an_agency_is_looked_up_once_a_version_and_as_it_stood_at_the_time
             await verifier.verify(after)
         assert caught.value.code == "signer-not-bound"
     assert (await verifier.verify(before[0])).value.recipient == G22
+
+
+async def test_a_key_of_which_another_process_has_learnt_attests_here_too(
+    node: Node, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this process remembers of an agency refuses no receipt of a key that the record knows of by now."""
+    verifier = ReceiptVerifier(node.database, node.directory, node.identity)
+    await verifier.verify(receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, "3a" * 32))
+    renewed = world.new_seal_key("g22")
+    monkeypatch.setattr(world, "now", world.now + timedelta(minutes=1))
+    world.publish(connections=[world.connection("g22", renewed)])
+    await DirectoryCopy(node.database, node.identity, node.clock).sync(node.hub)
+    assert node.directory.version == 1
+    signed = receipt_of(world, ReceiptEvent.CONTENT_HANDOVER, "3a" * 32, key=renewed)
+    assert (await verifier.verify(signed)).value.recipient == G22
+
+
+async def test_a_long_proof_is_opened_in_a_thread(node: Node, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one receipt, too, the proof may list tens of thousands: the event loop opens those that are short."""
+    opened: list[int] = []
+
+    def noted(signed: SignedReceipt) -> OpenedReceipt:
+        opened.append(threading.get_ident())
+        return open_receipt(signed)
+
+    monkeypatch.setattr(receipts, "open_receipt", noted)
+    verifier = ReceiptVerifier(node.database, node.directory, node.identity)
+    short = receipt_of(world, ReceiptEvent.CONTENT_CONSIGNMENT, "3a" * 32)
+    receipt = (await verifier.verify(short)).value
+    many = [replace(receipt, receipt_id=str(number)) for number in range(400)]
+    long = sign_receipts(many, world.keys["g22"], issued_at=world.now)[0]
+    assert (await verifier.verify(long)).value == many[0]
+    assert [there == threading.get_ident() for there in opened] == [True, False]
 
 
 async def test_a_receipt_of_what_happened_elsewhere_moves_nothing(node: Node, hub: HubSimulator, world: World) -> None:
