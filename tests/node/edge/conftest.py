@@ -79,7 +79,8 @@ def standing_node(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Enrolle
 
 @pytest.fixture
 def exchange(new_node: Callable[..., EnrolledNode]) -> Iterator[tuple[EnrolledNode, EnrolledNode]]:
-    """Two nodes that are served."""
-    sender, recipient = new_node("Văn phòng Chính phủ"), new_node("UBND tỉnh Hải Dương")
+    """Two nodes that are served; the sender's directory has known the recipient since it was made."""
+    recipient = new_node("UBND tỉnh Hải Dương")
+    sender = new_node("Văn phòng Chính phủ")
     with served_node(sender.root), served_node(recipient.root):
         yield sender, recipient
