@@ -35,6 +35,12 @@ class KeptAttachment:
     content: bytes | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    path: Path
+    limit: int
+
+
 class Attachments:
     """The bytes of every attachment that the node sent or received."""
 
@@ -42,31 +48,22 @@ class Attachments:
         self._database = database
         self._blobs = blobs
         self._transfers = transfers
-        # Short files that are handed in at once share a hop to a thread, which costs more than to read one.
-        self._reading: ThreadBatches[Path, KeptAttachment | None] = ThreadBatches(_read_each)
+        self._looking: dict[str, ThreadBatches[_Wanted, KeptAttachment | int]] = {}
 
-    async def keep(self, path: Path, *, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
+    async def keep(self, path: Path, *, adapter: str, limit: int, progress: Callable[[int], None]) -> KeptAttachment:
         """Take the node's own copy of the file; `progress` is told of bytes as they are copied.
 
         Raises Rejected: `file-missing`, `attachment-too-large` (more than `limit` bytes); Unavailable: `storage-full`.
         """
-        if not path.is_file():
-            raise Rejected("file-missing", f"{path}: there is no such file.", mend="Check the path.")
+        # Short files that are handed in at once share a hop to a thread, which costs more than to read one. Those of
+        # each adapter by themselves: one whose share hangs holds up no other.
+        look = self._looking.setdefault(adapter, ThreadBatches(_look_each))
         with storage_errors(path):
-            size = path.stat().st_size
-        if size > limit:
-            raise LimitExceeded(
-                "attachment-too-large",
-                f"{path} has {size} bytes; {limit} are allowed.",
-                mend="Split the attachment, or have the limit raised here and at the hub.",
-            )
-        if size <= SMALL:
-            with storage_errors(path):
-                short = await self._reading(path)
-            if short is not None:
-                progress(short.size)
-                return short
-        async with self._transfers.under_way(Journey(Direction.COPY, size)) as moving:
+            found = await look(_Wanted(path, limit))
+        if isinstance(found, KeptAttachment):
+            progress(found.size)
+            return found
+        async with self._transfers.under_way(Journey(Direction.COPY, found)) as moving:
             return await self._keep_blob(path, limit, moving, progress)
 
     async def _keep_blob(
@@ -117,22 +114,34 @@ class Attachments:
             yield stream
 
 
-def _read_each(paths: Sequence[Path]) -> list[KeptAttachment | Exception | None]:
-    outcomes: list[KeptAttachment | Exception | None] = []
-    for path in paths:
+def _look_each(wanted: Sequence[_Wanted]) -> list[KeptAttachment | int | Exception]:
+    outcomes: list[KeptAttachment | int | Exception] = []
+    for each in wanted:
         try:
-            outcomes.append(_read(path))
-        except OSError as error:
+            outcomes.append(_look(each.path, each.limit))
+        except (OSError, Rejected) as error:
             outcomes.append(error)
     return outcomes
 
 
-def _read(path: Path) -> KeptAttachment | None:
-    """The file, if it is short still."""
+def _look(path: Path, limit: int) -> KeptAttachment | int:
+    """The file if it is short, its size if it is not."""
+    if not path.is_file():
+        raise Rejected("file-missing", f"{path}: there is no such file.", mend="Check the path.")
+    size = path.stat().st_size
+    if size > limit:
+        raise LimitExceeded(
+            "attachment-too-large",
+            f"{path} has {size} bytes; {limit} are allowed.",
+            mend="Split the attachment, or have the limit raised here and at the hub.",
+        )
+    if size > SMALL:
+        return size
     with path.open("rb") as file:
         content = file.read(SMALL + 1)
     if len(content) > SMALL:
-        return None
+        # It grows while it is read.
+        return len(content)
     return KeptAttachment(hashlib.sha256(content).hexdigest(), len(content), content)
 
 

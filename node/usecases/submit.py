@@ -131,7 +131,7 @@ class Submitter:
             return _repeated(first.known, submission.key, submission.fingerprint)
         # Judged before attachments are copied and guards asked, and again if that took long: the directory may change.
         parts, looked_at = first.parts, self._clock()
-        kept = await self._kept(submission, progress)
+        kept = await self._kept(adapter, submission, progress)
         verdicts = await self._guards.outgoing(submission, kept)
         if not timedelta(0) <= self._clock() - looked_at <= _FRESH:
             plan = partial(self._planned, adapter=adapter, submission=submission, sender=first.sender)
@@ -305,12 +305,15 @@ class Submitter:
                 mend="Send it in parts.",
             )
 
-    async def _kept(self, submission: Submission, progress: Callable[[int], None]) -> list[KeptAttachment]:
+    async def _kept(
+        self, adapter: str, submission: Submission, progress: Callable[[int], None]
+    ) -> list[KeptAttachment]:
         kept: list[KeptAttachment] = []
         left = self._limits.message_attachment_bytes
         for attachment in submission.attachments:
             limit = min(self._limits.attachment_bytes, left)
-            kept.append(await self._attachments.keep(attachment.path, limit=limit, progress=progress))
+            copied = await self._attachments.keep(attachment.path, adapter=adapter, limit=limit, progress=progress)
+            kept.append(copied)
             left -= kept[-1].size
         return kept
 
