@@ -90,7 +90,8 @@ async def steps(walk: Walk, name: str, number: int) -> int:
     await everything_arrived_once(walk, number + 1)
     exchange.order(walk.site, name, "")
     counted = len(names.read_text().splitlines())
-    assert counted >= 5, "too few steps were seen: the launcher's wrapping does not work"
+    # Three at least follow from each other in each program: at the hub accepted, handed out, receipted.
+    assert counted >= 3, "too few steps were seen: the launcher's wrapping does not work"
     return counted
 
 
