@@ -152,6 +152,11 @@ async def test_a_hub_put_back_to_a_backup_is_brought_all_that_it_had_accepted(tm
         await exchange.until(all_at_hub, "the restored hub to have every document, status and receipt")
         assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in range(1, 7)]
         async with open_hub(HubFolder(site.hub_folder)) as hub:
+
+            async def nothing_pending() -> bool:
+                return (await balance_of(hub.database)).overall.pending == 0
+
+            await exchange.until(nothing_pending, "the statuses to be handed over")
             balance = await balance_of(hub.database)
             assert balance.balances
             assert (balance.overall.accepted, balance.overall.delivered) == (12, 12)
