@@ -80,6 +80,12 @@ async def messages_at_hub(site: exchange.Site) -> dict[str, list[str]]:
     return found
 
 
+async def has_run_dry(site: Site) -> bool:
+    """Whether nothing is on its way at the hub, statuses neither."""
+    async with open_hub(HubFolder(site.hub_folder)) as hub:
+        return (await balance_of(hub.database)).overall.pending == 0
+
+
 async def receipts_at_hub(site: exchange.Site, event: str) -> int:
     async with open_hub(HubFolder(site.hub_folder)) as hub:
         return await hub.database.read(
@@ -147,16 +153,12 @@ async def test_a_hub_put_back_to_a_backup_is_brought_all_that_it_had_accepted(tm
                 set(here["document"]) == documents
                 and len(here["status"]) == 6
                 and await receipts_at_hub(site, "ContentHandover") == 6
+                and await has_run_dry(site)
             )
 
         await exchange.until(all_at_hub, "the restored hub to have every document, status and receipt")
         assert await exchange.subjects(site, "H23") == [f"Văn bản số {number}" for number in range(1, 7)]
         async with open_hub(HubFolder(site.hub_folder)) as hub:
-
-            async def nothing_pending() -> bool:
-                return (await balance_of(hub.database)).overall.pending == 0
-
-            await exchange.until(nothing_pending, "the statuses to be handed over")
             balance = await balance_of(hub.database)
             assert balance.balances
             assert (balance.overall.accepted, balance.overall.delivered) == (12, 12)
