@@ -80,7 +80,7 @@ async def messages_at_hub(site: exchange.Site) -> dict[str, list[str]]:
     return found
 
 
-async def has_run_dry(site: Site) -> bool:
+async def has_run_dry(site: exchange.Site) -> bool:
     """Whether nothing is on its way at the hub, statuses neither."""
     async with open_hub(HubFolder(site.hub_folder)) as hub:
         return (await balance_of(hub.database)).overall.pending == 0
