@@ -33,8 +33,8 @@ class OpenedSignature:
     """What a signature covers and who made it, before anybody asked whether the signer is to be trusted.
 
     `content` is the canonical form whose digest was signed, and `digest` that digest: whatever is read of what was
-    signed is parsed from these bytes. `fingerprint` is
-    the SHA-256 of the `signer`; `intermediates` are the other certificates that came along, in any order.
+    signed is read from these bytes. `fingerprint` is the SHA-256 of the `signer`; `intermediates` are the other
+    certificates that came along, in any order.
     """
 
     content: bytes = field(repr=False)

@@ -52,13 +52,12 @@ _AT_ONCE: Final = 128
 class Batch:
     """One batch of documents, from the first submission to the last receipt.
 
-    `used`: seconds of the processors that each program used for it in `watched` seconds, hand-overs included.
+    `used`: seconds of the processors that each program used for it, hand-overs included.
     """
 
     documents: int
     seconds: float
     used: Mapping[str, float]
-    watched: float
 
     @property
     def rate(self) -> float:
@@ -82,7 +81,7 @@ async def batch(exchange: Exchange, documents: int, *, statuses: bool = False) -
     await exchange.until(exchange.handed_over.look, exchange.sent, "receipts of hand-over")
     after = exchange.processors()
     used = {name: after[name] - before[name] for name in after}
-    return Batch(documents, ended - started, used, time.monotonic() - started)
+    return Batch(documents, ended - started, used)
 
 
 class ProcessorTime:

@@ -1,8 +1,8 @@
 """Four hub processes against one: what the hub's processes use of the processors for a document.
 
 Both hubs keep their state in PostgreSQL and have RabbitMQ between their processes; they are measured by turns. What the
-database server and the broker use is not in the figure. Nor is what the hubs use while nothing comes: that is measured
-before each repeat, is a row of its own, and is taken off. On a slow or busy machine it would be most of the difference.
+database server and the broker use is not in the figure. What the hubs use while nothing comes is: it is measured before
+each repeat for a row of its own, and on a slow or busy machine it is most of the difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from benchmarks.documents import SIZE
 from benchmarks.exchange import Exchange, running
 from benchmarks.measurement import Run
-from benchmarks.measures.exchanging import Batch, batch
+from benchmarks.measures.exchanging import batch
 from benchmarks.postgres import postgres
 from benchmarks.rows import Pair, Result, Row, at_most
 from tests.services.rabbitmq import RabbitMQ
@@ -65,9 +65,7 @@ class Processes:
             for repeat in range(run.repeats):
                 run.tell(f"processes: {repeat + 1} of {run.repeats}")
                 idle = dict(zip(_WORKERS, await asyncio.gather(*map(_idle, exchanges.values())), strict=True))
-                one, four = [
-                    _of_a_document(await batch(exchanges[workers], documents), idle[workers]) for workers in _WORKERS
-                ]
+                one, four = [(await batch(exchanges[workers], documents)).milliseconds("hub") for workers in _WORKERS]
                 pairs.append(Pair(four, one))
                 silent.append(Pair(idle[4] * 1000, idle[1] * 1000))
         return [
@@ -81,11 +79,6 @@ async def _idle(exchange: Exchange) -> float:
     before, began = exchange.processors()["hub"], time.monotonic()
     await asyncio.sleep(_SILENCE)
     return (exchange.processors()["hub"] - before) / (time.monotonic() - began)
-
-
-def _of_a_document(done: Batch, idle: float) -> float:
-    """Milliseconds of the processors that the hub used for a document."""
-    return done.milliseconds("hub") - idle * done.watched / done.documents * 1000
 
 
 def _settings(broker: RabbitMQ) -> Mapping[str, str]:
